@@ -1,0 +1,42 @@
+"""Agents: parameters and a will. The verb is ``run(me)``, a generator over what ``me``, a Seat, lets it wait for.
+
+An agent keeps its state in locals of ``run``. Before the clock starts, ``arrive(me)`` brings what it owns and the positions
+it holds already. Of the world, an agent knows its seat only.
+"""
+
+from abc import abstractmethod
+from collections.abc import Generator
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from l2sim.part import Part
+from l2sim.units import Duration
+from l2sim.world.seat import Seat
+
+Waiting = Generator[Any, Any, None]
+
+
+class Agent(Part, room="agents"):
+    """Somebody, or a crowd, that acts for as long as the run lasts."""
+
+    stage: ClassVar[int] = 0
+    """Who arrives first: lower stages before higher ones; a market maker takes over what crowds brought."""
+
+    count: Annotated[int, Field(ge=1)] = 1
+    """How many of them there are, each with its own luck and its own accounts."""
+    region: str = "us_east"
+    """Region of the network it sits in."""
+    reaction: Duration = 0
+    """Time it takes to decide, between seeing something and sending a message."""
+
+    def accounts(self) -> int:
+        """How many ledger accounts one of them has."""
+        return 1
+
+    def arrive(self, me: Seat) -> None:
+        """Bring what it owns: ``me.endow`` and ``me.establish``; called once, before the clock starts."""
+
+    @abstractmethod
+    def run(self, me: Seat) -> Waiting:
+        """Live: yield what ``me`` lets it wait for, act through ``me`` in between."""

@@ -1,0 +1,35 @@
+"""Attacks: acts that one would remove to get the counterfactual. The verbs are ``strike(me)`` and ``relent(me)``; the base waits."""
+
+from abc import abstractmethod
+from typing import Annotated
+
+from l2sim.events import AttackBegan, AttackEnded
+from l2sim.part import Part
+from l2sim.units import Duration, Positive
+from l2sim.world.seat import AttackSeat, Waiting
+
+
+class Attack(Part, room="attacks"):
+    """Something bad that begins, lasts and ends."""
+
+    begins: Duration
+    """When it strikes, since the start."""
+    lasts: Annotated[Duration, Positive]
+    """How long it lasts."""
+
+    @abstractmethod
+    def strike(self, me: AttackSeat) -> None:
+        """Begin."""
+
+    @abstractmethod
+    def relent(self, me: AttackSeat) -> None:
+        """End, and undo what does not last."""
+
+    def run(self, me: AttackSeat) -> Waiting:
+        """Wait, strike, wait, relent."""
+        yield me.sleep(self.begins)
+        me.announce(AttackBegan(me.name))
+        self.strike(me)
+        yield me.sleep(self.lasts)
+        self.relent(me)
+        me.announce(AttackEnded(me.name))

@@ -1,0 +1,54 @@
+"""Distributions: what a crowd draws from. The verb is ``draw(rng, n)``.
+
+The owner of a field names the dimension it needs, ``size: Annotated[Distribution, In("usd")]``; a distribution given in
+another unit is refused. A bare value stands for a constant: ``2 s`` is ``{kind: constant, value: 2 s}``.
+"""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+from l2sim.part import Part
+from l2sim.units import Quantity
+
+
+class Distribution(Part, room="distributions"):
+    """A law of one positive or real number."""
+
+    @abstractmethod
+    def quantile(self, u: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The inverse of the distribution function at ``u`` in (0, 1), in base units, the shape of ``u``."""
+
+    def draw(self, rng: np.random.Generator, n: int) -> npt.NDArray[np.float64]:
+        """``n`` independent draws in base units, shape (n,): by inversion, so that common random numbers pair."""
+        return self.quantile(rng.random(n))
+
+    def mean(self) -> float:
+        """The mean in base units; by quadrature over quantiles where a kind does not know better."""
+        return float(self.quantile((np.arange(4096) + 0.5) / 4096).mean())
+
+    @classmethod
+    def _shorthand(cls, value: Any) -> dict[str, Any] | None:
+        return {"kind": "constant", "value": value} if isinstance(value, str | int | float) else None
+
+
+def In(dimension: str) -> AfterValidator:
+    """Annotation for a field: the distribution's quantities must be of this dimension (0 fits all)."""
+
+    def check(distribution: Distribution) -> Distribution:
+        for name in type(distribution).model_fields:
+            value = getattr(distribution, name)
+            for quantity in value if isinstance(value, tuple) else (value,):
+                if isinstance(quantity, Quantity) and quantity != 0 and quantity.dimension != dimension:
+                    raise PydanticCustomError(
+                        "unit",
+                        "'{name}' of this distribution must be given in units of {wanted}, not of {found}",
+                        {"name": name, "wanted": dimension, "found": quantity.dimension},
+                    )
+        return distribution
+
+    return AfterValidator(check)

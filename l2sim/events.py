@@ -1,0 +1,183 @@
+"""Events: facts in the past tense, flat fields, stamped with the time when they are recorded.
+
+A fact is a ``NamedTuple`` of int, float and str fields. Law returns facts, the world writes them into the log, metrics ask
+for them by the name of their class. Another package's facts need no registration. Sizes are in units of the base asset,
+prices and money in US dollars, fees in ETH, times in nanoseconds since the start, unless a field says otherwise.
+"""
+
+from typing import NamedTuple
+
+
+class TransactionIncluded(NamedTuple):
+    """A transaction was executed in a block (it may have reverted). Written in bulk; ``time`` is the block's."""
+
+    chain: str
+    block: int
+    submitted: int
+    sender: int
+    market: str
+    action: str
+    status: int
+    gas: int
+    execution_fee: float
+    data_fee: float
+    x: float
+    y: float
+
+
+class TransactionDropped(NamedTuple):
+    """A transaction left the mempool without ever being in a block."""
+
+    chain: str
+    submitted: int
+    sender: int
+    market: str
+    action: str
+    status: int
+
+
+class BlockSealed(NamedTuple):
+    """A chain made a block; fees in wei per gas."""
+
+    chain: str
+    number: int
+    transactions: int
+    gas: int
+    base_fee: int
+    blob_base_fee: int
+    blobs: int
+    pending: int
+
+
+class HeadAdvanced(NamedTuple):
+    """A chain's safe or finalized head moved up to a block of that chain (the unsafe head is the block itself)."""
+
+    chain: str
+    head: str
+    number: int
+
+
+class BatchPosted(NamedTuple):
+    """A batch of blocks of a rollup was included in L1; cost in ETH."""
+
+    chain: str
+    first: int
+    last: int
+    size: int
+    blobs: int
+    submitted: int
+    l1_block: int
+    cost: float
+
+
+class PriceMoved(NamedTuple):
+    """The outside price at a sample instant: before (``path``) and after (``index``) the impact of trades in the run."""
+
+    price: str
+    path: float
+    index: float
+
+
+class OutsideTraded(NamedTuple):
+    """Somebody traded outside: quantity > 0 bought; ``cost`` in US dollars, negative when sold; impact after the trade."""
+
+    venue: str
+    price: str
+    sender: int
+    quantity: float
+    cost: float
+    impact: float
+
+
+class OracleUpdated(NamedTuple):
+    """A feed on a chain was given a new price."""
+
+    market: str
+    value: float
+
+
+class PositionOpened(NamedTuple):
+    """A position was opened: signed size, entry price, margin, and the marks at which it is liquidated and bankrupt."""
+
+    market: str
+    account: int
+    size: float
+    entry: float
+    margin: float
+    liquidation_price: float
+    bankruptcy_price: float
+
+
+class PositionClosed(NamedTuple):
+    """A position was closed by its owner at a price; ``profit`` is realised profit and loss after funding and fees."""
+
+    market: str
+    account: int
+    size: float
+    price: float
+    profit: float
+
+
+class PositionLiquidated(NamedTuple):
+    """A position was taken from its owner: at which mark, at which price, what was left, what was missing, who earned."""
+
+    market: str
+    account: int
+    liquidator: int
+    size: float
+    mark: float
+    price: float
+    reward: float
+    penalty: float
+    returned: float
+    shortfall: float
+
+
+class BadDebtIncurred(NamedTuple):
+    """The insurance fund could not cover a shortfall; the amount that nobody paid."""
+
+    market: str
+    account: int
+    amount: float
+
+
+class FundingSettled(NamedTuple):
+    """The funding index moved: rate for this settlement and US dollars a unit of long pays since the start."""
+
+    market: str
+    rate: float
+    index: float
+
+
+class QuotesChanged(NamedTuple):
+    """A market maker changed its quotes; half spread as a fraction, size in units on each side."""
+
+    market: str
+    account: int
+    half_spread: float
+    size: float
+
+
+class AttackBegan(NamedTuple):
+    """An attack struck."""
+
+    attack: str
+
+
+class AttackEnded(NamedTuple):
+    """An attack relented."""
+
+    attack: str
+
+
+class AccountClosed(NamedTuple):
+    """What a group of accounts held of an asset at a place when the run began and ended; ``value`` of the change in US dollars."""
+
+    group: str
+    kind: str
+    place: str
+    asset: str
+    opening: float
+    closing: float
+    price: float
+    value: float

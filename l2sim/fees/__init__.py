@@ -1,0 +1,39 @@
+"""Fees: how a protocol sets the price of the next block. The verb is ``next(state, used)``, in Python integers of wei."""
+
+from abc import abstractmethod
+from typing import NamedTuple
+
+from l2sim.part import Part
+
+FeeState = tuple[int, ...]
+
+
+class Used(NamedTuple):
+    """What the block that was just made used, and when the next one is due."""
+
+    gas: int = 0
+    """Gas used by the block."""
+    gas_limit: int = 0
+    """Gas limit of the block."""
+    blobs: int = 0
+    """Blobs in the block."""
+    base_fee: int = 0
+    """The execution base fee of the block, wei per gas (EIP-7918 couples the blob fee to it)."""
+    timestamp: int = 0
+    """Unix time in seconds of the next block, whose fork's schedule applies."""
+
+
+class Fee(Part, room="fees"):
+    """A rule for a fee per unit of gas or blob gas."""
+
+    @abstractmethod
+    def genesis(self) -> FeeState:
+        """The state before the first block."""
+
+    @abstractmethod
+    def next(self, state: FeeState, used: Used) -> FeeState:
+        """The state of the next block."""
+
+    @abstractmethod
+    def price(self, state: FeeState, timestamp: int = 0) -> int:
+        """Wei per gas (or per blob gas) in this state; the fork in force at ``timestamp`` (unix seconds) applies."""

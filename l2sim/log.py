@@ -1,0 +1,163 @@
+"""The log: a columnar, typed, append-only record of what happened. The world writes it, metrics read it."""
+
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+
+from l2sim.events import TransactionIncluded
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CHUNK = 65_536
+_DTYPES: dict[type, np.dtype[Any]] = {int: np.dtype(np.int64), float: np.dtype(np.float64), str: np.dtype(np.int16)}
+
+# The one table with a row a transaction is kept narrow: 55 bytes a row.
+_NARROW: dict[str, npt.DTypeLike] = {
+    "block": np.int32, "sender": np.int32, "gas": np.int32, "chain": np.int8, "status": np.int8, "action": np.int8,
+}  # fmt: skip
+
+
+class Names:
+    """Names and the small integers that stand for them in columns."""
+
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        self.all: list[str] = list(names)
+        self._codes = {name: code for code, name in enumerate(self.all)}
+
+    def code(self, name: str) -> int:
+        """The code of a name, a new one for a new name."""
+        code = self._codes.get(name)
+        if code is None:
+            code = self._codes[name] = len(self.all)
+            self.all.append(name)
+        return code
+
+
+class Table:
+    """The rows of one fact: a time and the fact's fields, in chunks of typed columns."""
+
+    def __init__(self, fact: type, names: Names) -> None:
+        fields = {name: kind for name, kind in get_type_hints(fact).items() if not name.startswith("_")}
+        narrow = _NARROW if fact is TransactionIncluded else {}
+        self.fact = fact
+        self.columns = ("time", *fields)
+        self.kinds: dict[str, type] = {"time": int, **fields}
+        self.dtypes = {name: np.dtype(narrow.get(name, _DTYPES[kind])) for name, kind in self.kinds.items()}
+        self._names = names
+        self._coded = [i for i, kind in enumerate(self.kinds.values()) if kind is str]
+        self._rows: list[tuple[Any, ...]] = []
+        self._open: list[list[Any]] = [[] for _ in self.columns]
+        self._chunks: list[list[npt.NDArray[Any]]] = []
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def append(self, time: int, fact: tuple[Any, ...]) -> None:
+        """Add one fact."""
+        self._rows.append((time, *fact))
+        self._length += 1
+        if len(self._rows) >= _CHUNK:
+            self._gather()
+
+    def extend(self, columns: Sequence[list[Any]]) -> None:
+        """Add a slice of rows: one list for each column, ``time`` first, names already as codes."""
+        if self._rows:
+            self._gather()
+        for column, more in zip(self._open, columns, strict=True):
+            column.extend(more)
+        self._length += len(columns[0])
+        if len(self._open[0]) >= _CHUNK:
+            self._seal()
+
+    def _gather(self) -> None:
+        code = self._names.code
+        for i, column in enumerate(zip(*self._rows, strict=True)):
+            self._open[i].extend(map(code, column) if i in self._coded else column)
+        self._rows.clear()
+        if len(self._open[0]) >= _CHUNK:
+            self._seal()
+
+    def _seal(self) -> None:
+        self._chunks.append([np.array(column, dtype) for column, dtype in zip(self._open, self.dtypes.values(), strict=True)])
+        for column in self._open:
+            column.clear()
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """The columns as arrays; names are codes into ``Log.names``."""
+        if self._rows:
+            self._gather()
+        if self._open[0] or not self._chunks:
+            self._seal()
+        if len(self._chunks) > 1:
+            self._chunks = [[np.concatenate(parts) for parts in zip(*self._chunks, strict=True)]]
+        return dict(zip(self.columns, self._chunks[0], strict=True))
+
+
+class Log:
+    """Everything that happened in one replication, a table for each fact."""
+
+    def __init__(self) -> None:
+        self.names = Names()
+        self.tables: dict[str, Table] = {}
+        self.about: dict[str, Any] = {}
+        """Facts about the run that metrics need: its duration in ns, groups of accounts, last prices."""
+
+    def table(self, fact: type) -> Table:
+        """The table of a fact, made when first asked for."""
+        table = self.tables.get(fact.__name__)
+        if table is None:
+            table = self.tables[fact.__name__] = Table(fact, self.names)
+        return table
+
+    def record(self, time: int, fact: tuple[Any, ...]) -> None:
+        """Write down a fact that happened at ``time`` (ns)."""
+        self.table(type(fact)).append(time, fact)
+
+    def arrays(self, name: str) -> dict[str, npt.NDArray[Any]]:
+        """The columns of a table by its fact's name; an empty dict where nothing of the kind happened."""
+        return self.tables[name].arrays() if name in self.tables else {}
+
+    def frame(self, name: str) -> "pd.DataFrame":
+        """A table as a DataFrame, names decoded into categories; empty where nothing of the kind happened."""
+        import pandas as pd
+
+        if name not in self.tables:
+            return pd.DataFrame()
+        table = self.tables[name]
+        columns: dict[str, Any] = {}
+        for column, values in table.arrays().items():
+            if table.kinds[column] is str:
+                present, codes = np.unique(values, return_inverse=True)
+                columns[column] = pd.Categorical.from_codes(codes, [self.names.all[code] for code in present])  # type: ignore[arg-type]
+            else:
+                columns[column] = values
+        return pd.DataFrame(columns)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self.tables))
+
+    @property
+    def digest(self) -> str:
+        """The identity of what happened: sha256 over all columns, with names spelt out so that codes do not matter."""
+        total = sha256()
+        for name in self:
+            table = self.tables[name]
+            for column, values in table.arrays().items():
+                total.update(f"{name}.{column}:{len(values)}\n".encode())
+                if table.kinds[column] is str:
+                    present, codes = np.unique(values, return_inverse=True)
+                    spelt = [self.names.all[code] for code in present]
+                    rank = np.argsort(np.argsort(spelt))
+                    total.update("\n".join(sorted(spelt)).encode())
+                    values = rank[codes] if len(spelt) else codes
+                total.update(np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"))).tobytes())
+        return total.hexdigest()
+
+    def bytes_a_row(self, name: str) -> int:
+        """Bytes that a row of a table takes in memory."""
+        return sum(dtype.itemsize for dtype in self.tables[name].dtypes.values())

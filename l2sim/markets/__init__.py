@@ -1,0 +1,116 @@
+"""Markets: the rules of a venue. ``open()`` gives a Book, the state that the rules keep; the book executes actions.
+
+Law is pure: a book knows no clock and no log. It is told the time at the start of each block, changes balances through the
+lists it was given, and appends facts to ``facts``, which the chain writes into the log.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, NamedTuple
+
+from l2sim.part import ChainName, Part
+from l2sim.transactions import Outcome, Rows
+
+
+class PriceSource:
+    """A price that others update: the outside index as a chain sees it, or a feed on the chain."""
+
+    __slots__ = ("price", "time")
+
+    def __init__(self, price: float, time: int = 0) -> None:
+        self.price = price
+        self.time = time
+
+
+class Opening(NamedTuple):
+    """What a market is given when it opens on its chain."""
+
+    name: str
+    """Its name in the scenario."""
+    account: int
+    """Its own ledger account, where it keeps what it holds."""
+    balances: Callable[[str], list[float]]
+    """The balances of an asset on this chain, indexed by ledger account; the book may write them."""
+    source: Callable[[str], PriceSource]
+    """The price under a name: of a feed on this chain, or of an outside price as it stands at the start of each block."""
+
+
+class Claim(NamedTuple):
+    """What a book owes its accounts beyond balances: margins and unrealised profits; the market itself owes it."""
+
+    account: int
+    asset: str
+    amount: float
+
+
+class Book(ABC):
+    """The state of one market."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.facts: list[tuple[object, ...]] = []
+        """Facts since the chain last wrote them down."""
+
+    def begin(self, now: int) -> None:
+        """Start a block at ``now`` (ns): accrue what accrues."""
+        self.now = now
+
+    @abstractmethod
+    def apply(
+        self, action: int, sender: int, a: float, b: float, c: float, slippage: float, reference: float
+    ) -> Outcome | tuple[int, float, float]:
+        """Execute one action of ``sender``. A refusal changes nothing.
+
+        ``action`` is the position of the action in ``Market.actions``; a price worse than
+        ``reference * (1 ± slippage)`` reverts with ``Status.SLIPPAGE``.
+        """
+
+    def run(self, rows: Rows, start: int, stop: int) -> tuple[list[int], list[float], list[float]]:
+        """Execute rows start..stop in order; statuses, x and y. A kind may inline its arithmetic here for speed."""
+        status: list[int] = []
+        x: list[float] = []
+        y: list[float] = []
+        for i in range(start, stop):
+            outcome = self.apply(rows.action[i], rows.sender[i], rows.a[i], rows.b[i], rows.c[i], rows.slippage[i], rows.reference[i])
+            status.append(outcome[0])
+            x.append(outcome[1])
+            y.append(outcome[2])
+        return status, x, y
+
+    @abstractmethod
+    def quote(self, action: int, a: float, b: float, c: float) -> Outcome:
+        """What the action would give now, changing nothing."""
+
+    @abstractmethod
+    def mid(self) -> float:
+        """The price that slippage limits refer to; 0 where there is none."""
+
+    def calls(self) -> bool:
+        """Whether there is something that strangers may want to act on (positions to liquidate); asked after each block."""
+        return False
+
+    def claims(self) -> Sequence[Claim]:
+        """What the market owes its accounts; their sum is what its own account must hold for others."""
+        return ()
+
+
+class Market(Part, room="markets"):
+    """The rules of a venue on a chain."""
+
+    actions: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """The actions it offers, each with the names of up to three numeric fields; the order gives the codes."""
+    gas: ClassVar[Mapping[str, int]] = {}
+    """Gas that each action uses."""
+    size: ClassVar[Mapping[str, int]] = {}
+    """Bytes that each action takes in a batch, after compression."""
+
+    on: ChainName
+    """The chain it lives on."""
+
+    @abstractmethod
+    def open(self, opening: Opening) -> Book:
+        """An empty book under these rules."""
+
+    def assets(self) -> tuple[str, ...]:
+        """The assets that it moves."""
+        return ("usd",)

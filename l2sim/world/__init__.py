@@ -1,0 +1,24 @@
+"""The world: one run. Chains are kinds of their own (``l1``, ``rollup``, ``outside``), each in the file of its name.
+
+The rest of this package is what a run is made of: clock, ledger, network, inboxes, and the seats through which agents act.
+"""
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from l2sim.part import Part
+
+if TYPE_CHECKING:
+    from l2sim.world.chain import LiveChain
+    from l2sim.world.world import World
+
+
+class Chain(Part, room="chains"):
+    """Where markets live: a rollup, L1 itself, or an outside venue."""
+
+    trades: ClassVar[bool] = True
+    """Whether markets may be on it."""
+
+    @abstractmethod
+    def start(self, name: str, world: "World") -> "LiveChain":
+        """The running chain of this description in a world."""
