@@ -1,6 +1,6 @@
 """The log: a columnar, typed, append-only record of what happened. The world writes it, metrics read it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 _CHUNK = 65_536
 _DTYPES: dict[type, np.dtype[Any]] = {int: np.dtype(np.int64), float: np.dtype(np.float64), str: np.dtype(np.int16)}
 
-# The one table with a row a transaction is kept narrow: 55 bytes a row.
+# The one table with a row a transaction is kept narrow: 62 bytes a row.
 _NARROW: dict[str, npt.DTypeLike] = {
-    "block": np.int32, "sender": np.int32, "gas": np.int32, "chain": np.int8, "status": np.int8, "action": np.int8,
+    "block": np.int32, "sender": np.int32, "gas": np.int32, "chain": np.int8, "status": np.int8, "data_fee": np.float32,
 }  # fmt: skip
 
 
@@ -27,6 +27,10 @@ class Names:
     def __init__(self, names: Sequence[str] = ()) -> None:
         self.all: list[str] = list(names)
         self._codes = {name: code for code, name in enumerate(self.all)}
+
+    def find(self, name: str) -> int:
+        """The code of a name, -1 where nothing has that name."""
+        return self._codes.get(name, -1)
 
     def code(self, name: str) -> int:
         """The code of a name, a new one for a new name."""
@@ -74,6 +78,11 @@ class Table:
         if len(self._open[0]) >= _CHUNK:
             self._seal()
 
+    def fill(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Become these columns, names already as codes: a table read back from a file."""
+        self._chunks = [[columns[name].astype(dtype, copy=False) for name, dtype in self.dtypes.items()]]
+        self._length = len(columns["time"])
+
     def _gather(self) -> None:
         code = self._names.code
         for i, column in enumerate(zip(*self._rows, strict=True)):
@@ -103,7 +112,7 @@ class Log:
 
     def __init__(self) -> None:
         self.names = Names()
-        self.tables: dict[str, Table] = {}
+        self.tables: MutableMapping[str, Table] = {}
         self.about: dict[str, Any] = {}
         """Facts about the run that metrics need: its duration in ns, groups of accounts, last prices."""
 
@@ -121,6 +130,24 @@ class Log:
     def arrays(self, name: str) -> dict[str, npt.NDArray[Any]]:
         """The columns of a table by its fact's name; an empty dict where nothing of the kind happened."""
         return self.tables[name].arrays() if name in self.tables else {}
+
+    def select(self, fact: type, *columns: str, **where: str | None) -> list[npt.NDArray[Any]]:
+        """Columns of a fact's table, of the rows whose named fields have these values (None: any); empty where there are none.
+
+        ``submitted, block = log.select(TransactionIncluded, "submitted", "block", chain="arb")``
+        """
+        table = self.tables.get(fact.__name__) or Table(fact, self.names)
+        arrays = table.arrays()
+        picked: npt.NDArray[np.bool_] | slice = slice(None)
+        for field, name in where.items():
+            if name is not None:
+                match = arrays[field] == self.names.find(name)
+                picked = match if isinstance(picked, slice) else picked & match
+        return [arrays[column][picked] for column in columns]
+
+    def present(self, fact: type, field: str) -> list[str]:
+        """The names that occur in a field of a fact, sorted."""
+        return sorted(self.names.all[code] for code in np.unique(self.select(fact, field)[0]))
 
     def frame(self, name: str) -> "pd.DataFrame":
         """A table as a DataFrame, names decoded into categories; empty where nothing of the kind happened."""

@@ -14,8 +14,17 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, model_serializer, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    model_serializer,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 
 class Room:
@@ -100,7 +109,7 @@ def snake_case(name: str) -> str:
 
 
 class Refers(NamedTuple):
-    """Annotation for a field that names a member of a section of the scenario, such as a market."""
+    """Annotation for a field that names a member of a section of the scenario, or of one of several: ``prices|markets``."""
 
     section: str
 
@@ -109,6 +118,23 @@ ChainName = Annotated[str, Refers("chains")]
 MarketName = Annotated[str, Refers("markets")]
 PriceName = Annotated[str, Refers("prices")]
 DataName = Annotated[str, Refers("data")]
+
+
+class InRoom(NamedTuple):
+    """Annotation for a field whose part lives in a room on a higher floor, which is looked up by name when a value is read."""
+
+    name: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(lambda value: room(self.name).base.model_validate(value), handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(room(self.name).base.__pydantic_core_schema__)
+
+
+def in_room(name: str) -> InRoom:
+    """A field's annotation for a part of that room: ``Annotated[Part, in_room("agents")]``."""
+    return InRoom(name)
 
 
 class Part(BaseModel):

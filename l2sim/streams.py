@@ -48,3 +48,13 @@ class Streams:
     def ties(self, name: str, indices: npt.NDArray[np.integer]) -> npt.NDArray[np.uint64]:
         """Seeded tie keys, one for each index: who goes first among simultaneous arrivals."""
         return mix_many(self.key(f"ties/{name}"), indices)
+
+
+def arrivals(rng: np.random.Generator, rate: float, start: int, span: int) -> npt.NDArray[np.int64]:
+    """Instants of a Poisson process of ``rate`` a second in the ``span`` ns from ``start``, increasing, in ns.
+
+    Given their number, they are the order statistics of uniform ones: partial sums of exponentials over their total (Rényi).
+    """
+    n = int(rng.poisson(rate * span / 1e9))
+    sums = np.cumsum(rng.standard_exponential(n + 1))
+    return start + (sums[:-1] / sums[-1] * span).astype(np.int64)

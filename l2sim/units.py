@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction as Rational
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -44,7 +44,7 @@ ETH = 10**18
 SECONDS_A_YEAR = 365 * 86400.0
 
 _DURATION: Mapping[str, int] = {
-    "ns": NS, "us": US, "µs": US, "ms": MS, "s": SECOND, "sec": SECOND, "second": SECOND, "seconds": SECOND,
+    "ns": NS, "us": US, "µs": US, "μs": US, "ms": MS, "s": SECOND, "sec": SECOND, "second": SECOND, "seconds": SECOND,
     "min": MINUTE, "minute": MINUTE, "minutes": MINUTE, "h": HOUR, "hour": HOUR, "hours": HOUR,
     "d": DAY, "day": DAY, "days": DAY, "w": WEEK, "week": WEEK, "weeks": WEEK,
 }  # fmt: skip
@@ -55,14 +55,19 @@ _BYTES: Mapping[str, int] = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB
 _FRACTION: Mapping[str, Rational] = {"": Rational(1), "%": Rational(1, 100), "bps": Rational(1, 10_000), "bp": Rational(1, 10_000)}
 _FREQUENCY: Mapping[str, Rational] = {
     "/s": Rational(1), "/min": Rational(1, 60), "/h": Rational(1, 3600), "/d": Rational(1, 86400), "/day": Rational(1, 86400),
+    "/week": Rational(1, 7 * 86400), "/year": Rational(1, 365 * 86400),
 }  # fmt: skip
 
-_NUMBER = r"[+-]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
-_TERM = re.compile(rf"\s*({_NUMBER})\s*([^\d\s+.-][^\d\s]*(?:\([a-z]+\))?|)\s*")
+_NUMBER = r"[+-]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?"
+_TERM = re.compile(rf"\s*({_NUMBER})\s*([^\d\s+.-][^\d\s]*|)\s*")
 
 
 class Dimension:
-    """One kind of unit: how its text is read into the base unit and written back."""
+    """One kind of unit: how its text is read into the base unit and written back.
+
+    ``written`` are the units of output, which are also those that a message names. ``compound`` allows ``1h30min``;
+    ``most`` is the largest number, in base units, that is accepted; ``zero`` the unit that 0 is written with.
+    """
 
     def __init__(
         self,
@@ -71,104 +76,129 @@ class Dimension:
         *,
         whole: bool,
         example: str,
+        written: tuple[str, ...],
         compound: bool = False,
-        preferred: tuple[str, ...] = (),
+        most: int | None = None,
+        zero: str | None = None,
     ) -> None:
         self.name = name
         self.units = units
         self.whole = whole
         self.example = example
+        self.written = written
         self.compound = compound
-        self.preferred = preferred
+        self.most = most
+        self.zero = zero if zero is not None else "" if "" in units else written[-1]
 
     def read(self, value: Any) -> int | float:
         """The base-unit number for text such as ``250ms``; a clear error for anything else."""
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise self.error(value)
+            raise self.error(value, "cannot be read")
         if isinstance(value, int | float):
-            if value != 0 and "" not in self.units:
-                raise self.error(value)
             if not math.isfinite(value):
-                raise self.error(value)
+                raise self.error(value, "cannot be read")
+            if value != 0 and "" not in self.units:
+                raise self.error(value, "has no unit")
             return int(value) if self.whole else float(value)
         total, position, terms = Rational(0), 0, 0
         while position < len(value):
             match = _TERM.match(value, position)
-            if match is None or (terms and not self.compound) or (match[2] not in self.units and Rational(match[1]) != 0):
-                raise self.error(value)
-            total += Rational(match[1].replace("_", "")) * self.units.get(match[2], 1)
+            if match is None or (terms and (not self.compound or match[1][0] in "+-")):
+                raise self.error(value, "cannot be read")
+            number, unit = Rational(match[1].replace("_", "")), match[2]
+            if unit not in self.units and (unit or number != 0):
+                raise self.error(value, "has an unknown unit" if unit else "has no unit")
+            total += number * self.units.get(unit, 1)
             position, terms = match.end(), terms + 1
         if not terms:
-            raise self.error(value)
-        if self.whole:
-            if total.denominator != 1:
-                raise PydanticCustomError(
-                    "not_whole", "'{value}' is not a whole number of {name}", {"value": value, "name": next(iter(self.units))}
-                )
-            return int(total)
-        return float(total)
+            raise self.error(value, "cannot be read")
+        if abs(total) > (_LARGEST if self.most is None else self.most):
+            raise self.error(value, "is too large")
+        if not self.whole:
+            return float(total)
+        if total.denominator != 1:
+            raise PydanticCustomError(
+                "not_whole", "{value} is not a whole number of {unit}", {"value": repr(value), "unit": next(iter(self.units))}
+            )
+        return int(total)
 
-    def error(self, value: Any) -> PydanticCustomError:
-        known = ", ".join(unit for unit in self.units if unit)
+    def error(self, value: Any, what: str) -> PydanticCustomError:
+        """The error about a value: what is wrong with it, and what would be right."""
         return PydanticCustomError(
             "unit",
-            "{value} is not {article} {name}: write a number with a unit, such as '{example}' (units: {known})",
+            "{value} {what}: write {article} {name} like '{example}' (units: {units})",
             {
                 "value": repr(value),
+                "what": what,
                 "article": "an" if self.name[0] in "aeiou" else "a",
                 "name": self.name,
                 "example": self.example,
-                "known": known,
+                "units": ", ".join(unit for unit in self.written if unit),
             },
         )
 
     def write(self, value: int | float) -> str:
-        """Text that reads back as exactly this value."""
+        """Text that reads back as exactly this value, in the unit that takes the shortest number and rather not one below 1."""
         if value == 0:
-            return "0" if "" in self.units else f"0 {self.preferred[-1]}"
-        for unit in self.preferred:
-            scale = Rational(self.units[unit])
-            if self.whole:
-                if int(value) % scale == 0 or unit == self.preferred[-1]:
-                    return f"{_plain(Rational(int(value)) / scale)} {unit}"
-            elif abs(value) >= scale or unit == self.preferred[-1]:
-                text = f"{_shortest(value, scale)} {unit}".strip()
-                if self.read(text) == value:
-                    return text
-        return f"{value!r} {self.preferred[-1]}".strip()
+            return f"0 {self.zero}".strip()
+        exact = Rational(int(value)) if self.whole else Rational(repr(float(value)))
+        texts = []
+        for rank, unit in enumerate(self.written):
+            number = exact / Rational(self.units[unit])
+            digits = _decimal(number) if self.whole else _number(float(number))
+            text = f"{digits} {unit}".strip()
+            if digits and self.read(text) == value:
+                texts.append((len(digits) + 2 * (abs(number) < 1), rank, text))
+        return min(texts)[-1]
 
 
-def _plain(number: Rational) -> str:
-    return str(number.numerator) if number.denominator == 1 else repr(float(number))
+_LARGEST = 10**300
 
 
-def _shortest(value: float, scale: Rational) -> str:
-    text = repr(float(Rational(repr(value)) / scale))
-    return text.removesuffix(".0")
+def _decimal(number: Rational) -> str:
+    """All digits of a number, or nothing where they never end."""
+    for places in range(19):
+        shifted = number * 10**places
+        if shifted.denominator == 1:
+            digits = f"{abs(shifted.numerator):0{places + 1}d}"
+            whole, part = digits[: len(digits) - places], digits[len(digits) - places :]
+            return ("-" if number < 0 else "") + whole + (f".{part}" if part else "")
+    return ""
+
+
+def _number(value: float) -> str:
+    return repr(value).removesuffix(".0")
 
 
 DURATION = Dimension(
-    "duration", _DURATION, whole=True, example="250ms", compound=True, preferred=("w", "d", "h", "min", "s", "ms", "us", "ns")
+    "duration",
+    _DURATION,
+    whole=True,
+    example="250ms",
+    written=("d", "h", "min", "s", "ms", "us", "ns"),
+    compound=True,
+    most=100 * YEAR,
+    zero="s",
 )
-GAS = Dimension("amount of gas", _GAS, whole=True, example="32 Mgas", preferred=("Ggas", "Mgas", "kgas", "gas"))
-WEI = Dimension("amount of ether", _WEI, whole=True, example="30 gwei", preferred=("ETH", "gwei", "wei"))
-USD = Dimension("amount of money", _USD, whole=False, example="3000 USD", preferred=("MUSD", "USD"))
-BYTES = Dimension("size in bytes", _BYTES, whole=True, example="120 kB", preferred=("MB", "kB", "B"))
-FRACTION = Dimension("fraction", _FRACTION, whole=False, example="5 bps", preferred=("",))
-FREQUENCY = Dimension("frequency", _FREQUENCY, whole=False, example="10 /s", preferred=("/s",))
+GAS = Dimension("amount of gas", _GAS, whole=True, example="32 Mgas", written=("Ggas", "Mgas", "gas"))
+WEI = Dimension("amount of ether", _WEI, whole=True, example="30 gwei", written=("ETH", "gwei", "wei"))
+USD = Dimension("amount of money", _USD, whole=False, example="3000 USD", written=("bnUSD", "MUSD", "USD"))
+BYTES = Dimension("size in bytes", _BYTES, whole=True, example="120 kB", written=("MB", "kB", "B"))
+FRACTION = Dimension("fraction", _FRACTION, whole=False, example="5 bps", written=("", "%", "bps"))
+FREQUENCY = Dimension("frequency", _FREQUENCY, whole=False, example="10 /s", written=("/s", "/min", "/h", "/d", "/year"))
 VOLATILITY = Dimension(
     "volatility",
     {**_FRACTION, "%/sqrt(year)": Rational(1, 100), "%/sqrt(day)": Rational(repr(math.sqrt(365.0))) / 100},
     whole=False,
     example="90 %",
-    preferred=("",),
+    written=("%", "%/sqrt(day)", ""),
 )
 YEARLY = Dimension(
     "yearly rate",
     {**_FRACTION, "%/year": Rational(1, 100), "%/day": Rational(365, 100), "bps/h": Rational(365 * 24, 10_000)},
     whole=False,
     example="10 %",
-    preferred=("",),
+    written=("%", "%/day", ""),
 )
 
 DIMENSIONS: Mapping[str, Dimension] = {
@@ -235,18 +265,20 @@ class Quantity(float):
         return {"type": ["string", "number"], "examples": ["3000 USD", "2 s", 8]}
 
 
-def _check(test: Callable[[float], bool], words: str) -> AfterValidator:
-    def check(value: Any) -> Any:
-        if not test(value):
+def _check(test: Callable[[float], bool], words: str) -> WrapValidator:
+    def check(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        read = handler(value)
+        if not test(read):
             raise PydanticCustomError("range", "must be {words}, but is {value}", {"words": words, "value": str(value)})
-        return value
+        return read
 
-    return AfterValidator(check)
+    return WrapValidator(check)
 
 
 NotNegative = _check(lambda value: value >= 0, "0 or more")
 Positive = _check(lambda value: value > 0, "more than 0")
 Share = _check(lambda value: 0 <= value <= 1, "between 0 and 1")
+NotTotalLoss = _check(lambda value: value > -1, "more than -100 %")
 
 Duration = Annotated[int, _In(DURATION), NotNegative]
 Gas = Annotated[int, _In(GAS), NotNegative]

@@ -25,9 +25,9 @@ class Distribution(Part, room="distributions"):
 
     def draw(self, rng: np.random.Generator, n: int) -> npt.NDArray[np.float64]:
         """``n`` independent draws in base units, shape (n,): by inversion, so that common random numbers pair."""
-        return self.quantile(rng.random(n))
+        return self.quantile(np.maximum(rng.random(n), 2.0**-54))  # 0 itself would be a quantile at minus infinity
 
-    def mean(self) -> float:
+    def expectation(self) -> float:
         """The mean in base units; by quadrature over quantiles where a kind does not know better."""
         return float(self.quantile((np.arange(4096) + 0.5) / 4096).mean())
 
@@ -43,7 +43,7 @@ def In(dimension: str) -> AfterValidator:
         for name in type(distribution).model_fields:
             value = getattr(distribution, name)
             for quantity in value if isinstance(value, tuple) else (value,):
-                if isinstance(quantity, Quantity) and quantity != 0 and quantity.dimension != dimension:
+                if isinstance(quantity, Quantity) and float(quantity) and quantity.dimension != dimension:
                     raise PydanticCustomError(
                         "unit",
                         "'{name}' of this distribution must be given in units of {wanted}, not of {found}",

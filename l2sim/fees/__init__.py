@@ -1,7 +1,7 @@
 """Fees: how a protocol sets the price of the next block. The verb is ``next(state, used)``, in Python integers of wei."""
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from l2sim.part import Part
 
@@ -37,3 +37,7 @@ class Fee(Part, room="fees"):
     @abstractmethod
     def price(self, state: FeeState, timestamp: int = 0) -> int:
         """Wei per gas (or per blob gas) in this state; the fork in force at ``timestamp`` (unix seconds) applies."""
+
+    @classmethod
+    def _shorthand(cls, value: Any) -> dict[str, Any] | None:
+        return {"kind": "constant", "fee": value} if isinstance(value, str | int) else None

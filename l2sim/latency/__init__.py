@@ -17,12 +17,16 @@ class Latency(Part, room="latency"):
     """How strongly delays grow in stress: they are multiplied by 1 + stress x regime."""
 
     @abstractmethod
-    def calm(self, rng: np.random.Generator, n: int) -> npt.NDArray[np.float64]:
-        """``n`` delays in calm times, nanoseconds, shape (n,)."""
+    def quantile(self, u: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Delays in calm times at ``u`` in (0, 1), nanoseconds, the shape of ``u``: a message's luck is a number that it keeps."""
+
+    def at(self, u: npt.NDArray[np.float64], regime: float = 0.0) -> npt.NDArray[np.int64]:
+        """Delays in nanoseconds at ``u``; ``regime`` is 0 in calm times and grows with volatility and congestion."""
+        return np.rint(self.quantile(u) * (1.0 + self.stress * regime)).astype(np.int64)
 
     def draw(self, rng: np.random.Generator, n: int, regime: float = 0.0) -> npt.NDArray[np.int64]:
-        """``n`` delays in nanoseconds, shape (n,); ``regime`` is 0 in calm times and grows with volatility and congestion."""
-        return np.rint(self.calm(rng, n) * (1.0 + self.stress * regime)).astype(np.int64)
+        """``n`` delays in nanoseconds, shape (n,)."""
+        return self.at(rng.random(n), regime)
 
     @classmethod
     def _shorthand(cls, value: Any) -> dict[str, Any] | None:

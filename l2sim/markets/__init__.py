@@ -6,7 +6,10 @@ lists it was given, and appends facts to ``facts``, which the chain writes into 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from l2sim.part import ChainName, Part
 from l2sim.transactions import Outcome, Rows
@@ -93,6 +96,32 @@ class Book(ABC):
         """What the market owes its accounts; their sum is what its own account must hold for others."""
         return ()
 
+    def audit(self) -> float:
+        """How far what the book holds is from what it owes, relative to the sums involved; rounding keeps it below 1e-9."""
+        return 0.0
+
+    def view(self) -> Any:
+        """What everybody may see of the state, read-only; each kind says what it shows."""
+        return None
+
+    def admit(self, account: int) -> None:
+        """Before the clock starts: let an account do what only admitted ones may, such as reporting to a feed."""
+        raise ValueError("this kind of market admits nobody: everybody may use it")
+
+    def adopt(self, account: int, share: float = 1.0) -> None:
+        """Before the clock starts: make an account the other side of a share of the positions that nobody has faced yet."""
+        raise ValueError("this kind of market has no positions to take the other side of")
+
+    def establish(
+        self,
+        accounts: npt.NDArray[np.int64],
+        size: npt.NDArray[np.float64],
+        entry: npt.NDArray[np.float64],
+        margin: npt.NDArray[np.float64],
+    ) -> float:
+        """Before the clock starts: hold positions already; the US dollars of margin to mint into the market's account."""
+        raise ValueError("this kind of market keeps no positions")
+
 
 class Market(Part, room="markets"):
     """The rules of a venue on a chain."""
@@ -114,3 +143,7 @@ class Market(Part, room="markets"):
     def assets(self) -> tuple[str, ...]:
         """The assets that it moves."""
         return ("usd",)
+
+    def brings(self, source: Callable[[str], PriceSource]) -> Mapping[str, float]:
+        """What it holds of its own when it opens, by asset; minted into its account. ``source`` is that of ``Opening``."""
+        return {}

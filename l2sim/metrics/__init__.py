@@ -3,6 +3,10 @@
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+import numpy.typing as npt
+
+from l2sim.events import BlockSealed, TransactionDropped, TransactionIncluded
 from l2sim.part import Part
 
 if TYPE_CHECKING:
@@ -18,7 +22,30 @@ class Metric(Part, room="metrics"):
     """Optional columns of the log that the question needs."""
     units: ClassVar[dict[str, str]] = {}
     """Unit of each figure, by its name or by the last word of its name."""
+    key: ClassVar[tuple[str, ...]] = ()
+    """The few figures that are quoted first, by their names; all of them where it is empty."""
 
     @abstractmethod
-    def measure(self, log: "Log") -> "pd.Series | pd.DataFrame":
+    def measure(self, log: "Log") -> "pd.Series[float] | pd.DataFrame":
         """The answer; a figure without any observation is NaN, never zero."""
+
+    @classmethod
+    def unit(cls, figure: str) -> str:
+        """The unit of a figure such as ``arb.finalized_mean``: by its name, the name after the dot, or its last word."""
+        name = figure.rpartition(".")[2]
+        word = name.rpartition("_")[2]
+        return cls.units.get(figure, cls.units.get(name, cls.units.get(word, "")))
+
+
+def chains(log: "Log") -> list[str]:
+    """The chains that transactions went to or that made blocks, sorted."""
+    return sorted({name for fact in (BlockSealed, TransactionIncluded, TransactionDropped) for name in log.present(fact, "chain")})
+
+
+def spread(values: npt.NDArray[np.float64], *, largest: bool = False) -> dict[str, float]:
+    """Mean, median, 95th and 99th percentile (and the largest) of a sample; NaN where it is empty."""
+    names = ["mean", "p50", "p95", "p99", *(["max"] if largest else [])]
+    if not len(values):
+        return dict.fromkeys(names, np.nan)
+    figures = [values.mean(), *np.percentile(values, [50, 95, 99]), values.max()]
+    return {name: float(figure) for name, figure in zip(names, figures, strict=False)}

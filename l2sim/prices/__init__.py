@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from l2sim.part import Part
-from l2sim.units import Duration, Fraction, Positive, Usd
+from l2sim.units import Duration, Fraction, NotTotalLoss, Positive, Share
 
 Floats = npt.NDArray[np.float64]
 Times = npt.NDArray[np.int64]
@@ -30,7 +30,7 @@ class Shock(Part):
 
     at: Duration
     """When the move begins, since the start."""
-    size: Fraction
+    size: Annotated[Fraction, NotTotalLoss]
     """The relative move, such as -12 %."""
     over: Duration = 0
     """How long it takes; 0 is a jump. The logarithm of the price moves linearly."""
@@ -39,16 +39,19 @@ class Shock(Part):
 class Price(Part, room="prices"):
     """The outside price of one asset in US dollars."""
 
-    start: Annotated[Usd, Positive]
-    """Price at the start of the run; a replay is scaled to it where it is given."""
     step: Annotated[Duration, Positive] | None = None
     """Draw on a grid of this step and hold between; without it, at the instants of blocks and slots."""
     shocks: dict[str, Shock] = {}
     """Named moves on top of the path."""
     family: str | None = None
-    """Name of a common factor shared with other prices; two members correlate with the product of their loadings."""
-    loading: Annotated[Fraction, Positive] = 1.0
+    """Name of a common factor shared with other prices on the same grid; two members correlate with the product of their loadings."""
+    loading: Annotated[Fraction, Share] = 1.0
     """Correlation with the family's factor, between 0 and 1; used only with a family."""
+
+    @property
+    def contains_impact(self) -> bool:
+        """Whether the path already contains what trades like those in the run did to it, so that they must not move it again."""
+        return False
 
     @abstractmethod
     def path(
@@ -76,7 +79,7 @@ class Price(Part, room="prices"):
         if self.step is None:
             values = self.path(rng, times, family=family, data=data)
         else:
-            grid = np.arange(0, int(times[-1]) + self.step, self.step, dtype=np.int64)
+            grid = np.arange(0, int(times[-1]) + 1, self.step, dtype=np.int64)
             values = self.path(rng, grid, family=family, data=data)[times // self.step]
         for shock in self.shocks.values():
             progress = np.clip((times - shock.at + (shock.over == 0)) / max(shock.over, 1), 0.0, 1.0)

@@ -1,19 +1,24 @@
 """Seat: all that an agent may touch; its local name is ``me``. What it shows, its owner could have seen at that time."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from simpy.events import AnyOf, Event
 
-from l2sim.transactions import ANY_FEE, NEVER, Receipt, Status
+from l2sim.streams import mix
+from l2sim.transactions import ANY_FEE, NEVER, Rows
+from l2sim.units import ETH
+from l2sim.world.chain import GAS_TOKEN, LiveChain
+from l2sim.world.l1 import BlobTransaction, Saturation
+from l2sim.world.rollup import BYTES_A_BLOB
 
 if TYPE_CHECKING:
-    from simpy import Event
-
     from l2sim.world.world import World
 
 Waiting = Generator[Any, Any, None]
+Ints = npt.NDArray[np.int64]
 
 
 class Fill(NamedTuple):
@@ -26,132 +31,316 @@ class Fill(NamedTuple):
 
 
 class Seat:
-    """One agent's place in the world.
+    """One agent's place in the world: its name, its accounts, its luck, its view, and what it may do."""
 
-    Attributes:
-        name: its stream name, such as ``keepers/0``.
-        accounts: the ledger accounts it owns.
-    """
+    gas_token = GAS_TOKEN
+    """Asset in which all chains take their fees."""
+    blob_bytes = BYTES_A_BLOB
+    """Usable bytes of a blob."""
 
-    # ---- time
+    def __init__(self, world: "World", name: str, group: str, part: Any, accounts: range, duty: LiveChain | None) -> None:
+        self.name = name
+        """Its stream name, such as ``keepers/0``."""
+        self.accounts = accounts
+        """The ledger accounts that it owns."""
+        self.duty: Any = duty
+        """The chain that appointed it (its sequencer, its batch poster); None for everybody else."""
+        self._world = world
+        self._group = group
+        self._region = getattr(part, "region", "us_east")
+        self._reaction = getattr(part, "reaction", 0)
+        self._key = world.streams.key(f"seats/{name}")
+        self._sent = 0
+        self._last_sent = -1
+        self._burst = 0
+        self._woken = 0
+
+    # ---- time and luck
+
     @property
     def now(self) -> int:
         """Nanoseconds since the start."""
+        return int(self._world.clock.now)
 
     @property
     def ends(self) -> int:
         """When the run ends (ns)."""
+        return self._world.duration
 
-    def sleep(self, duration: int) -> "Event":
+    def sleep(self, duration: int) -> Event:
         """Wait that long: ``yield me.sleep(250 * MS)``."""
+        return self.sleep_until(self.now + duration)
 
-    def sleep_until(self, time: int) -> "Event":
-        """Wait until that time; at once where it has passed."""
+    def sleep_until(self, time: int) -> Event:
+        """Wait until that time; where it has passed, until everybody else of this instant had a turn."""
+        clock = self._world.clock
+        if self.duty is not None:
+            return clock.wake(Event(clock), max(time, self.now))
+        self._woken += 1
+        return clock.wake(Event(clock), max(time, self.now), mix(self._key, self._woken))
 
     def rng(self, purpose: str, index: int = 0) -> np.random.Generator:
         """Its own luck for a purpose and an index (chunk, decision): same pair, same luck, whenever it is asked."""
+        return self._world.streams.generator(f"agents/{self.name}/{purpose}", index)
 
     # ---- what it sees
+
     def price(self, name: str) -> float:
         """The outside index now, impact included (USD)."""
+        return self._world.prices.index(name)
 
     def volatility(self, name: str) -> float:
         """Volatility of the outside price as seen lately, per sqrt(year)."""
+        return self._world.prices.volatility(name)
 
     def height(self, chain: str) -> int:
         """Number of the chain's last block."""
+        return self._world.chains[chain].height
 
     def silence(self, chain: str) -> int:
         """Time since the chain's last block (ns)."""
+        return self.now - self._world.chains[chain].last_block
 
     def block_interval(self, chain: str) -> int:
         """The chain's usual time between blocks (ns)."""
+        return self._world.chains[chain].block_interval()
 
     def base_fee(self, chain: str) -> int:
         """Execution base fee of the chain's next block (wei per gas)."""
+        return self._world.chains[chain].base_fee()
 
     def blob_base_fee(self, chain: str) -> int:
         """Blob base fee of an L1's next block (wei per blob gas)."""
+        return self._world.l1(chain).blob_base_fee()
 
     def fee(self, market: str, action: str, tip: int = 0) -> float:
         """What an action would cost now in US dollars: execution and data, at the gas token's price."""
+        chain = self._world.home[market]
+        rules = chain.markets[chain.codes[market]]
+        execution = rules.gas[action] * (chain.base_fee() + tip) / ETH
+        return (execution + rules.size[action] * chain.data_price()) * self._world.gas_token_price()
 
     def mid(self, market: str) -> float:
         """The market's mid price after the last block."""
+        chain = self._world.home[market]
+        return chain.books[chain.codes[market]].mid()
 
     def quote(self, market: str, action: str, *fields: float) -> tuple[int, float, float]:
         """What an action would give on the state after the last block: status, x, y."""
+        chain = self._world.home[market]
+        a, b, c = (*fields, 0.0, 0.0, 0.0)[:3]
+        return chain.books[chain.codes[market]].quote(self._action(market, action), a, b, c)
 
     def view(self, market: str) -> Any:
         """The market's public state after the last block, read-only: the kind of market says what it shows."""
+        chain = self._world.home[market]
+        return chain.books[chain.codes[market]].view()
+
+    def pending(self, chain: str) -> list[tuple[str, str, float, float, float, int]]:
+        """What waits in a chain's mempool, where its ordering lets the public see it: market, action, fields, tip."""
+        live = self._world.chains[chain]
+        if live.ordering is None or not live.ordering.visible("public", "pending"):
+            return []
+        rows, start = live.inbox.waiting, live.inbox.head
+        return [
+            (live.market_names[rows.market[i]], list(live.markets[rows.market[i]].actions)[rows.action[i]], rows.a[i], rows.b[i], rows.c[i], rows.tip[i])
+            for i in range(start, len(rows))
+        ]
 
     def balance(self, place: str, asset: str, account: int | None = None) -> float:
         """What one of its accounts (by default the first) holds of an asset on a chain or an outside venue."""
+        return self._world.ledger.column(place, asset)[self._own(account)]
 
     def chain_of(self, market: str) -> str:
         """The chain that a market is on."""
+        return self._world.home[market].name
 
     def venue(self) -> str:
-        """The name of the (first) outside venue."""
+        """The name of the outside venue.
+
+        Raises:
+            ValueError: the scenario has none.
+        """
+        for name in self._world.venues:
+            return name
+        raise ValueError("this agent trades outside, but the scenario has no chain of kind 'outside'")
+
+    def failures(self) -> list[tuple[int, int, int, float]]:
+        """Its group's transactions that reverted or were dropped since last asked: account, status, action code, first field."""
+        watched = self._world.watch_failures(self._group)
+        mine = [failure for failure in watched if failure[0] in self.accounts]
+        watched[:] = [failure for failure in watched if failure[0] not in self.accounts]
+        return mine
 
     # ---- what it waits for
-    def block(self, chain: str) -> "Event":
+
+    def block(self, chain: str) -> Event:
         """The chain's next block."""
+        return self._world.chains[chain].wait_block(self._key)
 
-    def news(self, market: str) -> "Event":
+    def news(self, market: str) -> Event:
         """The next block after which strangers may want to act on the market (positions to liquidate)."""
+        return self._world.home[market].wait_news(market, self._key)
 
-    def receipt(self, ticket: int) -> "Event":
-        """The Receipt of a transaction it sent with ``submit``."""
+    def receipt(self, ticket: int) -> Event:
+        """The Receipt of a transaction that it sent with ``wait=True``."""
+        return self._world.expect(ticket)
 
-    def any(self, *events: "Event") -> "Event":
+    def any(self, *events: Event) -> Event:
         """Whichever of these comes first."""
+        return AnyOf(self._world.clock, events)
 
     # ---- what it does
+
     def submit(
-        self,
-        market: str,
-        action: str,
-        *fields: float,
-        slippage: float = float("inf"),
-        reference: float = 0.0,
-        tip: int = 0,
-        cap: int = ANY_FEE,
-        deadline: int = NEVER,
-        account: int | None = None,
-        wait: bool = False,
-    ) -> int:
-        """Send a transaction over the network (after its reaction time); a ticket for ``receipt`` where it waits for one."""
+        self, market: str, action: str, *fields: float, slippage: float = float("inf"), reference: float = 0.0,
+        tip: int = 0, cap: int = ANY_FEE, deadline: int = NEVER, account: int | None = None, wait: bool = False,
+    ) -> int:  # fmt: skip
+        """Send a transaction over the network, after its reaction time.
+
+        ``slippage`` is the worst relative move from ``reference`` that it accepts; a reference of 0 stands for the mid price
+        when it arrives. Returns a ticket for ``receipt`` where it waits for one, else 0.
+        """
+        chain = self._world.home[market]
+        code = chain.codes[market]
+        rules = chain.markets[code]
+        a, b, c = (*map(float, fields), 0.0, 0.0, 0.0)[:3]
+        submitted = self.now + self._reaction
+        self._sent += 1
+        # The n-th message of an instant has the same luck in every world, whatever was sent before.
+        self._burst = self._burst + 1 if self._last_sent == submitted else 0
+        self._last_sent = submitted
+        luck = mix(submitted, self._burst)
+        arrives = submitted + self._world.network.delay(self._key, self._region, chain.region, luck, self._world.regime(chain))
+        ticket = (self._key % 2**32 << 24) + self._sent if wait else 0
+        chain.inbox.send(
+            (
+                arrives, mix(self._key ^ 0xFA1, luck), submitted, self._own(account), code, self._action(market, action),
+                a, b, c, slippage, reference, rules.gas[action], rules.size[action], tip, cap, deadline, ticket,
+            )
+        )  # fmt: skip
+        return ticket
 
     def submit_rows(
-        self,
-        market: str,
-        action: "Sequence[int] | npt.NDArray[Any] | int",
-        *,
-        submitted: npt.NDArray[np.int64],
-        accounts: npt.NDArray[np.int64],
-        decisions: npt.NDArray[np.int64],
-        a: Any = 0.0,
-        b: Any = 0.0,
-        c: Any = 0.0,
-        slippage: Any = float("inf"),
-        tip: Any = 0,
-        cap: Any = ANY_FEE,
-        deadline: Any = NEVER,
-    ) -> None:
-        """Send many at once, each at its own time now or later (``submitted``, ns).
+        self, market: str, action: Any, *, submitted: Ints, accounts: Ints, decisions: Ints, a: Any = 0.0, b: Any = 0.0,
+        c: Any = 0.0, slippage: Any = float("inf"), reference: Any = 0.0, tip: Any = 0, cap: Any = ANY_FEE, deadline: Any = NEVER,
+    ) -> None:  # fmt: skip
+        """Send many at once, each at its own time, now or later.
 
-        ``decisions`` number the decisions of this crowd: latencies and tie keys depend on them alone.
+        Args:
+            action: the action's name, or codes (positions in ``Market.actions``), shape (n,).
+            submitted: when each is let go of (ns), shape (n,); the reaction time is added.
+            accounts: ledger accounts of the senders, shape (n,).
+            decisions: numbers of the decisions: delays and tie keys depend on them alone, shape (n,).
         """
+        n = len(submitted)
+        if n == 0:
+            return
+        chain = self._world.home[market]
+        code = chain.codes[market]
+        rules = chain.markets[code]
+        actions = np.full(n, self._action(market, action)) if isinstance(action, str) else np.asarray(action)
+        gas = np.array([rules.gas[name] for name in rules.actions])[actions]
+        size = np.array([rules.size[name] for name in rules.actions])[actions]
+        sent = submitted + self._reaction
+        arrives = sent + self._world.network.delays(self._key, self._region, chain.region, decisions, self._world.regime(chain))
+        ties = self._world.streams.ties(self.name, decisions)
+        order = np.lexsort((ties, arrives))
+        columns: dict[str, Any] = {
+            "arrives": arrives, "tie": ties, "submitted": sent, "sender": accounts, "action": actions, "gas": gas, "size": size,
+            "a": a, "b": b, "c": c, "slippage": slippage, "reference": reference, "tip": tip, "cap": cap, "deadline": deadline,
+        }  # fmt: skip
+        columns = {name: column[order] if isinstance(column, np.ndarray) else column for name, column in columns.items()}
+        chain.inbox.add(Rows.of(n, market=code, **columns))
 
     def trade(self, price: str, quantity: float, account: int | None = None) -> Fill:
-        """Buy (or sell, quantity < 0) outside at once, moving the price."""
+        """Buy (or sell, quantity < 0) outside at once, moving the price. Outside, balances may be negative: it is a margin account."""
+        venue = self._world.venues[self.venue()]
+        return Fill(quantity, venue.trade(price, quantity, self._own(account)))
+
+    def announce(self, fact: tuple[Any, ...]) -> None:
+        """Put a fact of its own into the log."""
+        self._world.record(fact)
+
+    # ---- for batch posters
+
+    def post_blobs(self, blobs: int, gas: int, tip: int, cap: int, blob_cap: int) -> Event:
+        """Send a blob transaction to the L1 of its chain; the event's value is (slot, cost in ETH, submitted)."""
+        l1 = self.duty.l1
+        self._sent += 1
+        arrives = self.now + self._world.network.delay(self._key, self._region, l1.region, self.now, self._world.regime(l1))
+        included = Event(self._world.clock)
+        tie = mix(self._key, self.now)
+        l1.blob_transactions.append(BlobTransaction(arrives, tie, self.now, self._own(None), blobs, gas, tip, cap, blob_cap, included))
+        return included
+
+    def withdraw_blobs(self, included: Event) -> None:
+        """Take a blob transaction back that no block has included, to replace it."""
+        l1 = self.duty.l1
+        l1.blob_transactions = [t for t in l1.blob_transactions if t.included is not included]
 
     # ---- before the clock starts
+
     def endow(self, place: str, asset: str, amount: "float | npt.NDArray[np.float64]") -> None:
-        """Bring an amount (each account, or one number per account) from outside the modelled world."""
+        """Bring an amount for each of its accounts (one number, or one per account) from outside the modelled world."""
+        amounts = np.broadcast_to(np.asarray(amount, np.float64), (len(self.accounts),)).tolist()
+        for account, one in zip(self.accounts, amounts, strict=True):
+            self._world.ledger.mint(place, asset, account, one)
 
     def establish(
         self, market: str, size: npt.NDArray[np.float64], entry: npt.NDArray[np.float64], margin: npt.NDArray[np.float64]
     ) -> None:
         """Hold positions already: signed size, entry price and margin, one per account; the margin is brought from outside."""
+        chain = self._world.home[market]
+        code = chain.codes[market]
+        vault = self._world.ledger.groups[market].accounts.start
+        self._world.ledger.mint(chain.name, "usd", vault, float(margin.sum()))
+        accounts = np.arange(self.accounts.start, self.accounts.stop)
+        chain.books[code].establish(accounts, size, entry, margin)  # type: ignore[attr-defined]
+
+    def admit(self, feed: str) -> None:
+        """Become a reporter of a feed."""
+        chain = self._world.home[feed]
+        chain.books[chain.codes[feed]].admit(self._own(None))  # type: ignore[attr-defined]
+
+    def adopt(self, market: str) -> float:
+        """As a market maker, take over what the market itself holds against the positions brought; signed units taken over."""
+        chain = self._world.home[market]
+        return float(chain.books[chain.codes[market]].adopt(self._own(None)))  # type: ignore[attr-defined]
+
+    def _own(self, account: int | None) -> int:
+        if account is None:
+            return self.accounts.start
+        if account not in self.accounts:
+            raise ValueError(f"account {account} is not one of '{self.name}'")
+        return account
+
+    def _action(self, market: str, action: str) -> int:
+        chain = self._world.home[market]
+        actions = list(chain.markets[chain.codes[market]].actions)
+        if action not in actions:
+            raise ValueError(f"market '{market}' has no action '{action}'; it has {', '.join(actions)}")
+        return actions.index(action)
+
+
+class AttackSeat(Seat):
+    """The seat of an attack: it may also do what the protocol does not forbid an adversary."""
+
+    def halt(self, chain: str) -> None:
+        """Take a rollup's sequencer down."""
+        self._world.chains[chain].halt()  # type: ignore[attr-defined]
+
+    def resume(self, chain: str) -> None:
+        """Let it come back."""
+        self._world.chains[chain].resume()  # type: ignore[attr-defined]
+
+    def demand(self, l1: str, gas: int, blobs: int, tip: int, spent: Any = lambda wei: None) -> None:
+        """Buy gas and blobs in every slot from now on, with that priority fee; 0 and 0 stop it.
+
+        ``spent`` is told what each slot cost, in wei.
+        """
+        saturation = self._world.l1(l1).saturation
+        if gas or blobs:
+            saturation[self.name] = Saturation(self._own(None), gas, blobs, tip, spent)
+        else:
+            saturation.pop(self.name, None)

@@ -1,0 +1,42 @@
+"""Sequencer: makes the rollup's blocks."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+
+from l2sim.agents import Agent, Waiting
+from l2sim.units import Duration, Positive
+from l2sim.world.seat import Seat
+
+
+class Sequencer(Agent):
+    """Seals a block at each of its times unless it is down; what arrived before is in it."""
+
+    block_time: Annotated[Duration, Positive]
+    """Time between blocks; the mean of it where blocks come at random."""
+    blocks: Literal["fixed", "poisson"] = "fixed"
+    """Whether blocks come at a fixed rhythm or as a Poisson process."""
+
+    def instants(self, rng: np.random.Generator, duration: int) -> list[int]:
+        """Times of its blocks (ns, increasing) up to ``duration``; an outage leaves out some, but moves none."""
+        if self.blocks == "fixed":
+            return list(range(self.block_time, duration + 1, self.block_time))
+        times: list[int] = []
+        last = 0
+        while last <= duration:
+            gaps = np.rint(rng.exponential(self.block_time, 4096)).astype(np.int64)
+            chunk = last + np.cumsum(np.maximum(gaps, 1))
+            last = int(chunk[-1])
+            times += chunk[chunk <= duration].tolist()
+        return times
+
+    def run(self, me: Seat) -> Waiting:
+        duty = me.duty
+        for time in duty.instants():
+            if duty.halted:
+                yield duty.resumed()
+            if time < me.now:
+                continue
+            yield me.sleep_until(time)
+            if not duty.halted:
+                duty.seal()

@@ -1,0 +1,109 @@
+"""Liquidation cascades: liquidations that follow each other closely, and how far the price fell meanwhile."""
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from l2sim.events import PositionLiquidated, PriceMoved
+from l2sim.metrics import Metric
+from l2sim.part import MarketName
+from l2sim.units import SECOND, Duration, Positive
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from l2sim.log import Log
+
+Floats = npt.NDArray[np.float64]
+Times = npt.NDArray[np.int64]
+
+
+class _Runs(NamedTuple):
+    """Cascades: rows ``first[i]`` up to, not including, ``last[i]`` of the liquidations in order of time."""
+
+    first: npt.NDArray[np.int64]
+    last: npt.NDArray[np.int64]
+
+
+class LiquidationCascade(Metric):
+    """Clusters of liquidations in which none waits longer than ``gap`` for the next.
+
+    Notional is size at the mark. A round is a block with liquidations in it; those of the largest cascade (by notional) show
+    whether it was one wave or a loop. ``price_drop`` is the largest fall of the outside index from a peak, as a share of the peak
+    (of several prices, the one that fell furthest). Numbers of things and sums of dollars are zero when nothing was liquidated;
+    figures about the largest cascade are then NaN.
+
+    ``traders_lost`` is what liquidation itself took from the owners, on top of what the market had already cost them: the equity
+    that a position had at its mark, less what was returned. Equity at the mark is reward + penalty + returned - shortfall (equity
+    at the price of the sale) + size x (mark - price); where it was negative, there was nothing left to take.
+
+    How much larger cascades grow because liquidations move the price is no question to one log: see ``Run.multiplier``.
+    """
+
+    units: ClassVar[dict[str, str]] = {
+        "notional": "USD", "duration": "s", "lost": "USD", "rewards": "USD", "penalties": "USD",
+    }  # fmt: skip
+    key: ClassVar[tuple[str, ...]] = ("notional", "positions", "largest_notional", "largest_rounds", "price_drop", "traders_lost")
+
+    gap: Annotated[Duration, Positive] = 30 * SECOND
+    """The longest pause within a cascade."""
+    market: MarketName | None = None
+    """Only liquidations in this market; without it, in all of them."""
+
+    def measure(self, log: "Log") -> "pd.Series[float]":
+        import pandas as pd
+
+        columns = ("time", "size", "mark", "price", "reward", "penalty", "returned", "shortfall")
+        rows = log.select(PositionLiquidated, *columns, market=self.market)
+        order = np.argsort(rows[0], kind="stable")
+        time, size, mark, price, reward, penalty, returned, shortfall = (column[order] for column in rows)
+        equity = reward + penalty + returned - shortfall + size * (mark - price)
+        notional = np.abs(size) * mark
+        runs = _runs(time, self.gap)
+        figures = {
+            "cascades": float(len(runs.first)),
+            "positions": float(len(time)),
+            "notional": float(notional.sum()),
+            "traders_lost": float((np.maximum(equity, 0.0) - returned).sum()),
+            "rewards": float(reward.sum()),
+            "penalties": float(penalty.sum()),
+            **_largest(time, notional, runs),
+            "price_drop": self._drop(log),
+        }
+        return pd.Series(figures, dtype=float)
+
+    def _drop(self, log: "Log") -> float:
+        prices = log.present(PriceMoved, "price")
+        if self.market is not None:
+            prices = [name for name in prices if name == log.about.get("markets", {}).get(self.market, {}).get("base", name)]
+        falls = [_fall(*log.select(PriceMoved, "index", price=name)) for name in prices]
+        return max(falls, default=np.nan)
+
+
+def _fall(index: Floats) -> float:
+    return float((1.0 - index / np.maximum.accumulate(index)).max())
+
+
+def _runs(time: Times, gap: int) -> _Runs:
+    if not len(time):
+        return _Runs(np.array([], np.int64), np.array([], np.int64))
+    cuts = np.flatnonzero(np.diff(time) > gap) + 1
+    return _Runs(np.concatenate([[0], cuts]), np.concatenate([cuts, [len(time)]]))
+
+
+def _largest(time: Times, notional: Floats, runs: _Runs) -> dict[str, float]:
+    names = ("mean_notional", "largest_notional", "largest_positions", "largest_rounds", "largest_duration")
+    if not len(time):
+        return dict.fromkeys(names, np.nan)
+    sums = np.add.reduceat(notional, runs.first)
+    largest = int(sums.argmax())
+    first, last = int(runs.first[largest]), int(runs.last[largest])
+    figures = (
+        sums.mean(),
+        sums[largest],
+        last - first,
+        len(np.unique(time[first:last])),
+        (time[last - 1] - time[first]) / SECOND,
+    )
+    return dict(zip(names, map(float, figures), strict=True))

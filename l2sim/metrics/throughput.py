@@ -1,0 +1,54 @@
+"""Throughput: how much a chain gets done, and what share of it comes to nothing."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from l2sim.events import BlockSealed, TransactionDropped, TransactionIncluded
+from l2sim.metrics import Metric, chains
+from l2sim.transactions import Status
+from l2sim.units import SECOND
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from l2sim.log import Log
+
+
+class Throughput(Metric):
+    """Transactions and gas a second over the whole run, per chain, and what became of the transactions.
+
+    Gas counts everything in the blocks, background demand included; transactions are those of the run. The three shares are of
+    the transactions that were executed or dropped; what still waited at the end is ``pending_last``.
+    """
+
+    units: ClassVar[dict[str, str]] = {
+        "transactions_a_second": "1/s", "gas_a_second": "gas/s", "longest_interval": "s",
+    }  # fmt: skip
+    key: ClassVar[tuple[str, ...]] = ("transactions_a_second", "reverted_share", "dropped_share", "pending_max")
+
+    def measure(self, log: "Log") -> "pd.DataFrame":
+        import pandas as pd
+
+        return pd.DataFrame.from_dict({chain: _of(chain, log) for chain in chains(log)}, orient="index", dtype=float)
+
+
+def _of(chain: str, log: "Log") -> dict[str, float]:
+    (status,) = log.select(TransactionIncluded, "status", chain=chain)
+    dropped = len(log.select(TransactionDropped, "time", chain=chain)[0])
+    times, gas, pending = log.select(BlockSealed, "time", "gas", "pending", chain=chain)
+    seconds = log.about.get("duration", 0) / SECOND or np.nan
+    succeeded = int(np.count_nonzero(status == Status.SUCCEEDED))
+    settled = len(status) + dropped or np.nan
+    return {
+        "blocks": float(len(times)),
+        "longest_interval": float(np.diff(times).max()) / SECOND if len(times) > 1 else np.nan,
+        "transactions": float(len(status)),
+        "transactions_a_second": len(status) / seconds,
+        "gas_a_second": float(gas.sum(dtype=np.float64)) / seconds,
+        "succeeded_share": succeeded / settled,
+        "reverted_share": (len(status) - succeeded) / settled,
+        "dropped_share": dropped / settled,
+        "pending_max": float(pending.max()) if len(pending) else np.nan,
+        "pending_last": float(pending[-1]) if len(pending) else np.nan,
+    }

@@ -1,0 +1,16 @@
+"""Priority fee ordering."""
+
+import numpy as np
+import numpy.typing as npt
+
+from l2sim.ordering import Ordering, Pending, Stage
+
+
+class PriorityFee(Ordering):
+    """The highest priority fee first, equal ones in the order of arrival; everybody sees what waits."""
+
+    def order(self, pending: Pending, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        return np.lexsort((pending.tie, pending.arrives, -pending.tip))
+
+    def visible(self, viewer: str, stage: Stage) -> bool:
+        return True

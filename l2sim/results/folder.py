@@ -1,0 +1,99 @@
+"""Folders: files appear whole or not at all. Everything is made under a temporary name beside its place, then renamed."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_PARTIAL = ".partial-"
+
+
+class OutputError(Exception):
+    """The output cannot be written; the message names the place and the remedy."""
+
+
+class RunNotFound(Exception):
+    """There is no such run or replication; the message says what there is."""
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Turn what the operating system says about writing into an OutputError that names the place and a remedy."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        where = error.filename or place
+        raise OutputError(f"cannot write to '{where}': {reason}; name a folder that can be written with --out") from error
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file, replacing what is there."""
+    partial = _partial(path)
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder of files by their relative paths; where the folder is there already, it stays as it is."""
+    partial = _partial(path)
+    try:
+        for name, content in files.items():
+            place = partial / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+        try:
+            partial.rename(path)
+        except OSError:
+            if not path.is_dir():
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def prepared(folder: Path) -> Iterator[None]:
+    """Make a folder that can be written, swept of what dead processes left; it goes again if nothing gets into it."""
+    with writing(folder):
+        missing = [place for place in (folder, *folder.parents) if not place.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+        write_file(folder / "probe", b"")
+        (folder / "probe").unlink()
+    try:
+        yield
+    finally:
+        for place in missing:
+            with suppress(OSError):
+                place.rmdir()
+
+
+def sweep(folder: Path) -> None:
+    """Remove what processes that no longer live left half-written."""
+    for partial in folder.glob(f"{_PARTIAL}*"):
+        number = partial.name.removeprefix(_PARTIAL).partition("-")[0]
+        if number.isdigit() and not _lives(int(number)):
+            if partial.is_dir():
+                shutil.rmtree(partial, ignore_errors=True)
+            else:
+                partial.unlink(missing_ok=True)
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f"{_PARTIAL}{os.getpid()}-{path.name}")
+
+
+def _lives(process: int) -> bool:
+    if process == os.getpid():
+        return False  # our own number on something that we did not begin: an earlier process had it
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

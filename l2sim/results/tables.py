@@ -1,0 +1,105 @@
+"""Tables: a log as files and back, one parquet file for each fact; reading a log opens only the tables that are asked for."""
+
+import json
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from l2sim import events
+from l2sim.log import Log, Names, Table
+
+ABOUT = "about.json"
+
+
+def pack(log: Log) -> dict[str, bytes]:
+    """The files of a log by name; the same log gives the same bytes."""
+    files = {f"{name}.parquet": _pack(log.tables[name], log.names) for name in log}
+    files[ABOUT] = json.dumps(log.about, indent=1, sort_keys=True, default=_plain).encode() + b"\n"
+    return files
+
+
+def read_log(folder: Path) -> Log:
+    """The log that was packed into a folder; its tables are read when they are asked for."""
+    log = Log()
+    log.about = json.loads((folder / ABOUT).read_text("utf-8"))
+    log.tables = _Stored(folder, log.names)
+    return log
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"log.about holds a {type(value).__name__}; it must hold numbers, text, lists and mappings")
+
+
+def _pack(table: Table, names: Names) -> bytes:
+    columns: dict[str, pa.Array] = {}
+    for name, values in table.arrays().items():
+        if table.kinds[name] is str:
+            present, codes = np.unique(values, return_inverse=True)
+            spelt = [names.all[code] for code in present]
+            rank = np.argsort(np.argsort(spelt)).astype(np.int16) if spelt else np.zeros(0, np.int16)
+            columns[name] = pa.DictionaryArray.from_arrays(pa.array(rank[codes]), pa.array(sorted(spelt), pa.string()))
+        else:
+            columns[name] = pa.array(values)
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink, compression="zstd")
+    return bytes(sink.getvalue())
+
+
+def _unpack(path: Path, names: Names) -> Table:
+    stored = pq.read_table(path)
+    columns: dict[str, Any] = {}
+    kinds: dict[str, type] = {}
+    for field in stored.schema:
+        column = stored.column(field.name).combine_chunks()
+        if pa.types.is_dictionary(field.type):
+            chunk = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+            codes = np.array([names.code(name) for name in chunk.dictionary.to_pylist()], np.int16)
+            columns[field.name] = codes[chunk.indices.to_numpy()]
+            kinds[field.name] = str
+        else:
+            columns[field.name] = column.to_numpy()
+            kinds[field.name] = float if pa.types.is_floating(field.type) else int
+    del kinds["time"]
+    # A fact of another package need not be importable to be read: its columns say what it was.
+    fact = getattr(events, path.stem, None) or NamedTuple(path.stem, list(kinds.items()))  # type: ignore[misc]
+    table = Table(fact, names)
+    table.fill(columns)
+    return table
+
+
+class _Stored(MutableMapping[str, Table]):
+    """The tables in a folder, each read on first use."""
+
+    def __init__(self, folder: Path, names: Names) -> None:
+        self._folder = folder
+        self._names = names
+        self._read: dict[str, Table] = {}
+        self._there = sorted(path.stem for path in folder.glob("*.parquet"))
+
+    def __getitem__(self, name: str) -> Table:
+        if name not in self._read:
+            if name not in self._there:
+                raise KeyError(name)
+            self._read[name] = _unpack(self._folder / f"{name}.parquet", self._names)
+        return self._read[name]
+
+    def __setitem__(self, name: str, table: Table) -> None:
+        self._read[name] = table
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("a stored log keeps its tables")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*self._there, *self._read}))
+
+    def __len__(self) -> int:
+        return len({*self._there, *self._read})
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._there or name in self._read

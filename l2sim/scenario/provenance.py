@@ -1,0 +1,125 @@
+"""Provenance: which values came from a preset, and whether these are sourced or assumed."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from l2sim import presets
+from l2sim.part import Part, did_you_mean
+from l2sim.scenario.mistakes import Mistake, ScenarioError
+from l2sim.scenario.nodes import Node, Where, merge, plain, read, without
+
+
+class Provenance(NamedTuple):
+    """Where one value comes from."""
+
+    path: str
+    """Dotted path in the scenario, or in the chain of a preset."""
+    value: Any
+    origin: str
+    """``sourced``, ``assumed`` or ``scenario``."""
+    text: str
+    """The source with its date, or why it was assumed, or where in the scenario it is written."""
+
+
+class Preset(NamedTuple):
+    """A page that describes a chain."""
+
+    name: str
+    about: str
+    chain: Node
+    sources: Mapping[str, str]
+    assumed: Mapping[str, str]
+
+    def origin(self, path: str) -> tuple[str, str]:
+        """Whether the value at a dotted path in the chain is sourced or assumed, and the text about it.
+
+        An entry for ``batch_poster`` speaks for everything below it that has none of its own.
+
+        Raises:
+            KeyError: the page says nothing about it.
+        """
+        while path:
+            if path in self.sources:
+                return "sourced", self.sources[path]
+            if path in self.assumed:
+                return "assumed", self.assumed[path]
+            path = path.rpartition(".")[0]
+        raise KeyError(path)
+
+    def rows(self) -> list[Provenance]:
+        """Every value of the chain with its origin."""
+        data, _ = plain(self.chain)
+        return [Provenance(".".join(where), value, *self.origin(".".join(where))) for where, value in leaves(data)]
+
+
+def preset(name: str) -> Preset:
+    """The preset of that name.
+
+    Raises:
+        ScenarioError: there is none.
+    """
+    if name not in presets.names():
+        raise ScenarioError([Mistake(f"there is no preset '{name}'{did_you_mean(name, presets.names())}")])
+    page = read(presets.FOLDER / f"{name}.yaml")
+    about, sources, assumed = (plain(page.value[key])[0] for key in ("about", "sources", "assumed"))
+    return Preset(name, about.strip(), page.value["chain"], sources or {}, assumed or {})
+
+
+def overlaid(tree: Node) -> tuple[Node, dict[str, Preset], list[Mistake]]:
+    """The tree with its chains laid over their presets, the presets by the names of the chains, and what is wrong with them."""
+    chains = tree.value.get("chains")
+    if chains is None or not chains.branch:
+        return tree, {}, []
+    used: dict[str, Preset] = {}
+    mistakes: list[Mistake] = []
+    members = dict(chains.value)
+    for name, chain in chains.value.items():
+        node = chain.value.get("preset") if chain.branch else None
+        if node is None:
+            continue
+        members[name] = without(chain, ("preset",))
+        try:
+            used[name] = preset(str(node.value))
+        except ScenarioError as error:
+            mistakes += [mistake._replace(path=f"chains.{name}.preset", mark=node.mark) for mistake in error.mistakes]
+            continue
+        members[name] = merge(members[name], used[name].chain, ("chains", name))
+    return merge(Node({"chains": Node(members, chains.mark, chains.key)}, tree.mark), without(tree, ("chains",))), used, mistakes
+
+
+def trace(scenario: Part, resolved: Mapping[str, Any], nodes: Mapping[Where, Node], used: Mapping[str, Preset]) -> list[Provenance]:
+    """Where every value of a resolved scenario comes from; what nobody wrote is a default, which is an assumption."""
+    rows = []
+    for where, value in leaves(resolved):
+        path = ".".join(where)
+        node = nodes.get(where)
+        page = used.get(where[1]) if where[0] == "chains" else None
+        if node is not None and page is not None and node.mark.file.startswith(presets.FOLDER.as_posix()):
+            rows.append(Provenance(path, value, *page.origin(".".join(where[2:]))))
+        elif node is not None:
+            rows.append(Provenance(path, value, "scenario", str(node.mark)))
+        else:
+            rows.append(Provenance(path, value, "assumed", f"default: {_help(scenario, where)}"))
+    return rows
+
+
+def leaves(data: Any, where: Where = ()) -> Iterator[tuple[Where, Any]]:
+    """The values of plain data that are not mappings, with their paths; an empty mapping has none."""
+    if isinstance(data, Mapping):
+        for name, inner in data.items():
+            yield from leaves(inner, (*where, name))
+    else:
+        yield where, data
+
+
+def _help(part: Any, where: Where) -> str:
+    """The docstring of the field that a path leads to."""
+    text = ""
+    for step in where:
+        if isinstance(part, Part):
+            field = next((field for name, field in type(part).model_fields.items() if step in (name, field.alias)), None)
+            text = (field.description if field else None) or text
+            part = getattr(part, step, None)
+        else:
+            part = part.get(step) if isinstance(part, Mapping) else None
+    return text

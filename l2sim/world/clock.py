@@ -1,0 +1,25 @@
+"""The clock: SimPy's event loop in whole nanoseconds, with fair ties."""
+
+from heapq import heappush
+from typing import Any
+
+import simpy
+from simpy.events import NORMAL, Event
+
+
+class Clock(simpy.Environment):
+    """An environment in which simultaneous wake-ups come in the order of seeded keys instead of that of insertion.
+
+    SimPy orders its queue by (time, priority, number of the event). Here the number of an agent's wake-up carries the
+    agent's tie key in front; duties of the protocol (blocks, slots) have key 0 and come first.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(initial_time=0)
+
+    def wake(self, event: Event, time: int, tie: int = 0, value: Any = None) -> Event:
+        """Trigger an event at a time (ns, now or later); among equals the lower tie key goes first."""
+        event._ok = True
+        event._value = value
+        heappush(self._queue, (time, NORMAL, (tie << 48) + next(self._eid), event))
+        return event

@@ -1,0 +1,168 @@
+"""A rollup: a sequencer makes blocks, a batch poster puts them on L1, heads follow L1's."""
+
+from collections import deque
+from typing import TYPE_CHECKING, Annotated
+
+from simpy.events import Event
+
+from l2sim.events import BatchPosted, HeadAdvanced
+from l2sim.fees import Fee, Used
+from l2sim.ordering import Ordering
+from l2sim.part import ChainName, Part, in_room
+from l2sim.transactions import Rows
+from l2sim.units import Bytes, Fraction, Gas, Positive
+from l2sim.world import Chain
+from l2sim.world.chain import LiveChain
+
+if TYPE_CHECKING:
+    from l2sim.world.l1 import LiveL1
+    from l2sim.world.world import World
+
+BYTES_A_BLOB = 130_044
+"""Usable bytes of a blob in the OP Stack's encoding, (4 x 31 + 3) x 1024 - 4; optimism op-service/eth/blob.go, 2024-10-25."""
+
+
+class Rollup(Chain):
+    """A chain whose blocks are made by a sequencer and whose data and settlement are on L1."""
+
+    settles_on: ChainName | None = None
+    """The L1 that it posts its batches to; without one it has an unsafe head only."""
+    region: str = "us_east"
+    """Region of the network in which its sequencer sits."""
+    block_gas_limit: Annotated[Gas, Positive] = 32_000_000
+    """Gas that fits into a block."""
+    ordering: Ordering
+    """How the sequencer orders what waits."""
+    fee: Fee
+    """Execution base fee."""
+    data_fee_scalar: Fraction = 1.0
+    """What users pay for a compressed byte, relative to what a full blob's byte costs on L1."""
+    block_overhead: Bytes = 20
+    """Compressed bytes in a batch for a block, besides its transactions."""
+    backlog_limit: Bytes | None = None
+    """Unposted bytes at which the sequencer is throttled; without one it never is."""
+    throttled_gas_limit: Gas = 1_000_000
+    """Gas that fits into a block while it is throttled."""
+    sequencer: Annotated[Part, in_room("agents")]
+    """Who makes the blocks."""
+    batch_poster: Annotated[Part, in_room("agents")] | None = None
+    """Who posts the batches; needed where it settles on an L1."""
+
+    def start(self, name: str, world: "World") -> "LiveRollup":
+        return LiveRollup(self, name, world)
+
+
+class LiveRollup(LiveChain):
+    """A rollup in a run."""
+
+    def __init__(self, rules: Rollup, name: str, world: "World") -> None:
+        super().__init__(rules, name, world)
+        self.rules = rules
+        self.region = rules.region
+        self.ordering = rules.ordering
+        self.account = world.ledger.open(name, rules.kind, "chains").start
+        self.halted = False
+        self._resumed = Event(world.clock)
+        self._fee_state = rules.fee.genesis()
+        self._resting = False
+        self.unposted: deque[tuple[int, int, int]] = deque()
+        self.unposted_bytes = 0
+        self._unsent = 0
+        self.safe = 0
+        self.finalized = 0
+        rng = world.streams.generator(f"chains/{name}/block_times")
+        self._instants: list[int] = rules.sequencer.instants(rng, world.duration)  # type: ignore[attr-defined]
+
+    @property
+    def l1(self) -> "LiveL1 | None":
+        """The L1 that it settles on."""
+        return self.world.l1(self.rules.settles_on) if self.rules.settles_on else None
+
+    def instants(self) -> list[int]:
+        return self._instants
+
+    def block_interval(self) -> int:
+        return int(self.rules.sequencer.block_time)  # type: ignore[attr-defined]
+
+    def base_fee(self) -> int:
+        return self.rules.fee.price(self._fee_state)
+
+    def data_price(self) -> float:
+        l1 = self.l1
+        return l1.blob_base_fee() * 131_072 / BYTES_A_BLOB * 1e-18 * self.rules.data_fee_scalar if l1 else 0.0
+
+    def gas_limit(self) -> int:
+        limit = self.rules.backlog_limit
+        if limit is not None and self.unposted_bytes > limit:
+            return min(self.rules.throttled_gas_limit, self.rules.block_gas_limit)
+        return self.rules.block_gas_limit
+
+    def collect(self, token: list[float], rows: Rows, fees: list[float], data: list[float], base_fee: int) -> None:
+        token[self.account] += sum(fees) + sum(data)
+
+    # ---- the sequencer's side
+
+    def seal(self) -> None:
+        """Make a block now."""
+        now = self.world.clock.now
+        self.height += 1
+        gas, size = self.make_block(now, self.gas_limit())
+        if gas or not self._resting:
+            state = self.rules.fee.next(self._fee_state, Used(gas=gas, gas_limit=self.rules.block_gas_limit))
+            self._resting = not gas and state == self._fee_state
+            self._fee_state = state
+        if self.rules.batch_poster is not None:
+            size += self.rules.block_overhead
+            self.unposted.append((self.height, now, size))
+            self.unposted_bytes += size
+            self._unsent += size
+
+    def halt(self) -> None:
+        """Stop making blocks; what arrives waits."""
+        self.halted = True
+
+    def resume(self) -> None:
+        """Make blocks again."""
+        self.halted = False
+        event, self._resumed = self._resumed, Event(self.world.clock)
+        self.world.clock.wake(event, self.world.clock.now)
+
+    def resumed(self) -> Event:
+        """When it makes blocks again."""
+        return self._resumed
+
+    # ---- the batch poster's side
+
+    def oldest(self) -> int | None:
+        """Time (ns) of the oldest block that is in no batch; None where there is none."""
+        return self.unposted[0][1] if self.unposted else None
+
+    def batch(self, most: int) -> tuple[int, int, int]:
+        """Take blocks for a batch of at most ``most`` bytes (at least one block): first, last, bytes."""
+        first, _, size = self.unposted.popleft()
+        last = first
+        while self.unposted and size + self.unposted[0][2] <= most:
+            last, _, more = self.unposted.popleft()
+            size += more
+        self._unsent -= size
+        return first, last, size
+
+    def unsent_bytes(self) -> int:
+        """Bytes of the blocks that are in no batch."""
+        return self._unsent
+
+    def posted(self, batch: tuple[int, int, int], blobs: int, submitted: int, slot: int, cost: float) -> None:
+        """L1 included a batch: the safe head moves, the backlog shrinks."""
+        first, last, size = batch
+        self.unposted_bytes -= size
+        self.safe = last
+        self.world.record(BatchPosted(self.name, first, last, size, blobs, submitted, slot, cost))
+        self.world.record(HeadAdvanced(self.name, "safe", last))
+        l1 = self.l1
+        assert l1 is not None
+        l1.on_final(slot, lambda: self._finalize(last))
+
+    def _finalize(self, last: int) -> None:
+        self.finalized = last
+        self.world.record(HeadAdvanced(self.name, "finalized", last))
+

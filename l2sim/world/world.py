@@ -1,0 +1,272 @@
+"""World: one run, from a description and its luck to a log."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from simpy.events import Event
+
+from l2sim.events import AccountClosed, PriceMoved
+from l2sim.log import Log
+from l2sim.markets import Market
+from l2sim.part import Part
+from l2sim.prices import Price, Recording
+from l2sim.streams import Streams
+from l2sim.transactions import Receipt, Rows
+from l2sim.world import Chain
+from l2sim.world.chain import GAS_TOKEN, LiveChain
+from l2sim.world.clock import Clock
+from l2sim.world.l1 import LiveL1
+from l2sim.world.ledger import BURNED, BooksDoNotClose, Ledger
+from l2sim.world.network import LiveNetwork, Network
+from l2sim.world.outside import LiveOutside
+from l2sim.world.prices import LivePrices
+from l2sim.world.seat import AttackSeat, Seat
+
+SAMPLES = 1000
+STEPS = 50
+
+
+class RunFailed(Exception):
+    """An agent or attack raised: its name and the simulated time are in the message, the cause is chained."""
+
+
+class Description(Protocol):
+    """What a world is made from; a Scenario is one."""
+
+    @property
+    def duration(self) -> int: ...
+    @property
+    def prices(self) -> Mapping[str, Price]: ...
+    @property
+    def network(self) -> Network: ...
+    @property
+    def chains(self) -> Mapping[str, Chain]: ...
+    @property
+    def markets(self) -> Mapping[str, Market]: ...
+    @property
+    def agents(self) -> Mapping[str, Any]: ...
+    @property
+    def attacks(self) -> Mapping[str, Any]: ...
+
+
+class World:
+    """One run: clock, chains, ledger, network, prices, seats and the log.
+
+    Nothing depends on the order in which a description lists its members: they are made in the order of their names, and
+    simultaneous acts come in the order of seeded keys.
+    """
+
+    def __init__(self, description: Description, streams: Streams, recordings: Mapping[str, Recording] | None = None) -> None:
+        self.duration = description.duration
+        self.description = description
+        self.streams = streams
+        self.clock = Clock()
+        self.log = Log()
+        self.ledger = Ledger()
+        self.network = LiveNetwork(description.network, streams)
+        self.ledger.open(BURNED, "sink", "chains")
+        self.chains: dict[str, LiveChain] = {}
+        for name, chain in sorted(description.chains.items()):
+            self.chains[name] = chain.start(name, self)
+        self.venues = {name: chain for name, chain in self.chains.items() if isinstance(chain, LiveOutside)}
+        self.prices = LivePrices(description.prices, self._calendar(), streams, recordings or {}, lambda: self.clock.now)
+        if self.venues:
+            self.prices.factor = next(iter(self.venues.values())).factor
+        self._open_markets(description.markets)
+        self._tickets: dict[int, Event] = {}
+        self._failures: dict[str, list[tuple[int, int, int, float]]] = {}
+        self._first_accounts: list[int] = []
+        self._group_names: list[str] = []
+        self._seat(description)
+
+    def _calendar(self) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+        instants = [np.array([0, self.duration], np.int64)]
+        instants += [np.array(chain.instants(), np.int64) for chain in self.chains.values()]
+        return np.unique(np.concatenate(instants))
+
+    def _open_markets(self, markets: Mapping[str, Market]) -> None:
+        # Feeds open before the markets that read them.
+        for name, market in sorted(markets.items(), key=lambda item: (item[1].kind != "price_feed", item[0])):
+            self.chains[market.on].open(name, market)
+        self.home = {name: self.chains[market.on] for name, market in markets.items()}
+
+    def _seat(self, description: Description) -> None:
+        self.seats: list[tuple[Any, Seat]] = []
+        cast: list[tuple[str, Any, LiveChain | None]] = [(name, part, None) for name, part in description.agents.items()]
+        for chain_name, chain in description.chains.items():
+            for field in type(chain).model_fields:
+                part = getattr(chain, field)
+                if isinstance(part, Part) and part.room is not None and part.room.name == "agents":
+                    cast.append((f"{chain_name}.{field}", part, self.chains[chain_name]))
+        for name, part, duty in sorted(cast, key=lambda member: (member[1].stage, member[0])):
+            accounts = self.ledger.open(name, part.kind, "agents", part.count * part.accounts())
+            for i in range(part.count):
+                own = accounts[i * part.accounts() : (i + 1) * part.accounts()]
+                self.seats.append((part, Seat(self, f"{name}/{i}", name, part, own, duty)))
+        for name, part in sorted(description.attacks.items()):
+            own = self.ledger.open(name, part.kind, "attacks")
+            self.seats.append((part, AttackSeat(self, name, name, part, own, None)))
+        self._first_accounts = [group.accounts.start for group in self.ledger.groups.values()]
+        self._group_names = list(self.ledger.groups)
+
+    # ---- what chains and seats need
+
+    def record(self, fact: tuple[Any, ...]) -> None:
+        """Write a fact into the log, stamped with the time."""
+        self.log.record(self.clock.now, fact)
+
+    def l1(self, name: str) -> LiveL1:
+        """The running L1 of that name."""
+        chain = self.chains[name]
+        if not isinstance(chain, LiveL1):
+            raise TypeError(f"'{name}' is not an l1")
+        return chain
+
+    def gas_token_price(self) -> float:
+        """What the gas token is worth now (USD): the index of 'eth', or 3000 USD where the scenario has none."""
+        return self.prices.index(GAS_TOKEN) if GAS_TOKEN in self.prices.parts else 3000.0
+
+    def regime(self, chain: LiveChain) -> float:
+        """Stress on messages to a chain: excess volatility plus congestion, 0 in calm times."""
+        return self.prices.agitation(self.description.network.reference_volatility) + chain.congestion()
+
+    def expect(self, ticket: int) -> Event:
+        """The event that delivers the receipt of a ticket."""
+        event = self._tickets[ticket] = Event(self.clock)
+        return event
+
+    def deliver(self, ticket: int, receipt: Receipt) -> None:
+        """Hand a receipt to whoever waits for it."""
+        event = self._tickets.pop(ticket, None)
+        if event is not None:
+            self.clock.wake(event, self.clock.now, ticket, receipt)
+
+    def watch_failures(self, group: str) -> list[tuple[int, int, int, float]]:
+        """A list to which the failures of a group are added from now on: account, status, action, first field."""
+        return self._failures.setdefault(group, [])
+
+    def failed(self, rows: Rows, i: int, status: int) -> None:
+        """A transaction reverted or was dropped."""
+        group = self._group_names[bisect_right(self._first_accounts, rows.sender[i]) - 1]
+        watched = self._failures.get(group)
+        if watched is not None:
+            watched.append((rows.sender[i], status, rows.action[i], rows.a[i]))
+
+    # ---- the run
+
+    def run(self, progress: Callable[[int, int], None] | None = None) -> Log:
+        """Live from the start to the end.
+
+        Args:
+            progress: called now and then with simulated time (ns) and the number of events so far.
+
+        Raises:
+            RunFailed: an agent or attack raised.
+            BooksDoNotClose: money appeared or vanished.
+        """
+        for part, seat in self.seats:
+            if not isinstance(seat, AttackSeat):
+                try:
+                    part.arrive(seat)
+                except Exception as error:
+                    raise self._blame(seat, error) from error
+        self.ledger.begin()
+        self._opening_claims = self._claims()
+        for chain in self.chains.values():
+            for book in chain.books:
+                for fact in book.facts:
+                    self.record(fact)
+                book.facts.clear()
+            chain.begin()
+        for part, seat in self.seats:
+            self.clock.process(self._life(part, seat))
+        if self.prices.parts:
+            self.clock.process(self._sample())
+        for step in range(1, STEPS + 1):
+            self.clock.run(until=self.duration * step // STEPS + (step == STEPS))
+            if progress is not None:
+                progress(self.clock.now, next(self.clock._eid))
+        self._close()
+        return self.log
+
+    def _blame(self, seat: Seat, error: Exception) -> RunFailed:
+        when = f"{self.clock.now / 1e9:.3f} s"
+        return RunFailed(f"'{seat.name}' failed at {when} of simulated time: {type(error).__name__}: {error}")
+
+    def _life(self, part: Any, seat: Seat) -> Generator[Event, Any, None]:
+        """An agent's own generator, its failures put down to its name."""
+        value = None
+        life = part.run(seat)
+        while True:
+            try:
+                event = life.send(value)
+            except StopIteration:
+                return
+            except (RunFailed, BooksDoNotClose):
+                raise
+            except Exception as error:
+                raise self._blame(seat, error) from error
+            value = yield event
+
+    def _sample(self) -> Generator[Event, Any, None]:
+        step = max(1, self.duration // SAMPLES)
+        while True:
+            for name in self.prices.parts:
+                self.record(PriceMoved(name, self.prices.path(name), self.prices.index(name)))
+            yield self.clock.wake(Event(self.clock), self.clock.now + step)
+
+    def _claims(self) -> dict[tuple[str, str, str], float]:
+        """What each group is owed by each market: (market, asset, group) -> amount; the market's own entry balances it."""
+        totals: dict[tuple[str, str, str], float] = {}
+        for name, chain in self.home.items():
+            for account, asset, amount in chain.books[chain.codes[name]].claims():
+                group = self._group_names[bisect_right(self._first_accounts, account) - 1]
+                key = (name, asset, group)
+                totals[key] = totals.get(key, 0.0) + amount
+                own = (name, asset, name)
+                totals[own] = totals.get(own, 0.0) - amount
+        return totals
+
+    def _close(self) -> None:
+        """Close the books: check them, write everybody's statement, and note what metrics need to know of the run."""
+        self.ledger.check()
+        for name, chain in self.home.items():
+            book = chain.books[chain.codes[name]]
+            gap = book.audit()
+            stake = 1.0 + sum(abs(claim.amount) for claim in book.claims())
+            if not abs(gap) <= 1e-9 * stake:
+                raise BooksDoNotClose(f"market '{name}': its vault and what it owes differ by {gap!r}")
+        worth = {"usd": 1.0, GAS_TOKEN: self.gas_token_price()}
+        worth |= {name: self.prices.index(name) for name in self.prices.parts}
+        for fact in self.ledger.statement(worth):
+            self.record(fact)
+        closing = self._claims()
+        for market, asset, group in sorted(set(closing) | set(self._opening_claims)):
+            opening, now = self._opening_claims.get((market, asset, group), 0.0), closing.get((market, asset, group), 0.0)
+            if opening or now:
+                kind = self.ledger.groups[group].kind
+                self.record(AccountClosed(group, kind, market, asset, opening, now, worth[asset], (now - opening) * worth[asset]))
+        self.log.about = {
+            "duration": self.duration,
+            "events": next(self.clock._eid),
+            "groups": {
+                name: {"kind": group.kind, "section": group.section, "first": group.accounts.start, "last": group.accounts.stop}
+                for name, group in self.ledger.groups.items()
+            },
+            "prices": {name: self.prices.index(name) for name in self.prices.parts},
+            "chains": {
+                name: {
+                    "kind": chain.kind,
+                    "settles_on": getattr(self.description.chains[name], "settles_on", None),
+                    "block_time": chain.block_interval() or None,
+                    "blocks": chain.height,
+                }
+                for name, chain in self.chains.items()
+            },
+            "markets": {
+                name: {"kind": market.kind, "on": market.on, "base": next((a for a in market.assets() if a != "usd"), None)}
+                for name, market in sorted(self.description.markets.items())
+            },
+        }
