@@ -57,6 +57,8 @@ class Table:
         self._open: list[list[Any]] = [[] for _ in self.columns]
         self._chunks: list[list[npt.NDArray[Any]]] = []
         self._length = 0
+        self._sealed = 0
+        self._common: list[tuple[int, ...]] = []
 
     def __len__(self) -> int:
         return self._length
@@ -68,30 +70,52 @@ class Table:
         if len(self._rows) >= _CHUNK:
             self._gather()
 
-    def extend(self, columns: Sequence[list[Any]]) -> None:
-        """Add a slice of rows: one list for each column, ``time`` first, names already as codes."""
+    def extend(self, n: int, common: Sequence[int], columns: Sequence[list[Any]]) -> None:
+        """Add ``n`` rows: the first columns (``time`` first) have one value for all of them, the others a list each.
+
+        Names are given as codes.
+        """
         if self._rows:
             self._gather()
-        for column, more in zip(self._open, columns, strict=True):
+        if self._common and len(common) != len(self._common[0]) - 1:
+            raise ValueError(f"{self.fact.__name__}: all slices must have the same common columns")
+        self._common.append((n, *common))
+        for column, more in zip(self._open[len(common) :], columns, strict=True):
             column.extend(more)
-        self._length += len(columns[0])
-        if len(self._open[0]) >= _CHUNK:
+        self._length += n
+        if self._length - self._sealed >= _CHUNK:
             self._seal()
 
-    def fill(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Become these columns, names already as codes: a table read back from a file."""
-        self._chunks = [[columns[name].astype(dtype, copy=False) for name, dtype in self.dtypes.items()]]
-        self._length = len(columns["time"])
-
     def _gather(self) -> None:
+        self._spread()
         code = self._names.code
         for i, column in enumerate(zip(*self._rows, strict=True)):
             self._open[i].extend(map(code, column) if i in self._coded else column)
         self._rows.clear()
-        if len(self._open[0]) >= _CHUNK:
+        if self._length - self._sealed >= _CHUNK:
             self._seal()
 
+    def _spread(self) -> None:
+        """Write the common values of slices out, a value for each row."""
+        if self._common:
+            lengths, *values = zip(*self._common, strict=True)
+            for column, common in zip(self._open, values, strict=False):
+                column.extend(np.repeat(common, lengths).tolist())
+            self._common.clear()
+
     def _seal(self) -> None:
+        if self._common and not self._open[0]:
+            lengths, *values = zip(*self._common, strict=True)
+            spread = [np.repeat(np.array(common, dtype), lengths) for common, dtype in zip(values, self.dtypes.values(), strict=False)]
+            rest = zip(self._open[len(spread) :], list(self.dtypes.values())[len(spread) :], strict=True)
+            self._chunks.append(spread + [np.array(column, dtype) for column, dtype in rest])
+            self._common.clear()
+            self._sealed = self._length
+            for column in self._open:
+                column.clear()
+            return
+        self._spread()
+        self._sealed = self._length
         self._chunks.append([np.array(column, dtype) for column, dtype in zip(self._open, self.dtypes.values(), strict=True)])
         for column in self._open:
             column.clear()
@@ -100,7 +124,7 @@ class Table:
         """The columns as arrays; names are codes into ``Log.names``."""
         if self._rows:
             self._gather()
-        if self._open[0] or not self._chunks:
+        if self._length > self._sealed or not self._chunks:
             self._seal()
         if len(self._chunks) > 1:
             self._chunks = [[np.concatenate(parts) for parts in zip(*self._chunks, strict=True)]]
@@ -160,7 +184,7 @@ class Log:
         for column, values in table.arrays().items():
             if table.kinds[column] is str:
                 present, codes = np.unique(values, return_inverse=True)
-                columns[column] = pd.Categorical.from_codes(codes, [self.names.all[code] for code in present])  # type: ignore[arg-type]
+                columns[column] = pd.Categorical.from_codes(codes, pd.Index([self.names.all[code] for code in present]))
             else:
                 columns[column] = values
         return pd.DataFrame(columns)

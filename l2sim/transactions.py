@@ -1,7 +1,8 @@
 """Transactions: an action, a sender, what it pays, waiting for a place in a block. Kept as columns, never as objects."""
 
+from collections.abc import Mapping
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -56,91 +57,83 @@ ANY_FEE = 2**62
 """A fee cap that is never reached, in wei per gas."""
 
 
-class Rows:
-    """Transactions as parallel lists, row i in each; the order of the columns is that of ``COLUMNS``."""
-
-    COLUMNS = (
-        "arrives",  # ns, at the sequencer
-        "tie",  # seeded key among simultaneous arrivals
-        "submitted",  # ns, when the sender let go of it
-        "sender",  # ledger account
-        "market",  # code of the market on its chain
-        "action",  # code of the action in its market
-        "a", "b", "c",  # the action's numeric fields
-        "slippage",  # worst relative move from the reference price that the sender accepts; inf where it does not say
-        "reference",  # the market's mid price when the row became pending; 0 until then
-        "gas",  # gas used
-        "size",  # bytes after compression, for the data fee
-        "tip",  # wei per gas on top of the base fee
-        "cap",  # most wei per gas, base fee and tip together
-        "deadline",  # ns
-        "ticket",  # 0, or the number under which the sender waits for a receipt
-    )  # fmt: skip
-    __slots__ = COLUMNS
+class Rows(NamedTuple):
+    """Transactions as parallel lists, row i in each."""
 
     arrives: list[int]
+    """When it reaches the sequencer (ns)."""
     tie: list[int]
+    """Seeded key among simultaneous arrivals."""
     submitted: list[int]
+    """When the sender let go of it (ns)."""
     sender: list[int]
+    """Ledger account."""
     market: list[int]
+    """Code of the market on its chain."""
     action: list[int]
+    """Code of the action in its market."""
     a: list[float]
+    """The action's first field."""
     b: list[float]
+    """The action's second field."""
     c: list[float]
+    """The action's third field."""
     slippage: list[float]
+    """Worst relative move from the reference price that the sender accepts; inf where it does not say."""
     reference: list[float]
+    """The market's mid price when the row became pending; 0 until then."""
     gas: list[int]
+    """Gas used."""
     size: list[int]
+    """Bytes in a batch, compressed, for the data fee."""
     tip: list[int]
+    """Priority fee, wei per gas."""
     cap: list[int]
+    """Most wei per gas, base fee and tip together."""
     deadline: list[int]
+    """When the sender gives up (ns)."""
     ticket: list[int]
+    """0, or the number under which the sender waits for a receipt."""
 
-    def __init__(self) -> None:
-        for name in self.COLUMNS:
-            setattr(self, name, [])
-
-    def __len__(self) -> int:
+    @property
+    def number(self) -> int:
+        """How many rows there are."""
         return len(self.arrives)
 
     def slice(self, start: int, stop: int) -> "Rows":
         """Rows start..stop as new columns."""
-        rows = Rows.__new__(Rows)
-        for name in self.COLUMNS:
-            setattr(rows, name, getattr(self, name)[start:stop])
-        return rows
-
-    def extend(self, other: "Rows") -> None:
-        """Append the rows of another."""
-        for name in self.COLUMNS:
-            getattr(self, name).extend(getattr(other, name))
+        return Rows(*[column[start:stop] for column in self])
 
     def take(self, indices: list[int]) -> "Rows":
         """The rows at those indices, in that order."""
-        rows = Rows.__new__(Rows)
-        for name in self.COLUMNS:
-            column = getattr(self, name)
-            setattr(rows, name, [column[i] for i in indices])
-        return rows
+        return Rows(*[[column[i] for i in indices] for column in self])
 
-    def sort(self) -> None:
-        """Into the order of arrival, simultaneous ones by their tie keys."""
+    def extend(self, other: "Rows") -> None:
+        """Append the rows of another."""
+        for column, more in zip(self, other, strict=True):
+            column.extend(more)
+
+    def sorted(self) -> "Rows":
+        """In the order of arrival, simultaneous ones by their tie keys."""
         keys = list(zip(self.arrives, self.tie, strict=True))
-        order = sorted(range(len(keys)), key=keys.__getitem__)
-        if order != list(range(len(keys))):
-            for name in self.COLUMNS:
-                column = getattr(self, name)
-                setattr(self, name, [column[i] for i in order])
+        return self.take(sorted(range(len(keys)), key=keys.__getitem__))
+
+    @classmethod
+    def none(cls) -> "Rows":
+        """No rows."""
+        return cls(*[[] for _ in cls._fields])
 
     @classmethod
     def of(cls, n: int, **columns: "list[int] | list[float] | npt.NDArray[np.generic] | float") -> "Rows":
         """Rows from columns of length ``n``; a scalar is repeated. Columns left out get their neutral value."""
-        neutral: dict[str, float] = dict.fromkeys(cls.COLUMNS, 0)
-        neutral |= {"a": 0.0, "b": 0.0, "c": 0.0, "slippage": float("inf"), "reference": 0.0, "cap": ANY_FEE, "deadline": NEVER}
-        rows = cls.__new__(cls)
-        for name in cls.COLUMNS:
-            value = columns.get(name, neutral[name])
-            if isinstance(value, np.ndarray):
-                value = value.tolist()
-            setattr(rows, name, value if isinstance(value, list) else [value] * n)
-        return rows
+        made: list[list[Any]] = []
+        for name in cls._fields:
+            value = columns.get(name, _NEUTRAL[name])
+            made.append(value.tolist() if isinstance(value, np.ndarray) else value if isinstance(value, list) else [value] * n)
+        return cls(*made)
+
+
+_NEUTRAL: Mapping[str, float] = {
+    **dict.fromkeys(Rows._fields, 0), "a": 0.0, "b": 0.0, "c": 0.0, "slippage": float("inf"), "reference": 0.0,
+    "cap": ANY_FEE, "deadline": NEVER,
+}  # fmt: skip

@@ -58,7 +58,7 @@ _FREQUENCY: Mapping[str, Rational] = {
     "/week": Rational(1, 7 * 86400), "/year": Rational(1, 365 * 86400),
 }  # fmt: skip
 
-_NUMBER = r"[+-]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?"
+_NUMBER = r"[+-]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3}(?!\d))?"
 _TERM = re.compile(rf"\s*({_NUMBER})\s*([^\d\s+.-][^\d\s]*|)\s*")
 
 
@@ -185,7 +185,7 @@ WEI = Dimension("amount of ether", _WEI, whole=True, example="30 gwei", written=
 USD = Dimension("amount of money", _USD, whole=False, example="3000 USD", written=("bnUSD", "MUSD", "USD"))
 BYTES = Dimension("size in bytes", _BYTES, whole=True, example="120 kB", written=("MB", "kB", "B"))
 FRACTION = Dimension("fraction", _FRACTION, whole=False, example="5 bps", written=("", "%", "bps"))
-FREQUENCY = Dimension("frequency", _FREQUENCY, whole=False, example="10 /s", written=("/s", "/min", "/h", "/d", "/year"))
+FREQUENCY = Dimension("frequency", _FREQUENCY, whole=False, example="10 /s", written=("/s", "/min", "/h", "/d", "/year"), zero="/s")
 VOLATILITY = Dimension(
     "volatility",
     {**_FRACTION, "%/sqrt(year)": Rational(1, 100), "%/sqrt(day)": Rational(repr(math.sqrt(365.0))) / 100},

@@ -1,12 +1,20 @@
 """What the documents say is so: links lead somewhere, tables name what there is, snippets run."""
 
+import ast
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
+import l2sim
+from l2sim import Scenario
+from l2sim.cli import app
 from l2sim.part import ROOM_NAMES
+from l2sim.results import Run
+from l2sim.simulation import experiment
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "scenarios").glob("*.md"), ROOT / "results" / "README.md"])
@@ -24,7 +32,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "DESIGN.md"])
 def test_files_that_are_named_exist(name: str) -> None:
-    named = set(re.findall(r"\b(?:scenarios|notebooks|tests|docs|\.ci|l2sim)/[\w/.-]*\w", text_of(name)))
+    named = set(re.findall(r"(?<![\w/<])(?:scenarios|notebooks|tests|docs|\.ci|l2sim)/(?!\S*<)[\w/.-]*\w", text_of(name)))
     assert sorted(path for path in named if not (ROOT / path).exists()) == []
 
 
@@ -50,3 +58,51 @@ def test_make_targets_that_are_named_exist() -> None:
     for document in DOCUMENTS:
         named = set(re.findall(r"(?:`|^    )make ([a-z]+)", document.read_text(encoding="utf-8"), re.MULTILINE))
         assert named <= targets, document.name
+
+
+def snippet(document: str, language: str) -> str:
+    """The first block of that language in a document."""
+    found = re.search(rf"^( *)```{language}\n(.*?)^ *```", text_of(document), re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return "".join(line.removeprefix(found[1]) for line in found[2].splitlines(keepends=True))
+
+
+def test_the_scenario_of_the_readme_loads(tmp_path: Path) -> None:
+    file = tmp_path / "outage.yaml"
+    file.write_text(snippet("README.md", "yaml"), encoding="utf-8")
+    scenario = Scenario.load(file)
+    assert set(scenario.agents) == {"longs", "keepers"}
+    assert not scenario.without_attacks().attacks
+
+
+def test_the_python_of_the_readme_uses_what_there_is() -> None:
+    """That it runs is for the notebook to show; here: no name in it is invented."""
+    tree = ast.parse(snippet("README.md", "python"))
+    imported = [alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names]
+    assert set(imported) <= set(l2sim.__all__) | {"experiment"}
+    assert callable(experiment)
+    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert used <= set(dir(l2sim.Scenario)) | set(dir(l2sim.Results)) | set(dir(Run)) | {"path"}
+
+
+def test_the_commands_of_the_documents_exist() -> None:
+    known = {command.name or (command.callback.__name__ if command.callback else "") for command in app.registered_commands}
+    for document in DOCUMENTS:
+        named = set(re.findall(r"(?:python -m |[`(])l2sim ([a-z]+)", document.read_text(encoding="utf-8")))
+        assert named <= known, document.name
+
+
+def test_the_kind_of_the_guide_is_a_kind(tmp_path: Path) -> None:
+    (tmp_path / "longest_first.py").write_text(snippet("CONTRIBUTING.md", "python"), encoding="utf-8")
+    program = f"""
+import sys
+sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]
+import numpy as np
+import longest_first
+from l2sim.ordering import Ordering, Pending
+part = Ordering.model_validate({{"kind": "longest_first"}})
+print(part.order(Pending(*np.array([[1, 2, 3], [0, 0, 0], [0, 0, 0], [7, 9, 8]])), np.random.Generator(np.random.Philox(1))).tolist())
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "[1, 2, 0]\n"

@@ -8,12 +8,13 @@ import sys
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 import pandas as pd
 import pytest
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
 
 import l2sim
@@ -21,7 +22,7 @@ from l2sim.agents import Agent, Waiting
 from l2sim.log import Log
 from l2sim.metrics import Metric
 from l2sim.ordering import Ordering, Pending
-from l2sim.part import ROOM_NAMES, ROOMS, Part, room, snake_case
+from l2sim.part import ROOM_NAMES, ROOMS, InRoom, Part, room, snake_case
 from l2sim.world.seat import Seat
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,14 +88,14 @@ def test_every_page_and_parameter_is_documented(page: type[BaseModel]) -> None:
 def test_a_kind_goes_through_yaml_and_comes_back(found: type[Part]) -> None:
     part = example(found)
     text = StringIO()
-    YAML(typ="safe").dump(part.model_dump(mode="json"), text)
+    YAML(typ="safe").dump(part.model_dump(mode="json", by_alias=True), text)
     plain = YAML(typ="safe").load(text.getvalue())
     assert plain["kind"] == found.kind
     assert found.room is not None
     again = found.room.base.model_validate(plain)
     assert type(again) is found
     assert again == part
-    assert again.model_dump(mode="json") == part.model_dump(mode="json")
+    assert again.model_dump(mode="json", by_alias=True) == part.model_dump(mode="json", by_alias=True)
 
 
 @pytest.mark.parametrize("found", KINDS)
@@ -130,9 +131,22 @@ def test_a_part_cannot_be_changed() -> None:
 # What a required parameter may look like, tried in this order until the class accepts it.
 CANDIDATES: tuple[Any, ...] = (
     *("250ms", "3000 USD", "5 bps", "10 /s", "30 gwei", "32 Mgas", "120 kB", "eth", 2, 0.5, True),
-    *({}, {"eth": "eth"}, ["250ms", "12s"], ["eth"], [1, 2], [["0s", "3000 USD"], ["1h", "2900 USD"]]),
+    *({}, {"eth": "eth"}, ["250ms", "12s"], ["eth"], [1, 2], [0.5], [["0s", "3000 USD"], ["1h", "2900 USD"]]),
     *({"0s": "3000 USD", "1h": "2900 USD"}, {"first": {"at": "1h"}}),
 )
+
+
+def candidates(field: FieldInfo) -> Iterator[Any]:
+    """Values that a field may accept: one of its literals, any of the texts above, a part of its room."""
+    if get_origin(field.annotation) is Literal:
+        yield from get_args(field.annotation)
+    yield from CANDIDATES
+    houses = [thing.name for thing in field.metadata if isinstance(thing, InRoom)]
+    if inspect.isclass(field.annotation) and issubclass(field.annotation, Part) and field.annotation.room is not None:
+        houses.append(field.annotation.room.name)
+    for name in houses:
+        for found in room(name).kinds().values():
+            yield example(found)
 
 
 def example(found: type[Part]) -> Part:
@@ -143,17 +157,30 @@ def example(found: type[Part]) -> Part:
     extra = found.model_config.get("json_schema_extra")
     if isinstance(extra, dict) and isinstance(examples := extra.get("examples"), list):
         return found.model_validate(examples[0])
-    choice = {name: 0 for name, field in found.model_fields.items() if field.is_required()}
-    while True:
-        try:
-            return found.model_validate({name: CANDIDATES[index] for name, index in choice.items()})
-        except ValidationError as error:
-            wrong = {str(mistake["loc"][0]) for mistake in error.errors() if mistake["loc"]} & choice.keys()
-            for name in wrong or choice:
-                choice[name] += 1
-            exhausted = [name for name, index in choice.items() if index >= len(CANDIDATES)]
-            if exhausted or not choice:
-                pytest.fail(f"no example of {found.__qualname__} can be guessed ({exhausted}); give it one in json_schema_extra: {error}")
+    required = {field.alias or name: candidates(field) for name, field in found.model_fields.items() if field.is_required()}
+    values = {name: next(choice) for name, choice in required.items()}
+    try:
+        while True:
+            try:
+                return found.model_validate(values)
+            except ValidationError as error:
+                wrong = {str(mistake["loc"][0]) for mistake in error.errors() if mistake["loc"]} & required.keys()
+                if not wrong:
+                    return with_one_more(found, values)
+                values |= {name: next(required[name]) for name in sorted(wrong)}
+    except StopIteration:
+        pytest.fail(f"no example of {found.__qualname__} can be guessed from {values}; give it one in json_schema_extra")
+
+
+def with_one_more(found: type[Part], values: dict[str, Any]) -> Part:
+    """A part of a class that wants one of its optional parameters too."""
+    for name, field in found.model_fields.items():
+        for value in () if field.is_required() else candidates(field):
+            try:
+                return found.model_validate({**values, field.alias or name: value})
+            except ValidationError:
+                continue
+    pytest.fail(f"no example of {found.__qualname__} can be guessed from {values}; give it one in json_schema_extra")
 
 
 # ---- adding a kind edits nothing else

@@ -138,9 +138,9 @@ def test_the_rule_on_chance_and_time_can_fail(text: str) -> None:
 
 @pytest.mark.parametrize("name", ROOM_NAMES)
 def test_a_charter_is_short(name: str) -> None:
-    """Under 60 lines of code; what is said in docstrings does not count."""
+    """A page of code at most; what is said in docstrings does not count."""
     charter = Path(importlib.import_module(room(name).package).__file__ or "")
-    assert lines_of_code(charter) < 60
+    assert lines_of_code(charter) < 80
 
 
 def lines_of_code(file: Path) -> int:

@@ -40,3 +40,10 @@ class Agent(Part, room="agents"):
     @abstractmethod
     def run(self, me: Seat) -> Waiting:
         """Live: yield what ``me`` lets it wait for, act through ``me`` in between."""
+
+
+def hold(me: Seat, price: str, units: float, threshold: float = 0.0) -> None:
+    """Trade outside what is missing to hold that many units there, unless it is worth less than the threshold or a cent (USD)."""
+    missing = units - me.balance(me.venue(), price)
+    if abs(missing) * me.price(price) > max(threshold, 0.01):
+        me.trade(price, missing)

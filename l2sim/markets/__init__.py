@@ -108,8 +108,8 @@ class Book(ABC):
         """Before the clock starts: let an account do what only admitted ones may, such as reporting to a feed."""
         raise ValueError("this kind of market admits nobody: everybody may use it")
 
-    def adopt(self, account: int, share: float = 1.0) -> None:
-        """Before the clock starts: make an account the other side of a share of the positions that nobody has faced yet."""
+    def adopt(self, account: int, share: float = 1.0) -> float:
+        """Before the clock starts: make an account the other side of a share of the positions brought; signed units it took."""
         raise ValueError("this kind of market has no positions to take the other side of")
 
     def establish(
@@ -118,8 +118,8 @@ class Book(ABC):
         size: npt.NDArray[np.float64],
         entry: npt.NDArray[np.float64],
         margin: npt.NDArray[np.float64],
-    ) -> float:
-        """Before the clock starts: hold positions already; the US dollars of margin to mint into the market's account."""
+    ) -> None:
+        """Before the clock starts: hold positions already, one an account; the market's account was given their margins."""
         raise ValueError("this kind of market keeps no positions")
 
 

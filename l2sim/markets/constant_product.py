@@ -100,48 +100,40 @@ class ConstantProductBook(Book):
         """The same as ``apply`` row by row, inlined: most transactions of most runs pass here."""
         base, usd, account, phi = self.base, self.usd, self.account, 1.0 - self.fee
         x, y = base[account], usd[account]
-        statuses, ins, outs = [0] * (stop - start), rows.a[start:stop], [0.0] * (stop - start)
-        i = -1
+        statuses, ins, outs = [0] * (stop - start), rows.a[start:stop], []
+        gave = outs.append
         for action, sender, a, slippage, reference in zip(
-            rows.action[start:stop], rows.sender[start:stop], ins.copy(), rows.slippage[start:stop], rows.reference[start:stop], strict=True
+            rows.action[start:stop], rows.sender[start:stop], rows.a[start:stop], rows.slippage[start:stop], rows.reference[start:stop], strict=True
         ):
-            i += 1
-            if 0.0 < a < inf:
-                effective = a * phi
-                if action == BUY:
-                    if usd[sender] >= a:
-                        out = x * effective / (y + effective)
-                        if out < x:
-                            if not reference or a <= out * (reference * (1.0 + slippage)):
-                                usd[sender] -= a
-                                base[sender] += out
-                                y += a
-                                x -= out
-                                outs[i] = out
-                                continue
-                            statuses[i] = SLIPPAGE
-                        else:
-                            statuses[i] = NO_LIQUIDITY
-                    else:
-                        statuses[i] = INSUFFICIENT_FUNDS
-                elif base[sender] >= a:
-                    out = y * effective / (x + effective)
-                    if out < y:
-                        if not reference or out >= a * (reference * (1.0 - slippage)):
-                            base[sender] -= a
-                            usd[sender] += out
-                            x += a
-                            y -= out
-                            outs[i] = out
-                            continue
-                        statuses[i] = SLIPPAGE
-                    else:
-                        statuses[i] = NO_LIQUIDITY
-                else:
-                    statuses[i] = INSUFFICIENT_FUNDS
+            if action == BUY:
+                held = usd[sender]
+                if 0.0 < a <= held:
+                    effective = a * phi
+                    out = x * effective / (y + effective)
+                    if out < x and (slippage == inf or not reference or a <= out * (reference * (1.0 + slippage))):
+                        usd[sender] = held - a
+                        base[sender] += out
+                        y += a
+                        x -= out
+                        gave(out)
+                        continue
             else:
-                statuses[i] = INVALID
-            ins[i] = 0.0
+                held = base[sender]
+                if 0.0 < a <= held:
+                    effective = a * phi
+                    out = y * effective / (x + effective)
+                    if out < y and (slippage == inf or not reference or out >= a * (reference * (1.0 - slippage))):
+                        base[sender] = held - a
+                        usd[sender] += out
+                        x += a
+                        y -= out
+                        gave(out)
+                        continue
+            # A refusal is rare: let ``apply`` say why.
+            base[account], usd[account] = x, y
+            i = len(outs)
+            statuses[i], ins[i], _ = self.apply(action, sender, a, 0.0, 0.0, slippage, reference)
+            gave(0.0)
         base[account], usd[account] = x, y
         return statuses, ins, outs
 

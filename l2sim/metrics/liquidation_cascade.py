@@ -30,13 +30,15 @@ class LiquidationCascade(Metric):
     """Clusters of liquidations in which none waits longer than ``gap`` for the next.
 
     Notional is size at the mark. A round is a block with liquidations in it; those of the largest cascade (by notional) show
-    whether it was one wave or a loop. ``price_drop`` is the largest fall of the outside index from a peak, as a share of the peak
-    (of several prices, the one that fell furthest). Numbers of things and sums of dollars are zero when nothing was liquidated;
-    figures about the largest cascade are then NaN.
+    whether it was one wave or a loop. ``price_drop`` is the largest fall of the outside index from a peak, as a share of the
+    peak, at the instants where the log samples it; of several prices, that of the market's base if it names one, else the one
+    that fell furthest. Numbers of things and sums of dollars are zero when nothing was liquidated; figures about the largest
+    cascade are then NaN.
 
     ``traders_lost`` is what liquidation itself took from the owners, on top of what the market had already cost them: the equity
-    that a position had at its mark, less what was returned. Equity at the mark is reward + penalty + returned - shortfall (equity
-    at the price of the sale) + size x (mark - price); where it was negative, there was nothing left to take.
+    that a position had at its mark, less what was returned; where that equity was negative, there was nothing left to take.
+    Equity at the mark is penalty + returned - shortfall, which is the equity at the price at which the owner was closed out, plus
+    size x (mark - price). Liquidators live on that difference; ``rewards`` is what they made of it at once.
 
     How much larger cascades grow because liquidations move the price is no question to one log: see ``Run.multiplier``.
     """
@@ -58,7 +60,7 @@ class LiquidationCascade(Metric):
         rows = log.select(PositionLiquidated, *columns, market=self.market)
         order = np.argsort(rows[0], kind="stable")
         time, size, mark, price, reward, penalty, returned, shortfall = (column[order] for column in rows)
-        equity = reward + penalty + returned - shortfall + size * (mark - price)
+        equity = penalty + returned - shortfall + size * (mark - price)
         notional = np.abs(size) * mark
         runs = _runs(time, self.gap)
         figures = {
@@ -75,8 +77,9 @@ class LiquidationCascade(Metric):
 
     def _drop(self, log: "Log") -> float:
         prices = log.present(PriceMoved, "price")
-        if self.market is not None:
-            prices = [name for name in prices if name == log.about.get("markets", {}).get(self.market, {}).get("base", name)]
+        base = log.about.get("markets", {}).get(self.market, {}).get("base")
+        if base in prices:
+            prices = [base]
         falls = [_fall(*log.select(PriceMoved, "index", price=name)) for name in prices]
         return max(falls, default=np.nan)
 

@@ -12,6 +12,7 @@ from l2sim import events
 from l2sim.log import Log
 from l2sim.metrics import Metric
 from l2sim.part import did_you_mean
+from l2sim.results.folder import RunNotFound
 from l2sim.results.intervals import CONFIDENCE, table
 from l2sim.results.tables import read_log
 
@@ -30,15 +31,11 @@ class Measured(NamedTuple):
     """The metrics' answers by ``metric.figure`` or ``metric.subject.figure``."""
 
 
-def measure(metrics: Mapping[str, Metric], log: Log) -> dict[str, float]:
-    """What the metrics answer, as ``metric.figure``, or ``metric.subject.figure`` where a metric answers by subject."""
-    figures: dict[str, float] = {}
-    for name, metric in metrics.items():
-        answer = metric.measure(log)
-        rows = {f"{name}.{subject}": row for subject, row in answer.iterrows()} if isinstance(answer, pd.DataFrame) else {name: answer}
-        for path, row in rows.items():
-            figures |= {f"{path}.{figure}": float(value) for figure, value in row.items()}
-    return figures
+def figures_of(name: str, metric: Metric, log: Log) -> dict[str, float]:
+    """What a metric answers, as ``name.figure``, or as ``name.subject.figure`` where it answers by subject."""
+    answer = metric.measure(log)
+    rows = {f"{name}.{subject}": row for subject, row in answer.iterrows()} if isinstance(answer, pd.DataFrame) else {name: answer}
+    return {f"{path}.{figure}": float(value) for path, row in rows.items() for figure, value in row.items()}
 
 
 class Results:
@@ -143,7 +140,7 @@ class Results:
         names = list(dict.fromkeys([*here.columns, *there.columns]))
         here, there = here.reindex(columns=names), there.reindex(columns=names)
         answer = table(here - there, {**other.units, **self.units}, confidence)
-        answer.insert(answer.columns.get_loc("unit"), "one_sided", (here.isna() ^ there.isna()).sum().to_numpy())
+        answer.insert(list(answer.columns).index("unit"), "one_sided", (here.isna() ^ there.isna()).sum().to_numpy())
         return answer
 
     def save(self, folder: str | Path) -> None:
@@ -163,7 +160,7 @@ class Results:
         Raises:
             RunNotFound: there is no run in that folder, or the run has no such world.
         """
-        from l2sim.results.run import Run, RunNotFound
+        from l2sim.results.run import Run
 
         worlds = Run.load(folder).worlds
         if world not in worlds:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, get_type_hints
 
 import numpy as np
 import pyarrow as pa
@@ -66,8 +66,10 @@ def _unpack(path: Path, names: Names) -> Table:
             columns[field.name] = column.to_numpy()
             kinds[field.name] = float if pa.types.is_floating(field.type) else int
     del kinds["time"]
-    # A fact of another package need not be importable to be read: its columns say what it was.
-    fact = getattr(events, path.stem, None) or NamedTuple(path.stem, list(kinds.items()))  # type: ignore[misc]
+    fact: Any = getattr(events, path.stem, None)
+    if fact is None or get_type_hints(fact) != kinds:
+        # A fact of another package, or of another version: its columns say what it was.
+        fact = type(path.stem, (), {"__annotations__": kinds})
     table = Table(fact, names)
     table.fill(columns)
     return table

@@ -15,6 +15,7 @@ from l2sim.markets import Market
 from l2sim.metrics import Metric
 from l2sim.part import Part, did_you_mean
 from l2sim.prices import Price, Recording
+from l2sim.prices.replay import Replay
 from l2sim.scenario.mistakes import Mark, Mistake, ScenarioError
 from l2sim.scenario.nodes import Node, Where, branch, extended, grown, merge, plain, read, setting, without
 from l2sim.scenario.provenance import Preset, Provenance, overlaid, trace
@@ -69,7 +70,8 @@ class Scenario(Part):
             ScenarioError: with all mistakes at once, each with file, line and column.
         """
         path = Path(path)
-        settings, mistakes = [], []
+        settings: list[Node] = []
+        mistakes: list[Mistake] = []
         for text in set:
             try:
                 settings.append(setting(text))
@@ -145,8 +147,7 @@ class Scenario(Part):
 
         yaml = YAML(typ="safe", pure=True)
         yaml.default_flow_style = False
-        yaml.allow_unicode = True
-        yaml.sort_base_mapping_type_on_output = False
+        yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
         yaml.width = 140
         text = io.StringIO()
         yaml.dump(self.resolved(), text)
@@ -186,6 +187,12 @@ class Scenario(Part):
             except RecordingError as error:
                 node = nodes.get(("data", name, "file"))
                 mistakes.append(Mistake(str(error), f"data.{name}", node.mark if node else None))
+        for name, price in self.prices.items():
+            if isinstance(price, Replay) and price.data in series:
+                values = series[price.data].columns[price.column]
+                if not values.min() > 0:
+                    message = f"column '{price.column}' of data '{price.data}' falls to {values.min():g}, which is no price"
+                    mistakes.append(Mistake(message, f"prices.{name}.column", nodes[("prices", name)].key))
         if mistakes:
             raise ScenarioError(mistakes)
         return series

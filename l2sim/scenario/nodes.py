@@ -7,10 +7,10 @@ not constructed: overlays are merged as nodes, so that a mistake found later is 
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from l2sim.part import did_you_mean
 from l2sim.scenario.mistakes import Mark, Mistake, ScenarioError
 
 Where = tuple[str, ...]
@@ -44,8 +44,9 @@ def read(path: Path) -> Node:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        near = did_you_mean(path.name, [other.name for other in path.parent.glob("*.y*ml")]) if path.parent.is_dir() else ""
-        raise ScenarioError([Mistake("there is no such file" + near, mark=shown)]) from None
+        near = get_close_matches(path.name, [other.name for other in path.parent.glob("*.y*ml")], n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise ScenarioError([Mistake("there is no such file" + hint, mark=shown)]) from None
     except OSError as error:
         raise ScenarioError([Mistake(f"cannot be read: {error.strerror}", mark=shown)]) from None
     except UnicodeDecodeError as error:

@@ -51,9 +51,7 @@ class Data(Part):
         """
         path = Path(self.file)
         if self.sha256 and fingerprint(path) != self.sha256:
-            raise RecordingError(
-                f"{self.file} is not the file that the scenario's 'sha256' speaks of; leave 'sha256' out to use it as it is"
-            )
+            raise RecordingError(f"{self.file} is not what it was ('sha256' differs); leave 'sha256' out to use it as it is")
         cells, place = table(path, [self.time, *self.named().values()])
         times = instants(cells[self.time], self.timezone, place)
         columns = {name: numbers(cells[column], place) for name, column in self.named().items()}
@@ -87,9 +85,8 @@ class Data(Part):
         wide = np.flatnonzero(np.diff(times) > longest)
         if len(wide) and self.gaps == "error":
             row = int(wide[0])
-            raise RecordingError(
-                f"{place(first + row + 1)}: a gap of {DURATION.write(int(times[row + 1] - times[row]))} before this row; {remedy}"
-            )
+            gap = DURATION.write(int(times[row + 1] - times[row]))
+            raise RecordingError(f"{place(first + row + 1)}: a gap of {gap} before this row; {remedy}")
         end = int(times[-1])
         if end + longest < duration and self.gaps != "hold":
             raise RecordingError(

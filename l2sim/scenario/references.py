@@ -67,53 +67,24 @@ def unresolved(found: Sequence[Found], scenario: Mapping[str, Any]) -> Iterator[
     for one in found:
         if not one.sections:
             continue
-        known = sorted({name for section in one.sections for name in _members(scenario, section)})
+        known = sorted({name for section in one.sections for name in _serving(scenario, section, alone=len(one.sections) == 1)})
         if one.value not in known:
             nouns = " or ".join(_NOUNS.get(section, section) for section in one.sections)
             hint = did_you_mean(one.value, known) or f"; there is nothing under '{one.sections[0]}'"
             yield one, Mistake(f"there is no {nouns} '{one.value}'{hint}", ".".join(one.where))
 
 
-def unfit(found: Sequence[Found], scenario: Mapping[str, Any], regions: Sequence[str]) -> Iterator[tuple[Where, Mistake]]:
-    """Members that exist but cannot serve: a market on a chain without markets, a region that is not on the network."""
-    chains = {one.where[1]: one.part for one in found if one.part and len(one.where) == 2 and one.where[0] == "chains"}
-    markets = {one.where[1]: one.part for one in found if one.part and len(one.where) == 2 and one.where[0] == "markets"}
-    for one in found:
-        fields = one.value if isinstance(one.value, Mapping) else {}
-        if one.part is None:
-            continue
-        if len(one.where) == 2 and one.where[0] == "markets":
-            chain = chains.get(str(fields.get("on")))
-            if chain is not None and not getattr(chain, "trades", True):
-                fit = sorted(name for name, part in chains.items() if getattr(part, "trades", True))
-                choice = f"; chains that have: {', '.join(fit)}" if fit else ""
-                yield (*one.where, "on"), Mistake(f"'{fields['on']}' is of kind '{chain.kind}', which has no markets{choice}")
-        settled = chains.get(str(fields.get("settles_on"))) if "settles_on" in one.part.model_fields else None
-        if settled is not None and settled.kind != "l1":
-            fit = sorted(name for name, part in chains.items() if part and part.kind == "l1")
-            choice = f"; of kind 'l1' are: {', '.join(fit)}" if fit else "; add a chain of kind 'l1'"
-            yield (
-                (*one.where, "settles_on"),
-                Mistake(f"'{fields['settles_on']}' is of kind '{settled.kind}', which keeps no batches{choice}"),
-            )
-        region = fields.get("region")
-        if "region" in one.part.model_fields and isinstance(region, str) and region not in regions:
-            yield (*one.where, "region"), Mistake(f"there is no region '{region}' on the network{did_you_mean(region, regions)}")
-        market, action = markets.get(str(fields.get("market"))), fields.get("action")
-        offered = getattr(market, "actions", {})
-        if isinstance(action, str) and offered and action not in offered:
-            yield (*one.where, "action"), Mistake(f"market '{fields['market']}' has no action '{action}'{did_you_mean(action, offered)}")
-        data = _members(scenario, "data").get(str(fields.get("data")))
-        columns = data.get("columns") if isinstance(data, Mapping) else None
-        column = fields.get("column", one.part.model_fields["column"].default if "column" in one.part.model_fields else None)
-        if isinstance(column, str) and columns and column not in columns:
-            at = (*one.where, "column") if "column" in fields else (*one.where, "data")
-            yield at, Mistake(f"data '{fields['data']}' has no column '{column}'{did_you_mean(column, columns)}")
+def _serving(scenario: Mapping[str, Any], section: str, alone: bool) -> Iterator[str]:
+    """The members of a section that a reference may name: beside prices, only the markets that show one."""
+    for name, member in members(scenario, section).items():
+        if alone or section != "markets" or (isinstance(member, Mapping) and member.get("kind") == "price_feed"):
+            yield name
 
 
-def _members(scenario: Mapping[str, Any], section: str) -> Mapping[str, Any]:
-    members = scenario.get(section)
-    return members if isinstance(members, Mapping) else {}
+def members(scenario: Mapping[str, Any], section: str) -> Mapping[str, Any]:
+    """What is in a section; nothing where it is no mapping."""
+    found = scenario.get(section)
+    return found if isinstance(found, Mapping) else {}
 
 
 _NOUNS = {"chains": "chain", "markets": "market", "prices": "price", "agents": "agent", "attacks": "attack", "metrics": "metric"}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticUndefined, core_schema, to_jsonable_python
+from pydantic_core import CoreSchema, core_schema
 
 from l2sim import presets
 from l2sim.part import Part, Room
@@ -27,8 +27,11 @@ class _Schema(GenerateJsonSchema):
         page.pop("required", None)
         page.pop("title", None)
         fields = page.get("properties", {})
-        for field in fields.values():
-            field.pop("title", None)
+        for name, field in part.model_fields.items():
+            shown = fields[field.alias or name]
+            shown.pop("title", None)
+            if "default" in shown:
+                shown["default"] = default(part, name)
         if getattr(part, "kind", ""):
             page["properties"] = {"kind": {"const": part.kind}, **fields}
         return page
@@ -72,13 +75,15 @@ class Parameter(NamedTuple):
 
 def parameters(part: type[Part]) -> Iterator[Parameter]:
     """The fields of a kind, in the order of its file."""
-    blank = part.model_construct()
     for name, field in part.model_fields.items():
-        default = ""
-        if field.default is not PydanticUndefined:
-            written = blank.model_dump(mode="json", include={name}, warnings=False).get(name)
-            default = _short(written if written is not None else to_jsonable_python(field.default, fallback=str))
-        yield Parameter(field.alias or name, default, field.description or "")
+        written = "" if field.is_required() else _short(default(part, name))
+        yield Parameter(field.alias or name, written, field.description or "")
+
+
+def default(part: type[Part], name: str) -> Any:
+    """The default of a field as plain data, units as text."""
+    blank = part.model_construct()
+    return blank.model_dump(mode="json", include={name}, warnings=False)[name]
 
 
 def _short(value: Any) -> str:
@@ -87,11 +92,9 @@ def _short(value: Any) -> str:
         return "{" + ", ".join(f"{name}: {_short(inner)}" for name, inner in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(_short(inner) for inner in value) + "]"
-    return (
-        {None: "none", True: "true", False: "false"}.get(value, str(value))
-        if not isinstance(value, int | float) or isinstance(value, bool)
-        else str(value)
-    )
+    if value is None or isinstance(value, bool):
+        return "none" if value is None else str(value).lower()
+    return str(value) if value != "" else "''"
 
 
 def summary(thing: Room | type[Part]) -> str:

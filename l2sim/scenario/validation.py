@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from l2sim.part import Part, did_you_mean
+from l2sim.scenario.agreement import disagreements
 from l2sim.scenario.mistakes import Mark, Mistake, ScenarioError
 from l2sim.scenario.nodes import Node, Where, plain
 from l2sim.scenario.provenance import overlaid
-from l2sim.scenario.references import Found, unfit, unresolved, walk
+from l2sim.scenario.references import Found, unresolved, walk
 from l2sim.scenario.tables import RecordingError, fingerprint
 from l2sim.world.network import Network
 
@@ -41,8 +42,8 @@ def checked(scenario: type[S], tree: Node) -> S:
         mistakes += _explained(error, found, nodes)
     for one, mistake in unresolved(found, data):
         mistakes.append(mistake._replace(mark=_nearest(nodes, one.where, one.key)))
-    for where, mistake in unfit(found, data, _regions(data)):
-        mistakes.append(mistake._replace(path=".".join(where), mark=_nearest(nodes, where)))
+    for where, mistake in disagreements(found, data, _regions(data)):
+        mistakes.append(mistake._replace(mark=_nearest(nodes, where)))
     if answer is None or mistakes:
         raise ScenarioError(mistakes)
     return answer
@@ -70,6 +71,8 @@ def _with_files(tree: Node) -> tuple[Node, list[Mistake]]:
             continue
         folder = Path(node.mark.file).parent if node.mark.line and not node.mark.file.startswith("--set ") else Path()
         path = next((path for path in (folder / node.value, Path(node.value)) if path.is_file()), None)
+        if path is None and "sha256" in member.value:
+            continue  # resolved before, perhaps elsewhere: it is missed when it is read
         if path is None:
             mistakes.append(Mistake(f"there is no file '{node.value}'; {_looked_in(folder)}", f"data.{name}.file", node.mark))
             continue
@@ -130,10 +133,11 @@ def _explained(error: ValidationError, found: Sequence[Found], nodes: Mapping[Wh
             known += ["kind"] if part is not None and part.kind else []
             yield Mistake(f"unknown key '{where[-1]}'{did_you_mean(where[-1], known)}", ".".join(where), _nearest(nodes, where, key=True))
             continue
+        key = where[-1:] == ("[key]",)
         while where not in nodes:
             where = where[:-1]
         at = (*where, "kind") if kind in ("unknown_kind", "wrong_kind") and (*where, "kind") in nodes else where
-        values.setdefault((at, _nearest(nodes, at)), []).append(_worded(message, detail))
+        values.setdefault((at, _nearest(nodes, at, key)), []).append(_worded(message, detail))
     for (where, mark), messages in values.items():
         yield Mistake("; or ".join(dict.fromkeys(messages)), ".".join(where), mark)
 

@@ -14,6 +14,8 @@ from l2sim.units import ETH
 from l2sim.world.inbox import Inbox
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from l2sim.world import Chain
     from l2sim.world.world import World
 
@@ -42,6 +44,7 @@ class LiveChain:
         self._call_codes: list[tuple[int, list[int]]] = []
         self._chain_code = world.log.names.code(name)
         self._included = world.log.table(TransactionIncluded)
+        self._sealed = world.log.table(BlockSealed)
 
     # ---- what kinds of chain say differently
 
@@ -74,7 +77,7 @@ class LiveChain:
         """Open a market here: its account, what it brings, its book."""
         account = self.world.ledger.open(name, market.kind, "markets").start
         opening = Opening(name, account, lambda asset: self.world.ledger.column(self.name, asset), self.source)
-        for asset, amount in sorted(market.brings(self.source).items()):
+        for asset, amount in sorted(market.brings(lambda price: PriceSource(self.world.prices.index(price))).items()):
             self.world.ledger.mint(self.name, asset, account, amount)
         book = market.open(opening)
         self.codes[name] = len(self.books)
@@ -129,9 +132,8 @@ class LiveChain:
     def make_block(self, now: int, gas_limit: int, blobs: int = 0, blob_base_fee: int = 0) -> tuple[int, int]:
         """Take what has arrived, execute it, write it down, tell who waits. Returns gas used and bytes of the rows."""
         fresh = self.inbox.arrivals(now)
-        if len(fresh):
+        if fresh is not None:
             self._set_references(fresh)
-        if len(fresh) or len(self.inbox):
             self.inbox.admit(fresh)
         self.last_block = now
         base_fee = self.base_fee()
@@ -142,13 +144,13 @@ class LiveChain:
         gas = size = included = 0
         if len(self.inbox):
             assert self.ordering is not None
-            rng = self.world.streams.generator(f"chains/{self.name}/ordering", self.height)
-            rows, reasons, dropped = self.inbox.select(now, base_fee, gas_limit, self.ordering, rng)
-            for i, status in reasons:
-                self._drop(now, dropped, i, status)
-            if len(rows):
+            rows, reasons, dropped = self.inbox.select(now, base_fee, gas_limit, self.ordering, self._ordering_luck)
+            if dropped is not None:
+                for i, status in reasons:
+                    self._drop(now, dropped, i, status)
+            if rows.number:
                 rows, fees, data = self._charge(rows, base_fee, now)
-                gas, size, included = sum(rows.gas), sum(rows.size), len(rows)
+                gas, size, included = sum(rows.gas), sum(rows.size), rows.number
                 self._execute(rows, fees, data, now)
         for book in self.books:
             if book.facts:
@@ -156,17 +158,20 @@ class LiveChain:
                     self.world.record(fact)
                 book.facts.clear()
         if included or blobs or self.kind == "l1":
-            self.world.record(BlockSealed(self.name, self.height, included, gas, base_fee, blob_base_fee, blobs, len(self.inbox)))
+            self._sealed.append(now, BlockSealed(self.name, self.height, included, gas, base_fee, blob_base_fee, blobs, len(self.inbox)))
         self._tell(now)
         return gas, size
+
+    def _ordering_luck(self) -> "np.random.Generator":
+        return self.world.streams.generator(f"chains/{self.name}/ordering", self.height)
 
     def _set_references(self, rows: Rows) -> None:
         mids = [book.mid() for book in self.books]
         if len(mids) == 1:
             mid = mids[0]
-            rows.reference = [given or mid for given in rows.reference]
+            rows.reference[:] = [given or mid for given in rows.reference]
         else:
-            rows.reference = [given or mids[market] for given, market in zip(rows.reference, rows.market, strict=True)]
+            rows.reference[:] = [given or mids[market] for given, market in zip(rows.reference, rows.market, strict=True)]
 
     def _charge(self, rows: Rows, base_fee: int, now: int) -> tuple[Rows, list[float], list[float]]:
         """Debit every sender; those who cannot pay are dropped before anything is executed."""
@@ -190,7 +195,7 @@ class LiveChain:
             poor = set(broke)
             for i in broke:
                 self._drop(now, rows, i, Status.INSUFFICIENT_FUNDS)
-            able = [i for i in range(len(rows)) if i not in poor]
+            able = [i for i in range(rows.number) if i not in poor]
             rows, fees, data = rows.take(able), [fees[i] for i in able], [data[i] for i in able]
         if rows.gas:
             self.collect(token, rows, fees, data, base_fee)
@@ -201,7 +206,7 @@ class LiveChain:
         raise TypeError(f"{self.kind} collects no fees")
 
     def _execute(self, rows: Rows, fees: list[float], data: list[float], now: int) -> None:
-        n = len(rows)
+        n = rows.number
         market = rows.market
         first = market[0]
         if len(self.books) == 1 or (market[-1] == first and market.count(first) == n):
@@ -223,12 +228,8 @@ class LiveChain:
                 start = stop
             markets = [self._call_codes[m][0] for m in market]
             calls = [self._call_codes[m][1][action] for m, action in zip(market, rows.action, strict=True)]
-        self._included.extend(
-            (
-                [now] * n, [self._chain_code] * n, [self.height] * n, rows.submitted, rows.sender, markets, calls, status, rows.gas,
-                fees, data, x, y,
-            )
-        )  # fmt: skip
+        columns = [rows.submitted, rows.sender, markets, calls, status, rows.gas, fees, data, x, y]
+        self._included.extend(n, (now, self._chain_code, self.height), columns)
         if any(rows.ticket):
             for i, ticket in enumerate(rows.ticket):
                 if ticket:

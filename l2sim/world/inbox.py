@@ -1,12 +1,16 @@
 """The inbox: transactions on their way to a chain, and those that wait in its mempool."""
 
 from bisect import bisect_left
+from collections.abc import Callable
 from heapq import heappop, heappush
 
 import numpy as np
 
 from l2sim.ordering import Ordering, Pending
 from l2sim.transactions import ANY_FEE, NEVER, Rows, Status
+
+
+_NOTHING = Rows.none()
 
 
 class Inbox:
@@ -18,24 +22,24 @@ class Inbox:
     def __init__(self) -> None:
         self._columns: list[tuple[Rows, list[int]]] = []
         self._messages: list[tuple[int | float, ...]] = []
-        self.waiting = Rows()
+        self.waiting = _NOTHING
         self.head = 0
         self._lowest_cap = ANY_FEE
         self._next_deadline = NEVER
 
     def __len__(self) -> int:
-        return len(self.waiting) - self.head
+        return self.waiting.number - self.head
 
     def add(self, rows: Rows) -> None:
         """Rows that arrive now or later, sorted by arrival and tie key."""
         self._columns.append((rows, [0]))
 
     def send(self, row: tuple[int | float, ...]) -> None:
-        """One message: a tuple in the order of ``Rows.COLUMNS``, arrival and tie key first."""
+        """One message: a tuple in the order of the fields of ``Rows``, arrival and tie key first."""
         heappush(self._messages, row)
 
-    def arrivals(self, now: int) -> Rows:
-        """What arrived strictly before ``now`` since last asked, in order."""
+    def arrivals(self, now: int) -> Rows | None:
+        """What arrived strictly before ``now`` since last asked, in order; None where nothing did."""
         parts: list[Rows] = []
         spent = False
         for rows, position in self._columns:
@@ -47,67 +51,60 @@ class Inbox:
                 position[0] = stop
                 spent |= stop == len(arrives)
         if spent:
-            self._columns = [column for column in self._columns if column[1][0] < len(column[0].arrives)]
+            self._columns = [column for column in self._columns if column[1][0] < column[0].number]
         if self._messages and self._messages[0][0] < now:
             messages = []
             while self._messages and self._messages[0][0] < now:
                 messages.append(heappop(self._messages))
-            rows = Rows.__new__(Rows)
-            for name, column in zip(Rows.COLUMNS, zip(*messages, strict=True), strict=True):
-                setattr(rows, name, list(column))
-            parts.append(rows)
+            parts.append(Rows(*map(list, zip(*messages, strict=True))))  # type: ignore[arg-type]
         if not parts:
-            return Rows()
+            return None
         rows = parts[0]
         if len(parts) > 1:
             for part in parts[1:]:
                 rows.extend(part)
-            rows.sort()
+            rows = rows.sorted()
         return rows
 
     def admit(self, fresh: Rows) -> None:
         """Put arrivals into the mempool, behind what waits there."""
-        if self.head and (self.head == len(self.waiting) or self.head > 65_536):
-            self.waiting = self.waiting.slice(self.head, len(self.waiting))
-            self.head = 0
-        if len(self.waiting):
-            self.waiting.extend(fresh)
-        else:
-            self.waiting = fresh
-            self._lowest_cap, self._next_deadline = ANY_FEE, NEVER
-        if len(fresh):
-            self._lowest_cap = min(self._lowest_cap, min(fresh.cap))
-            self._next_deadline = min(self._next_deadline, min(fresh.deadline))
+        if self.head == self.waiting.number:
+            self.waiting, self.head = fresh, 0
+            self._lowest_cap, self._next_deadline = min(fresh.cap), min(fresh.deadline)
+            return
+        if self.head > 65_536:
+            self.waiting, self.head = self.waiting.slice(self.head, self.waiting.number), 0
+        self.waiting.extend(fresh)
+        self._lowest_cap = min(self._lowest_cap, min(fresh.cap))
+        self._next_deadline = min(self._next_deadline, min(fresh.deadline))
 
-    def select(self, now: int, base_fee: int, gas_limit: int, ordering: Ordering, rng: np.random.Generator) -> tuple[Rows, list[tuple[int, Status]], Rows]:
+    def select(
+        self, now: int, base_fee: int, gas_limit: int, ordering: Ordering, luck: Callable[[], np.random.Generator]
+    ) -> tuple[Rows, list[tuple[int, Status]], Rows | None]:
         """Take a block's rows out of the mempool, in the order of execution.
 
-        Returns the rows taken; indices and reasons of rows that are dropped, into the third, which holds the dropped.
+        Returns the rows taken; then indices and reasons of rows that were dropped, and the rows that these point into.
         """
-        waiting, dropped, reasons = self.waiting, Rows(), []
-        if now > self._next_deadline:
-            waiting, dropped, reasons = self._expire(now, base_fee)
-        if self._lowest_cap >= base_fee and ordering.by_arrival:
-            start, stop, room = self.head, self.head, gas_limit
-            gas, end = waiting.gas, len(waiting)
-            if sum(gas[start:]) <= room if end - start < 4096 else False:
-                stop = end
-            else:
-                while stop < end and gas[stop] <= room:
-                    room -= gas[stop]
-                    stop += 1
-            self.head = stop
-            taken = waiting if start == 0 and stop == end else waiting.slice(start, stop)
-            if taken is waiting:
-                self.waiting, self.head = Rows(), 0
-            return taken, reasons, dropped
-        return self._choose(base_fee, gas_limit, ordering, rng), reasons, dropped
+        reasons, dropped = self._expire(now, base_fee) if now > self._next_deadline else ([], None)
+        if self._lowest_cap < base_fee or not ordering.by_arrival:
+            return self._choose(base_fee, gas_limit, ordering, luck()), reasons, dropped
+        waiting, start = self.waiting, self.head
+        gas, end = waiting.gas, len(waiting.gas)
+        if start == 0 and sum(gas) <= gas_limit:
+            self.waiting = _NOTHING
+            return waiting, reasons, dropped
+        stop = start
+        while stop < end and gas[stop] <= gas_limit:
+            gas_limit -= gas[stop]
+            stop += 1
+        self.head = stop
+        return waiting.slice(start, stop), reasons, dropped
 
     def _choose(self, base_fee: int, gas_limit: int, ordering: Ordering, rng: np.random.Generator) -> Rows:
         if self.head:
-            self.waiting, self.head = self.waiting.slice(self.head, len(self.waiting)), 0
+            self.waiting, self.head = self.waiting.slice(self.head, self.waiting.number), 0
         waiting = self.waiting
-        n = len(waiting)
+        n = waiting.number
         cap = np.array(waiting.cap, np.int64)
         able = np.flatnonzero(cap >= base_fee)
         pending = Pending(
@@ -125,14 +122,14 @@ class Inbox:
         self._keep(waiting.take(np.flatnonzero(left).tolist()))
         return rows
 
-    def _expire(self, now: int, base_fee: int) -> tuple[Rows, Rows, list[tuple[int, Status]]]:
+    def _expire(self, now: int, base_fee: int) -> tuple[list[tuple[int, Status]], Rows]:
         if self.head:
-            self.waiting, self.head = self.waiting.slice(self.head, len(self.waiting)), 0
+            self.waiting, self.head = self.waiting.slice(self.head, self.waiting.number), 0
         late = np.array(self.waiting.deadline, np.int64) < now
         dropped = self.waiting.take(np.flatnonzero(late).tolist())
         reasons = [(i, Status.FEE_TOO_LOW if cap < base_fee else Status.DEADLINE) for i, cap in enumerate(dropped.cap)]
         self._keep(self.waiting.take(np.flatnonzero(~late).tolist()))
-        return self.waiting, dropped, reasons
+        return reasons, dropped
 
     def _keep(self, rows: Rows) -> None:
         self.waiting, self.head = rows, 0

@@ -19,12 +19,11 @@ from l2sim.units import ETH, GWEI, SECOND, Duration, Fraction, Gas, Positive, Sh
 from l2sim.world import Chain
 from l2sim.world.chain import GAS_TOKEN, LiveChain
 from l2sim.world.ledger import BURNED
+from l2sim.world.rollup import GAS_PER_BLOB
 
 if TYPE_CHECKING:
     from l2sim.world.world import World
 
-GAS_PER_BLOB = 131_072
-"""EIP-4844."""
 CHUNK = 4096
 
 
@@ -120,6 +119,7 @@ class LiveL1(LiveChain):
         self.saturation: dict[str, Saturation] = {}
         self._base = rules.base_fee.genesis()
         self._blob = rules.blob_fee.genesis()
+        self._blob_price = rules.blob_fee.price(self._blob, self.began)
         self._waiting_for_finality: list[tuple[int, Callable[[], None]]] = []
         self._luck: dict[str, tuple[int, Any]] = {}
 
@@ -137,7 +137,7 @@ class LiveL1(LiveChain):
 
     def blob_base_fee(self) -> int:
         """Blob base fee of the next block, wei per blob gas."""
-        return self.rules.blob_fee.price(self._blob, self.timestamp())
+        return self._blob_price
 
     def timestamp(self) -> int:
         """Unix time now, in seconds."""
@@ -224,6 +224,7 @@ class LiveL1(LiveChain):
         used = Used(gas_used, rules.gas_limit, blobs_used, base_fee, next_time)
         self._base = rules.base_fee.next(self._base, used)
         self._blob = rules.blob_fee.next(self._blob, used)
+        self._blob_price = rules.blob_fee.price(self._blob, next_time)
 
     def _include(self, transaction: BlobTransaction, slot: int, base_fee: int, blob_fee: int) -> None:
         tip = min(transaction.tip, transaction.cap - base_fee)

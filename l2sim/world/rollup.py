@@ -1,6 +1,7 @@
 """A rollup: a sequencer makes blocks, a batch poster puts them on L1, heads follow L1's."""
 
 from collections import deque
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated
 
 from simpy.events import Event
@@ -10,7 +11,7 @@ from l2sim.fees import Fee, Used
 from l2sim.ordering import Ordering
 from l2sim.part import ChainName, Part, in_room
 from l2sim.transactions import Rows
-from l2sim.units import Bytes, Fraction, Gas, Positive
+from l2sim.units import ETH, Bytes, Fraction, Gas, Positive
 from l2sim.world import Chain
 from l2sim.world.chain import LiveChain
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from l2sim.world.l1 import LiveL1
     from l2sim.world.world import World
 
+GAS_PER_BLOB = 131_072
+"""EIP-4844."""
 BYTES_A_BLOB = 130_044
 """Usable bytes of a blob in the OP Stack's encoding, (4 x 31 + 3) x 1024 - 4; optimism op-service/eth/blob.go, 2024-10-25."""
 
@@ -61,6 +64,7 @@ class LiveRollup(LiveChain):
         self.region = rules.region
         self.ordering = rules.ordering
         self.account = world.ledger.open(name, rules.kind, "chains").start
+        self._data_scalar = rules.data_fee_scalar * GAS_PER_BLOB / BYTES_A_BLOB / ETH
         self.halted = False
         self._resumed = Event(world.clock)
         self._fee_state = rules.fee.genesis()
@@ -73,7 +77,7 @@ class LiveRollup(LiveChain):
         rng = world.streams.generator(f"chains/{name}/block_times")
         self._instants: list[int] = rules.sequencer.instants(rng, world.duration)  # type: ignore[attr-defined]
 
-    @property
+    @cached_property
     def l1(self) -> "LiveL1 | None":
         """The L1 that it settles on."""
         return self.world.l1(self.rules.settles_on) if self.rules.settles_on else None
@@ -88,8 +92,7 @@ class LiveRollup(LiveChain):
         return self.rules.fee.price(self._fee_state)
 
     def data_price(self) -> float:
-        l1 = self.l1
-        return l1.blob_base_fee() * 131_072 / BYTES_A_BLOB * 1e-18 * self.rules.data_fee_scalar if l1 else 0.0
+        return self.l1.blob_base_fee() * self._data_scalar if self.l1 else 0.0
 
     def gas_limit(self) -> int:
         limit = self.rules.backlog_limit

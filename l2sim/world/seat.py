@@ -144,7 +144,7 @@ class Seat:
         rows, start = live.inbox.waiting, live.inbox.head
         return [
             (live.market_names[rows.market[i]], list(live.markets[rows.market[i]].actions)[rows.action[i]], rows.a[i], rows.b[i], rows.c[i], rows.tip[i])
-            for i in range(start, len(rows))
+            for i in range(start, rows.number)
         ]
 
     def balance(self, place: str, asset: str, account: int | None = None) -> float:

@@ -117,17 +117,18 @@ class Makers(dict[int, Maker]):
             rooms = [maker.room(size > 0, mark, funding, rate) for maker in makers]
             total = fsum(rooms)
             share = 1.0 if total <= left else left / total
-            fills += [Fill(maker, side * room * share, mark * multiple) for maker, room in zip(makers, rooms, strict=True) if room]
+            parts = [min(left, total)] if len(rooms) == 1 else [room * share for room in rooms]
+            fills += [Fill(maker, side * part, mark * multiple) for maker, part in zip(makers, parts, strict=True) if part]
             if total >= left:
                 return fills, 0.0
             left -= total
         return fills, side * left
 
-    def best(self, mark: float) -> tuple[float, float]:
-        """Highest bid and lowest ask that are not used up, as they are quoted; the mark for a side where there is none."""
-        bid = next((multiple for multiple, makers in self._bids if any(maker.bids for maker in makers)), 1.0)
-        ask = next((multiple for multiple, makers in self._asks if any(maker.asks for maker in makers)), 1.0)
-        return mark * bid, mark * ask
+    def mid(self, mark: float) -> float:
+        """Halfway between the highest bid and the lowest ask that are not used up; the mark where a side is missing."""
+        bid = next((multiple for multiple, makers in self._bids if any(maker.bids for maker in makers)), None)
+        ask = next((multiple for multiple, makers in self._asks if any(maker.asks for maker in makers)), None)
+        return mark if bid is None or ask is None else mark * (0.5 * (bid + ask))
 
 
 def average(fills: list[Fill]) -> float:
@@ -135,3 +136,10 @@ def average(fills: list[Fill]) -> float:
     if len(fills) == 1:
         return fills[0].price
     return fsum(fill.size * fill.price for fill in fills) / fsum(fill.size for fill in fills)
+
+
+def worse(price: float, size: float, slippage: float, reference: float) -> bool:
+    """Whether a price is beyond what a buyer (a seller, if ``size`` is negative) accepts."""
+    if not reference:
+        return False
+    return price > reference * (1.0 + slippage) if size > 0 else price < reference * (1.0 - slippage)

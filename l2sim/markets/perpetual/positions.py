@@ -70,6 +70,7 @@ def net(old: Position | None, size: float, price: float, rate: float, funding: f
         entry = old.entry + (price - old.entry) * weight
         entered = old.funding + (funding - old.funding) * weight
         return Netting(Position(total, entry, old.margin + posted, entered), posted, 0.0, 0.0, 0.0)
+    rest: Position | None
     if abs(size) < abs(old.size):
         closed, share = -size, abs(size / old.size)
         freed = old.margin * share

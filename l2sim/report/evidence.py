@@ -1,0 +1,98 @@
+"""Evidence: what a run measured, figure by figure: as written, without the attacks, and the paired difference."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from l2sim.report.wording import label, unit_of
+from l2sim.results.intervals import CONFIDENCE, Interval
+from l2sim.results.run import AS_WRITTEN, WITHOUT_ATTACKS, WITHOUT_IMPACT
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from l2sim.metrics import Metric
+    from l2sim.results import Results, Run
+
+NONE = Interval(np.nan, np.nan, np.nan, 0)
+
+
+class Evidence:
+    """The figures of a run by name, ``metric.subject.figure``."""
+
+    def __init__(self, run: "Run") -> None:
+        self.run = run
+        self.scenario = run.scenario
+        self.written: Results = run.worlds[AS_WRITTEN]
+        self.calm: Results | None = run.worlds.get(WITHOUT_ATTACKS)
+        self.still: Results | None = run.worlds.get(WITHOUT_IMPACT)
+        self.figures = [str(name) for name in self.written.summary]
+
+    @property
+    def replications(self) -> int:
+        """How many replications there are."""
+        return self.written.replications
+
+    @property
+    def compared(self) -> bool:
+        """Whether there is a world without the attacks to compare with."""
+        return self.calm is not None
+
+    @property
+    def attacks(self) -> str:
+        """The attacks in a word or two."""
+        return "the attack" if len(self.scenario.attacks) == 1 else "the attacks"
+
+    @cached_property
+    def _levels(self) -> "dict[str, pd.DataFrame]":
+        worlds = {AS_WRITTEN: self.written, WITHOUT_ATTACKS: self.calm, WITHOUT_IMPACT: self.still}
+        return {name: world.mean(CONFIDENCE) for name, world in worlds.items() if world is not None}
+
+    @cached_property
+    def _effects(self) -> "pd.DataFrame | None":
+        return self.written.minus(self.calm, CONFIDENCE) if self.calm is not None else None
+
+    @cached_property
+    def _units(self) -> dict[str, str]:
+        return self.written.units
+
+    def level(self, figure: str, world: str = AS_WRITTEN) -> Interval:
+        """Mean and interval in a world."""
+        return _row(self._levels.get(world), figure)
+
+    def without(self, figure: str) -> Interval:
+        """Mean and interval where nobody attacks."""
+        return self.level(figure, WITHOUT_ATTACKS)
+
+    def effect(self, figure: str) -> Interval:
+        """The mean paired difference that the attacks make, and its interval."""
+        return _row(self._effects, figure)
+
+    def unit(self, figure: str) -> str:
+        """The unit to write a figure in."""
+        return unit_of(figure, self._units.get(figure, ""))
+
+    def label(self, figure: str) -> str:
+        """What a figure is called."""
+        return label(figure, self.scenario.metrics[figure.partition(".")[0]].kind)
+
+    def metrics(self, kind: str) -> "dict[str, Metric]":
+        """The scenario's metrics of a kind, by name."""
+        return {name: metric for name, metric in sorted(self.scenario.metrics.items()) if metric.kind == kind}
+
+    def subjects(self, metric: str) -> list[str]:
+        """The subjects that a metric answers about, such as chains."""
+        paths = [name.removeprefix(f"{metric}.").rpartition(".")[0] for name in self.figures if name.startswith(f"{metric}.")]
+        return list(dict.fromkeys(path for path in paths if path))
+
+    def key(self) -> list[str]:
+        """The figures that are quoted first."""
+        return [str(name) for name in self.run.key_figures(CONFIDENCE).index] if self.figures else []
+
+
+def _row(frame: "pd.DataFrame | None", figure: str) -> Interval:
+    if frame is None or figure not in frame.index:
+        return NONE
+    row = frame.loc[figure]
+    return Interval(float(row["mean"]), float(row["low"]), float(row["high"]), int(row["n"]))

@@ -1,0 +1,171 @@
+"""Wording: numbers with units and sensible digits, and figures by names that can be read aloud."""
+
+from collections.abc import Mapping
+from math import floor, isfinite, isnan, log10
+from typing import NamedTuple
+
+from l2sim.results.intervals import Interval
+
+THIN = "\u202f"
+MINUS = "\u2212"
+NOTHING = "–"
+
+_SCALES: Mapping[str, tuple[tuple[float, float, str], ...]] = {
+    "s": ((0.0, 1e-3, "ms"), (1.0, 1.0, "s"), (120.0, 60.0, "min"), (7200.0, 3600.0, "h"), (172_800.0, 86_400.0, "d")),
+    "USD": ((0.0, 1.0, "USD"), (1e6, 1e6, "MUSD"), (1e9, 1e9, "bnUSD")),
+    "gas/s": ((0.0, 1.0, "gas/s"), (1e3, 1e3, "kgas/s"), (1e6, 1e6, "Mgas/s")),
+    "%": ((0.0, 0.01, "%"),),
+    "1/s": ((0.0, 1.0, "/s"),),
+}  # fmt: skip
+"""By unit: from which magnitude on, what one of the larger unit is, and what it is called."""
+
+_PERCENT = ("share", "drop")
+
+_WORDS: Mapping[str, Mapping[str, str]] = {
+    "time_to_finality": {
+        "soft_mean": "in a block after, mean",
+        "safe_mean": "safe after, mean",
+        "finalized_mean": "final after, mean",
+        "finalized_p95": "final after, 95th percentile",
+        "finalized_unresolved": "transactions not final at the end",
+    },
+    "inclusion_delay": {
+        "mean": "wait for a block, mean",
+        "max": "wait for a block, longest",
+        "dropped": "transactions dropped",
+    },
+    "liquidation_cascade": {
+        "cascades": "cascades",
+        "notional": "liquidated notional",
+        "positions": "liquidated positions",
+        "largest_notional": "largest cascade, notional",
+        "largest_rounds": "largest cascade, rounds",
+        "price_drop": "largest fall of the index",
+        "traders_lost": "taken from owners by liquidation",
+    },
+    "bad_debt": {"bad_debt": "bad debt", "covered": "shortfall covered by the insurance fund"},
+    "profit_and_loss": {"sum": "sum over everybody", "profit": "profit"},
+    "cost_per_transaction": {
+        "execution_mean_usd": "execution, mean",
+        "data_mean_usd": "data on L1, mean",
+        "total_mean_usd": "cost of a transaction, mean",
+        "total_median_usd": "cost of a transaction, median",
+    },
+    "throughput": {
+        "transactions_a_second": "transactions",
+        "reverted_share": "share reverted",
+        "dropped_share": "share dropped",
+        "pending_max": "most transactions waiting",
+    },
+}
+
+
+class Scale(NamedTuple):
+    """A unit to write a quantity in."""
+
+    factor: float
+    """How many base units it is."""
+    unit: str
+    """Its name."""
+
+
+def scale(unit: str, magnitude: float) -> Scale:
+    """The unit in which numbers of that magnitude, in base units, are read most easily."""
+    found = Scale(1.0, unit)
+    for least, factor, name in _SCALES.get(unit, ()):
+        if abs(magnitude) >= least:
+            found = Scale(factor, name)
+    return Scale(1.0, "s") if unit == "s" and not magnitude else found
+
+
+def number(value: float, decimals: int = 0, *, signed: bool = False) -> str:
+    """Digits in groups of three, a real minus sign."""
+    if isnan(value):
+        return NOTHING
+    if not isfinite(value):
+        return f"{MINUS if value < 0 else ''}∞"
+    text = f"{abs(value):,.{decimals}f}".replace(",", THIN)
+    if float(text.replace(THIN, "")) == 0.0:
+        return text
+    return f"{MINUS if value < 0 else '+' if signed else ''}{text}"
+
+
+def decimals(value: float, spread: float = float("nan")) -> int:
+    """Decimals that show two digits of the spread, or three of the value where there is none."""
+    if isfinite(spread) and spread > 0:
+        return max(0, min(6, 1 - floor(log10(spread)), 4 - floor(log10(abs(value) or spread))))
+    if not isfinite(value) or value == 0 or (value == int(value) and abs(value) < 1e6):
+        return 0
+    return max(0, min(6, 2 - floor(log10(abs(value)))))
+
+
+def _after(unit: str) -> str:
+    return f"{THIN}{unit}" if unit else ""
+
+
+def amount(value: float, unit: str = "", *, signed: bool = False) -> str:
+    """A quantity in words: ``12.8 min``, ``1.25 MUSD``, ``3.2 %``."""
+    if isnan(value):
+        return NOTHING
+    factor, name = scale(unit, value)
+    scaled = round(value / factor, 12)
+    return number(scaled, decimals(scaled), signed=signed) + _after(name)
+
+
+def estimate(found: Interval, unit: str = "", *, signed: bool = False) -> tuple[str, str]:
+    """A mean with its unit, and its interval in the same unit and to the same digits; empty where there is none."""
+    if isnan(found.mean):
+        return NOTHING, ""
+    if not (isfinite(found.low) and isfinite(found.high)):
+        return amount(found.mean, unit, signed=signed), ""
+    factor, name = scale(unit, max(abs(found.mean), abs(found.low), abs(found.high)))
+    mean, low, high = found.mean / factor, found.low / factor, found.high / factor
+    places = decimals(mean, (high - low) / 2)
+    interval = f"[{number(low, places, signed=signed)}, {number(high, places, signed=signed)}]"
+    return number(mean, places, signed=signed) + _after(name), interval
+
+
+def phrase(found: Interval, unit: str = "", *, signed: bool = False) -> str:
+    """Mean and interval in one: ``12.8 min [11.2, 14.4]``."""
+    return " ".join(filter(None, estimate(found, unit, signed=signed)))
+
+
+def is_clear(found: Interval, of: float = 0.0) -> bool:
+    """Whether the interval leaves a value out."""
+    return found.low > of or found.high < of
+
+
+def verdict(found: Interval, of: str = "zero") -> str:
+    """What an interval of a difference (or of a ratio, with ``of='one'``) says; empty where it leaves the value out."""
+    value = 1.0 if of == "one" else 0.0
+    if not found.n:
+        return "nothing to compare"
+    if found.n == 1:
+        return "one replication, so no interval"
+    if found.low == found.high == value:
+        return "the same in every replication"
+    return "" if is_clear(found, value) else f"indistinguishable from {of}"
+
+
+def unit_of(figure: str, unit: str) -> str:
+    """The unit to write a figure in: shares, which have none, as per cent."""
+    return "%" if not unit and figure.rpartition(".")[2].rpartition("_")[2] in _PERCENT else unit
+
+
+def label(figure: str, kind: str) -> str:
+    """What a figure ``metric.subject.figure`` of a metric of that kind is called."""
+    rest = figure.partition(".")[2]
+    subject, _, last = rest.rpartition(".")
+    words = _WORDS.get(kind, {}).get(last) or last.replace("_", " ").replace("p50", "median")
+    subject = subject.removeprefix("groups.").removeprefix("kinds.")
+    return f"{subject}: {words}" if subject else words
+
+
+def listed(items: list[str], last: str = "and") -> str:
+    """``a, b and c``."""
+    return f" {last} ".join(filter(None, [", ".join(items[:-1]), items[-1]])) if items else ""
+
+
+def span(nanoseconds: int) -> str:
+    """A duration in words."""
+    return amount(nanoseconds / 1e9, "s")

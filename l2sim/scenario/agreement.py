@@ -1,0 +1,94 @@
+"""Agreement: members that exist but do not go together, such as a market on a chain that has no markets."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from l2sim.part import Part, did_you_mean
+from l2sim.scenario.mistakes import Mistake
+from l2sim.scenario.nodes import Where
+from l2sim.scenario.references import Found, members
+
+
+class _Cast(NamedTuple):
+    """What the checks look things up in."""
+
+    scenario: Mapping[str, Any]
+    parts: Mapping[Where, type[Part]]
+    regions: Sequence[str]
+
+    def chain(self, name: Any) -> type[Part] | None:
+        return self.parts.get(("chains", str(name)))
+
+    def chains(self, fit: Callable[[type[Part]], bool]) -> str:
+        return ", ".join(where[1] for where, part in sorted(self.parts.items()) if len(where) == 2 and where[0] == "chains" and fit(part))
+
+
+Disagreement = Iterator[tuple[str, str]]
+"""Keys of a part, dotted, and what is wrong with what is under them."""
+
+
+def disagreements(found: Sequence[Found], scenario: Mapping[str, Any], regions: Sequence[str]) -> Iterator[tuple[Where, Mistake]]:
+    """What does not go together, by path; marks are left to the caller."""
+    cast = _Cast(scenario, {one.where: one.part for one in found if one.part is not None}, regions)
+    for one in found:
+        if one.part is None or not isinstance(one.value, Mapping):
+            continue
+        for check in (_market, _settlement, _region, _action, _column):
+            for key, message in check(one.where, one.part, one.value, cast):
+                where = (*one.where, *key.split("."))
+                yield where, Mistake(message, ".".join(where))
+
+
+def _market(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+    """A market is on a chain that has markets, and reads feeds of that chain only."""
+    if len(where) != 2 or where[0] != "markets":
+        return
+    on = fields.get("on")
+    chain = cast.chain(on)
+    if chain is not None and not getattr(chain, "trades", True):
+        fit = cast.chains(lambda part: getattr(part, "trades", True))
+        yield "on", f"'{on}' is of kind '{chain.kind}', which has no markets" + (f"; chains that have: {fit}" if fit else "")
+    feed = members(cast.scenario, "markets").get(str(fields.get("index")))
+    if isinstance(feed, Mapping) and feed.get("on") != on:
+        yield "index", f"feed '{fields['index']}' is on '{feed.get('on')}', not on '{on}'"
+
+
+def _settlement(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+    """A chain settles on an L1."""
+    chain = cast.chain(fields.get("settles_on")) if "settles_on" in part.model_fields else None
+    if chain is not None and chain.kind != "l1":
+        fit = cast.chains(lambda part: part.kind == "l1")
+        choice = f"; of kind 'l1' are: {fit}" if fit else "; add a chain of kind 'l1'"
+        yield "settles_on", f"'{fields['settles_on']}' is of kind '{chain.kind}', which keeps no batches{choice}"
+
+
+def _region(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+    """A region is on the network."""
+    region = fields.get("region")
+    if "region" in part.model_fields and isinstance(region, str) and region not in cast.regions:
+        yield "region", f"there is no region '{region}' on the network{did_you_mean(region, cast.regions)}"
+
+
+def _action(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+    """A market offers the action, with these fields."""
+    market = cast.parts.get(("markets", str(fields.get("market"))))
+    offered: Mapping[str, Sequence[str]] = getattr(market, "actions", {})
+    action = fields.get("action")
+    if not isinstance(action, str) or not offered:
+        return
+    if action not in offered:
+        yield "action", f"market '{fields['market']}' has no action '{action}'{did_you_mean(action, offered)}"
+        return
+    given = fields.get("fields")
+    for name in given if isinstance(given, Mapping) else ():
+        if name not in offered[action]:
+            yield f"fields.{name}", f"action '{action}' has no field '{name}'{did_you_mean(name, offered[action])}"
+
+
+def _column(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+    """A recording has the column."""
+    data = members(cast.scenario, "data").get(str(fields.get("data")))
+    columns = data.get("columns") if isinstance(data, Mapping) else None
+    column = fields.get("column")
+    if isinstance(column, str) and isinstance(columns, Mapping | list) and column not in columns:
+        yield "column", f"data '{fields['data']}' has no column '{column}'{did_you_mean(column, [str(name) for name in columns])}"
