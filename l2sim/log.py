@@ -130,6 +130,11 @@ class Table:
             self._chunks = [[np.concatenate(parts) for parts in zip(*self._chunks, strict=True)]]
         return dict(zip(self.columns, self._chunks[0], strict=True))
 
+    def fill(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Become these columns, names already as codes: a table read back from a file."""
+        self._chunks = [[columns[name].astype(dtype, copy=False) for name, dtype in self.dtypes.items()]]
+        self._length = self._sealed = len(columns["time"])
+
 
 class Log:
     """Everything that happened in one replication, a table for each fact."""

@@ -57,4 +57,5 @@ def arrivals(rng: np.random.Generator, rate: float, start: int, span: int) -> np
     """
     n = int(rng.poisson(rate * span / 1e9))
     sums = np.cumsum(rng.standard_exponential(n + 1))
-    return start + (sums[:-1] / sums[-1] * span).astype(np.int64)
+    instants: npt.NDArray[np.int64] = start + (sums[:-1] / sums[-1] * span).astype(np.int64)
+    return instants

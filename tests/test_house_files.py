@@ -161,6 +161,15 @@ def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", command], cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.parametrize("room_name", ["agents", "attacks"])
+def test_of_the_world_will_knows_its_seat_only(room_name: str) -> None:
+    """The contract in pyproject.toml lists the files of the world; this holds for those to come."""
+    for file in sorted((ROOT / "l2sim" / room_name).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("l2sim.world"):
+                assert node.module == "l2sim.world.seat", f"{file.name}, line {node.lineno}"
+
+
 def test_the_floors_hold() -> None:
     pytest.importorskip("importlinter")
     result = lint_imports(ROOT)

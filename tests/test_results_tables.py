@@ -72,12 +72,12 @@ def test_a_log_that_was_read_is_read_table_by_table(tmp_path: Path) -> None:
     assert len(again.frame("BlockSealed")) == 5
     assert "TransactionIncluded" in again.tables
     assert "BatchPosted" not in again.tables
-    with pytest.raises(Exception, match="[Pp]arquet"):
+    with pytest.raises(Exception, match=r"[Pp]arquet"):
         again.frame("TransactionIncluded")
 
 
 def test_what_cannot_be_written_about_a_run_is_refused() -> None:
     log = Log()
     log.about = {"clock": object()}
-    with pytest.raises(TypeError, match="log.about holds a object"):
+    with pytest.raises(TypeError, match=r"log\.about holds a object"):
         pack(log)

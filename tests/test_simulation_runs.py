@@ -28,7 +28,14 @@ from l2sim.world.seat import AttackSeat
 PLAN: dict[str, Any] = {
     "title": "A price and nobody there",
     "duration": "1min",
-    "prices": {"eth": {"kind": "geometric_brownian", "start": "3000 USD", "volatility": "90 %", "step": "1s"}},
+    "prices": {
+        "eth": {
+            "kind": "geometric_brownian",
+            "start": "3000 USD",
+            "volatility": "90 %",
+            "shocks": {"fall": {"at": "10s", "size": "-10 %", "over": "5s"}},
+        },
+    },
     "chains": {"outside": {"kind": "outside"}},
     "metrics": {"cascade": {"kind": "liquidation_cascade"}},
 }
@@ -95,7 +102,7 @@ def test_no_metric_changes_what_happened(scenario: Scenario) -> None:
 
 
 def test_a_failing_metric_is_named(scenario: Scenario, guests: None) -> None:
-    with pytest.raises(RunFailed, match="metric 'broken' failed .* ZeroDivisionError: nothing to divide by"):
+    with pytest.raises(RunFailed, match=r"metric 'broken' failed .* ZeroDivisionError: nothing to divide by"):
         simulate(scenario.vary(metrics__broken={"kind": "nothing"}))
 
 
@@ -302,9 +309,9 @@ from l2sim.scenario import Scenario
 from l2sim.simulation import experiment
 
 if __name__ == "__main__":
-    scenario = Scenario.load(sys.argv[1]).vary(duration="400d")
+    watch = lambda progress: Path(sys.argv[3]).write_text(str(progress.events))
     try:
-        experiment(scenario, replications=6, jobs=2, out=sys.argv[2], progress=lambda progress: Path(sys.argv[3]).write_text(str(progress.events)))
+        experiment(Scenario.load(sys.argv[1]), replications=6, jobs=2, out=sys.argv[2], progress=watch)
     except KeyboardInterrupt:
         print("interrupted")
         sys.exit(130)
@@ -313,7 +320,10 @@ if __name__ == "__main__":
 
 @pytest.mark.skipif(os.name != "posix", reason="process groups are those of POSIX")
 def test_ctrl_c_stops_all_processes_in_silence(scenario: Scenario, tmp_path: Path) -> None:
-    (tmp_path / "scenario.yaml").write_text(scenario.yaml(), encoding="utf-8")
+    nothing = {"kind": "given", "fractions": [0]}
+    l1 = {"base_fee": {"kind": "eip1559"}, "blob_fee": {"kind": "blob"}, "gas_demand": nothing, "blob_demand": nothing}
+    long = scenario.vary({"duration": "20d", "chains.l1": {"kind": "l1", "ordering": {"kind": "random"}, **l1}})
+    (tmp_path / "scenario.yaml").write_text(long.yaml(), encoding="utf-8")
     (tmp_path / "program.py").write_text(INTERRUPTED, encoding="utf-8")
     beat = tmp_path / "beat"
     command = [sys.executable, str(tmp_path / "program.py"), str(tmp_path / "scenario.yaml"), str(tmp_path / "out"), str(beat)]

@@ -17,7 +17,20 @@ from l2sim.part import MarketName
 from l2sim.streams import arrivals
 from l2sim.transactions import ANY_FEE, NEVER
 from l2sim.units import (
-    ETH, HOUR, MINUTE, SECOND, Duration, Fraction, Frequency, NotNegative, Positive, Quantity, Share, Usd, Volatility, Wei,
+    ETH,
+    HOUR,
+    MINUTE,
+    SECOND,
+    Duration,
+    Fraction,
+    Frequency,
+    NotNegative,
+    Positive,
+    Quantity,
+    Share,
+    Usd,
+    Volatility,
+    Wei,
 )  # fmt: skip
 from l2sim.world.seat import Seat
 
@@ -45,7 +58,8 @@ class Candidates(NamedTuple):
 
     def at(self, rows: "slice | npt.NDArray[np.int64] | list[int]") -> "Candidates":
         """Some of them."""
-        return Candidates(*(column[rows] for column in self))
+        number, time, luck, who, buys, notional, tip = self
+        return Candidates(number[rows], time[rows], luck[rows], who[rows], buys[rows], notional[rows], tip[rows])
 
 
 class Excitement:
@@ -192,14 +206,12 @@ class CrowdOfTraders(Agent):
             else:
                 again.append((account - me.accounts.start, action == self._codes(me)[0], amount, tried))
         if again:
-            who, buys, amounts, tried = (np.array(column) for column in zip(*again, strict=True))
+            who, buys, amounts, times_tried = (np.array(column) for column in zip(*again, strict=True))
             nothing, now = np.zeros(len(who)), np.full(len(who), me.now)
             trades = Candidates(now * self.size + who, now, nothing, who, buys, nothing, nothing.astype(np.int64))
-            self._submit(me, trades, amounts, (inf if self.slippage is None else self.slippage) * self.widening**tried)
+            self._submit(me, trades, amounts, (inf if self.slippage is None else self.slippage) * self.widening**times_tried)
 
-    def _submit(
-        self, me: Seat, trades: Candidates, amount: npt.NDArray[np.float64], slippage: "float | npt.NDArray[np.float64]"
-    ) -> None:
+    def _submit(self, me: Seat, trades: Candidates, amount: npt.NDArray[np.float64], slippage: "float | npt.NDArray[np.float64]") -> None:
         me.submit_rows(
             self.market,
             np.where(trades.buys, *self._codes(me)),

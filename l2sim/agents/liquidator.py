@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from l2sim.markets.perpetual.view import Liquidatable
 
 
-def choose(seen: "Sequence[Liquidatable]", price: float, discount: float, margin: float, fee: float, least: float, capital: float) -> list[int]:
+def choose(
+    seen: "Sequence[Liquidatable]", price: float, discount: float, margin: float, fee: float, least: float, capital: float
+) -> list[int]:
     """The accounts worth liquidating, most profitable first, as far as capital goes.
 
     A liquidator gains by selling a position on; what no maker takes it keeps, bought at ``discount`` from ``price`` with

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from l2sim.agents import Agent, Waiting
 from l2sim.part import MarketName
-from l2sim.units import ETH, HOUR, SECOND, Duration, Fraction, NotNegative, Positive, Wei
+from l2sim.units import ETH, SECOND, Duration, Fraction, NotNegative, Positive, Wei
 from l2sim.world.seat import Seat
 
 
@@ -24,10 +24,10 @@ class OracleReporter(Agent):
     """The feed that it reports to; that says which price."""
     observe: Annotated[Duration, Positive] = 1 * SECOND
     """How often it looks at the price; with a heartbeat only, it looks at heartbeats only."""
-    deviation: Annotated[Fraction, Positive] | None = 0.005
-    """Relative move since its last report that makes it report; 'null' turns this off. 0.5 % is Chainlink's for ETH/USD on Ethereum (data.chain.link, 2025)."""
-    heartbeat: Annotated[Duration, Positive] = 1 * HOUR
-    """Time since its last report after which it reports anyway; 1 h is Chainlink's for ETH/USD on Ethereum (data.chain.link, 2025)."""
+    deviation: Annotated[Fraction, Positive] | None = 0.0005
+    """Relative move since its last report that makes it report (Chainlink ETH/USD on Arbitrum One, 2026-09-11); 'null' turns it off."""
+    heartbeat: Annotated[Duration, Positive] = 1755 * SECOND
+    """Time since its last report after which it reports anyway (Chainlink ETH/USD on Arbitrum One, 2026-09-11)."""
     observers: Annotated[int, Field(ge=1)] = 1
     """Venues whose median it reports."""
     noise: Annotated[Fraction, NotNegative] = 0.0

@@ -100,11 +100,12 @@ class ConstantProductBook(Book):
         """The same as ``apply`` row by row, inlined: most transactions of most runs pass here."""
         base, usd, account, phi = self.base, self.usd, self.account, 1.0 - self.fee
         x, y = base[account], usd[account]
-        statuses, ins, outs = [0] * (stop - start), rows.a[start:stop], []
+        statuses, ins = [0] * (stop - start), rows.a[start:stop]
+        outs: list[float] = []
         gave = outs.append
-        for action, sender, a, slippage, reference in zip(
-            rows.action[start:stop], rows.sender[start:stop], rows.a[start:stop], rows.slippage[start:stop], rows.reference[start:stop], strict=True
-        ):
+        actions, senders = rows.action[start:stop], rows.sender[start:stop]
+        limits, references = rows.slippage[start:stop], rows.reference[start:stop]
+        for action, sender, a, slippage, reference in zip(actions, senders, ins.copy(), limits, references, strict=True):
             if action == BUY:
                 held = usd[sender]
                 if 0.0 < a <= held:

@@ -38,6 +38,7 @@ class CostPerTransaction(Metric):
     def _of(self, chain: str, log: "Log") -> dict[str, float]:
         times, execution, data = log.select(TransactionIncluded, "time", "execution_fee", "data_fee", chain=chain)
         dollars = self._dollars(times, log)
+        data = data.astype(np.float64)  # kept narrow in the log
         figures = {"transactions": float(len(times))}
         for name, ether in (("execution", execution), ("data", data), ("total", execution + data)):
             for currency, paid in (("eth", ether), ("usd", ether * dollars)):

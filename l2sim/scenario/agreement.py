@@ -27,16 +27,16 @@ Disagreement = Iterator[tuple[str, str]]
 """Keys of a part, dotted, and what is wrong with what is under them."""
 
 
-def disagreements(found: Sequence[Found], scenario: Mapping[str, Any], regions: Sequence[str]) -> Iterator[tuple[Where, Mistake]]:
-    """What does not go together, by path; marks are left to the caller."""
-    cast = _Cast(scenario, {one.where: one.part for one in found if one.part is not None}, regions)
+def disagreements(found: Sequence[Found], scenario: Mapping[str, Any], regions: Sequence[str]) -> Iterator[tuple[Where, bool, Mistake]]:
+    """What does not go together: a path, whether its last key is what is wrong, and a mistake whose mark is left to the caller."""
+    cast = _Cast(scenario, {one.where: one.part for one in found if one.part is not None and (one.part.kind or not one.part.room)}, regions)
     for one in found:
         if one.part is None or not isinstance(one.value, Mapping):
             continue
         for check in (_market, _settlement, _region, _action, _column):
             for key, message in check(one.where, one.part, one.value, cast):
                 where = (*one.where, *key.split("."))
-                yield where, Mistake(message, ".".join(where))
+                yield where, "." in key, Mistake(message, ".".join(where))
 
 
 def _market(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:

@@ -42,8 +42,8 @@ def checked(scenario: type[S], tree: Node) -> S:
         mistakes += _explained(error, found, nodes)
     for one, mistake in unresolved(found, data):
         mistakes.append(mistake._replace(mark=_nearest(nodes, one.where, one.key)))
-    for where, mistake in disagreements(found, data, _regions(data)):
-        mistakes.append(mistake._replace(mark=_nearest(nodes, where)))
+    for where, key, mistake in disagreements(found, data, _regions(data)):
+        mistakes.append(mistake._replace(mark=_nearest(nodes, where, key)))
     if answer is None or mistakes:
         raise ScenarioError(mistakes)
     return answer
@@ -133,6 +133,8 @@ def _explained(error: ValidationError, found: Sequence[Found], nodes: Mapping[Wh
             known += ["kind"] if part is not None and part.kind else []
             yield Mistake(f"unknown key '{where[-1]}'{did_you_mean(where[-1], known)}", ".".join(where), _nearest(nodes, where, key=True))
             continue
+        if kind == "missing_kind" and len(where) == 2 and where[0] == "chains":
+            message = message.replace("'kind: …'", "'kind: …' or 'preset: …'")
         key = where[-1:] == ("[key]",)
         while where not in nodes:
             where = where[:-1]

@@ -1,6 +1,5 @@
 """A running chain: an inbox, books, and the making of blocks. Rollups and L1 are special cases; so is an outside venue."""
 
-from operator import mul
 from typing import TYPE_CHECKING, Any
 
 from simpy.events import Event
@@ -11,7 +10,7 @@ from l2sim.ordering import Ordering
 from l2sim.streams import mix
 from l2sim.transactions import Receipt, Rows, Status
 from l2sim.units import ETH
-from l2sim.world.inbox import Inbox
+from l2sim.world.inbox import Cut, Inbox
 
 if TYPE_CHECKING:
     import numpy as np
@@ -144,14 +143,12 @@ class LiveChain:
         gas = size = included = 0
         if len(self.inbox):
             assert self.ordering is not None
-            rows, reasons, dropped = self.inbox.select(now, base_fee, gas_limit, self.ordering, self._ordering_luck)
+            cut, reasons, dropped = self.inbox.select(now, base_fee, gas_limit, self.ordering, self._ordering_luck)
             if dropped is not None:
                 for i, status in reasons:
                     self._drop(now, dropped, i, status)
-            if rows.number:
-                rows, fees, data = self._charge(rows, base_fee, now)
-                gas, size, included = sum(rows.gas), sum(rows.size), rows.number
-                self._execute(rows, fees, data, now)
+            if cut.stop > cut.start:
+                gas, size, included = self._execute(cut, base_fee, now)
         for book in self.books:
             if book.facts:
                 for fact in book.facts:
@@ -165,79 +162,104 @@ class LiveChain:
     def _ordering_luck(self) -> "np.random.Generator":
         return self.world.streams.generator(f"chains/{self.name}/ordering", self.height)
 
-    def _set_references(self, rows: Rows) -> None:
+    def _set_references(self, fresh: Cut) -> None:
+        """Note the mid price at which each arrival found its market; what brought a reference of its own keeps it."""
+        rows, start, stop, traits = fresh
         mids = [book.mid() for book in self.books]
-        if len(mids) == 1:
-            mid = mids[0]
-            rows.reference[:] = [given or mid for given in rows.reference]
+        if traits.references:
+            found = zip(rows.reference[start:stop], rows.market[start:stop], strict=True)
+            rows.reference[start:stop] = [given or mids[market] for given, market in found]
+        elif len(mids) == 1:
+            rows.reference[start:stop] = mids * (stop - start)
         else:
-            rows.reference[:] = [given or mids[market] for given, market in zip(rows.reference, rows.market, strict=True)]
+            rows.reference[start:stop] = [mids[market] for market in rows.market[start:stop]]
 
-    def _charge(self, rows: Rows, base_fee: int, now: int) -> tuple[Rows, list[float], list[float]]:
-        """Debit every sender; those who cannot pay are dropped before anything is executed."""
-        token = self.world.ledger.column(self.name, GAS_TOKEN)
+    def _execute(self, cut: Cut, base_fee: int, now: int) -> tuple[int, int, int]:
+        """Charge, execute and write down the rows of a block; gas, bytes and number of rows."""
+        rows, start, stop, traits = cut
+        n = stop - start
         per_byte = self.data_price()
-        if max(rows.tip):
-            prices = [min(base_fee + tip, cap) / ETH for tip, cap in zip(rows.tip, rows.cap, strict=True)]
-            fees = list(map(mul, rows.gas, prices))
+        gas, size = rows.gas[start:stop], rows.size[start:stop]
+        if traits.tips:
+            tipped = zip(gas, rows.tip[start:stop], rows.cap[start:stop], strict=True)
+            fees = [used * (min(base_fee + tip, cap) / ETH) for used, tip, cap in tipped]
+        elif traits.gas is not None:
+            fees = [traits.gas * (base_fee / ETH)] * n
         else:
-            price = base_fee / ETH
-            fees = [gas * price for gas in rows.gas]
-        data = [size * per_byte for size in rows.size]
-        broke = []
-        for i, sender in enumerate(rows.sender):
-            left = token[sender] - fees[i] - data[i]
+            fees = [used * (base_fee / ETH) for used in gas]
+        data = [traits.size * per_byte] * n if traits.size is not None else [one * per_byte for one in size]
+
+        senders = rows.sender[start:stop]
+        token = self.world.ledger.column(self.name, GAS_TOKEN)
+        broke = False
+        for sender, fee, more in zip(senders, fees, data, strict=True):
+            left = token[sender] - fee - more
+            token[sender] = left
             if left < 0.0:
-                broke.append(i)
-            else:
-                token[sender] = left
+                broke = True
         if broke:
-            poor = set(broke)
-            for i in broke:
-                self._drop(now, rows, i, Status.INSUFFICIENT_FUNDS)
-            able = [i for i in range(rows.number) if i not in poor]
-            rows, fees, data = rows.take(able), [fees[i] for i in able], [data[i] for i in able]
-        if rows.gas:
-            self.collect(token, rows, fees, data, base_fee)
-        return rows, fees, data
+            return self._without_the_broke(cut, token, fees, data, base_fee, now)
+        used = sum(gas) if traits.gas is None else traits.gas * n
+        self.collect(token, sum(fees), sum(data), used * base_fee / ETH)
 
-    def collect(self, token: list[float], rows: Rows, fees: list[float], data: list[float], base_fee: int) -> None:
-        """Credit what senders paid; kinds of chain say to whom."""
-        raise TypeError(f"{self.kind} collects no fees")
-
-    def _execute(self, rows: Rows, fees: list[float], data: list[float], now: int) -> None:
-        n = rows.number
-        market = rows.market
-        first = market[0]
-        if len(self.books) == 1 or (market[-1] == first and market.count(first) == n):
-            status, x, y = self.books[first].run(rows, 0, n)
-            code, actions = self._call_codes[first]
-            markets = [code] * n
-            calls = [actions[action] for action in rows.action]
-        else:
-            status, x, y = [], [], []
-            start = 0
-            while start < n:
-                stop, which = start + 1, market[start]
-                while stop < n and market[stop] == which:
-                    stop += 1
-                part = self.books[which].run(rows, start, stop)
-                status += part[0]
-                x += part[1]
-                y += part[2]
-                start = stop
-            markets = [self._call_codes[m][0] for m in market]
-            calls = [self._call_codes[m][1][action] for m, action in zip(market, rows.action, strict=True)]
-        columns = [rows.submitted, rows.sender, markets, calls, status, rows.gas, fees, data, x, y]
+        status, markets, calls, x, y = self._run(rows, start, stop)
+        columns = [rows.submitted[start:stop], senders, markets, calls, status, gas, fees, data, x, y]
         self._included.extend(n, (now, self._chain_code, self.height), columns)
-        if any(rows.ticket):
-            for i, ticket in enumerate(rows.ticket):
+        if traits.tickets:
+            for i, ticket in enumerate(rows.ticket[start:stop]):
                 if ticket:
                     self.world.deliver(ticket, Receipt(status[i], self.height, x[i], y[i], fees[i] + data[i]))
         if any(status):
             for i, what in enumerate(status):
                 if what:
-                    self.world.failed(rows, i, what)
+                    self.world.failed(rows, start + i, what)
+        return used, sum(size) if traits.size is None else traits.size * n, n
+
+    def _without_the_broke(
+        self, cut: Cut, token: list[float], fees: list[float], data: list[float], base_fee: int, now: int
+    ) -> tuple[int, int, int]:
+        """Some sender cannot pay: give all their money back, drop the rows that exceed it, and execute the others."""
+        rows, start, stop, _ = cut
+        for sender, fee, more in zip(rows.sender[start:stop], fees, data, strict=True):
+            token[sender] += fee + more
+        able: list[int] = []
+        purse: dict[int, float] = {}
+        for i in range(start, stop):
+            sender = rows.sender[i]
+            left = purse.get(sender, token[sender]) - fees[i - start] - data[i - start]
+            if left < 0.0:
+                self._drop(now, rows, i, Status.INSUFFICIENT_FUNDS)
+            else:
+                purse[sender] = left
+                able.append(i)
+        return self._execute(Cut.whole(rows.take(able)), base_fee, now) if able else (0, 0, 0)
+
+    def collect(self, token: list[float], fees: float, data: float, base: float) -> None:
+        """Credit what the senders of a block paid (ETH): execution fees, data fees, and the base fee's part of the former."""
+        raise TypeError(f"{self.kind} collects no fees")
+
+    def _run(self, rows: Rows, start: int, stop: int) -> tuple[list[int], list[int], list[int], list[float], list[float]]:
+        """Execute rows in runs of one market each: statuses, codes of market and action for the log, x and y."""
+        market = rows.market[start:stop]
+        first, n = market[0], stop - start
+        if len(self.books) == 1 or market.count(first) == n:
+            code, actions = self._call_codes[first]
+            status, x, y = self.books[first].run(rows, start, stop)
+            return status, [code] * n, [actions[action] for action in rows.action[start:stop]], x, y
+        status, x, y = [], [], []
+        begin = 0
+        while begin < n:
+            end, which = begin + 1, market[begin]
+            while end < n and market[end] == which:
+                end += 1
+            part = self.books[which].run(rows, start + begin, start + end)
+            status += part[0]
+            x += part[1]
+            y += part[2]
+            begin = end
+        codes = self._call_codes
+        calls = [codes[m][1][action] for m, action in zip(market, rows.action[start:stop], strict=True)]
+        return status, [codes[m][0] for m in market], calls, x, y
 
     def _drop(self, now: int, rows: Rows, i: int, status: int) -> None:
         market = rows.market[i]
@@ -253,7 +275,7 @@ class LiveChain:
         waiting = len(self.inbox)
         if not waiting or not limit:
             return 0.0
-        return min(5.0, waiting * self.inbox.waiting.gas[self.inbox.head] / limit)
+        return min(5.0, waiting * self.inbox.waiting.rows.gas[self.inbox.waiting.start] / limit)
 
     def claims(self) -> dict[str, list[Any]]:
         """What each market here owes, by name of the market."""

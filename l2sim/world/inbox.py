@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Callable
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,101 +11,140 @@ from l2sim.ordering import Ordering, Pending
 from l2sim.transactions import ANY_FEE, NEVER, Rows, Status
 
 
-_NOTHING = Rows.none()
+class Traits(NamedTuple):
+    """What all rows of some columns have in common, found once so that blocks need not look at every row."""
+
+    lowest_cap: int = ANY_FEE
+    """The least fee cap among them, wei per gas."""
+    first_deadline: int = NEVER
+    """The earliest deadline among them (ns)."""
+    tips: bool = False
+    """Whether any offers a priority fee."""
+    tickets: bool = False
+    """Whether anybody waits for a receipt."""
+    references: bool = False
+    """Whether any brings its own reference price."""
+    gas: int | None = None
+    """The gas that each uses, where it is the same."""
+    size: int | None = None
+    """The bytes that each takes, where they are the same."""
+
+    @classmethod
+    def of(cls, rows: Rows) -> "Traits":
+        """The traits of rows."""
+        gas, size = set(rows.gas), set(rows.size)
+        return cls(
+            min(rows.cap, default=ANY_FEE), min(rows.deadline, default=NEVER), any(rows.tip), any(rows.ticket), any(rows.reference),
+            gas.pop() if len(gas) == 1 else None, size.pop() if len(size) == 1 else None,
+        )  # fmt: skip
+
+
+class Cut(NamedTuple):
+    """Rows start..stop of some columns, which are not copied."""
+
+    rows: Rows
+    start: int
+    stop: int
+    traits: Traits
+
+    @classmethod
+    def whole(cls, rows: Rows) -> "Cut":
+        """All of some rows."""
+        return cls(rows, 0, rows.number, Traits.of(rows))
+
+
+_NOTHING = Cut(Rows.none(), 0, 0, Traits())
 
 
 class Inbox:
     """Arrivals in order of time and tie key, and the mempool that they enter.
 
-    Crowds hand in long columns sorted by arrival, of which each block cuts a slice; single messages go through a heap.
+    Crowds hand in long columns sorted by arrival, of which each block is a cut; single messages go through a heap.
     """
 
     def __init__(self) -> None:
-        self._columns: list[tuple[Rows, list[int]]] = []
+        self._columns: list[Cut] = []
         self._messages: list[tuple[int | float, ...]] = []
         self.waiting = _NOTHING
-        self.head = 0
-        self._lowest_cap = ANY_FEE
-        self._next_deadline = NEVER
+        self._backlog: Rows | None = None
 
     def __len__(self) -> int:
-        return self.waiting.number - self.head
+        return self.waiting.stop - self.waiting.start
 
     def add(self, rows: Rows) -> None:
         """Rows that arrive now or later, sorted by arrival and tie key."""
-        self._columns.append((rows, [0]))
+        self._columns.append(Cut.whole(rows))
 
     def send(self, row: tuple[int | float, ...]) -> None:
-        """One message: a tuple in the order of the fields of ``Rows``, arrival and tie key first."""
+        """One message: a tuple in the order of the fields of ``Rows``."""
         heappush(self._messages, row)
 
-    def arrivals(self, now: int) -> Rows | None:
+    def arrivals(self, now: int) -> Cut | None:
         """What arrived strictly before ``now`` since last asked, in order; None where nothing did."""
-        parts: list[Rows] = []
-        spent = False
-        for rows, position in self._columns:
-            start = position[0]
+        parts: list[Cut] = []
+        for i, (rows, start, end, traits) in enumerate(self._columns):
             arrives = rows.arrives
             if arrives[start] < now:
                 stop = bisect_left(arrives, now, start)
-                parts.append(rows.slice(start, stop))
-                position[0] = stop
-                spent |= stop == len(arrives)
-        if spent:
-            self._columns = [column for column in self._columns if column[1][0] < column[0].number]
+                parts.append(Cut(rows, start, stop, traits))
+                self._columns[i] = Cut(rows, stop, end, traits)
+        if parts:
+            self._columns = [column for column in self._columns if column.start < column.stop]
         if self._messages and self._messages[0][0] < now:
             messages = []
             while self._messages and self._messages[0][0] < now:
                 messages.append(heappop(self._messages))
-            parts.append(Rows(*map(list, zip(*messages, strict=True))))  # type: ignore[arg-type]
-        if not parts:
-            return None
-        rows = parts[0]
-        if len(parts) > 1:
-            for part in parts[1:]:
-                rows.extend(part)
-            rows = rows.sorted()
-        return rows
+            parts.append(Cut.whole(Rows(*map(list, zip(*messages, strict=True)))))  # type: ignore[arg-type]
+        if len(parts) < 2:
+            return parts[0] if parts else None
+        merged = Rows.none()
+        for part in parts:
+            merged.extend(part.rows.slice(part.start, part.stop))
+        return Cut.whole(merged.sorted())
 
-    def admit(self, fresh: Rows) -> None:
+    def admit(self, fresh: Cut) -> None:
         """Put arrivals into the mempool, behind what waits there."""
-        if self.head == self.waiting.number:
-            self.waiting, self.head = fresh, 0
-            self._lowest_cap, self._next_deadline = min(fresh.cap), min(fresh.deadline)
+        waiting = self.waiting
+        if waiting.start == waiting.stop:
+            self.waiting = fresh
             return
-        if self.head > 65_536:
-            self.waiting, self.head = self.waiting.slice(self.head, self.waiting.number), 0
-        self.waiting.extend(fresh)
-        self._lowest_cap = min(self._lowest_cap, min(fresh.cap))
-        self._next_deadline = min(self._next_deadline, min(fresh.deadline))
+        rows, old, new = waiting.rows, waiting.traits, fresh.traits
+        if rows is not self._backlog or waiting.start > 65_536:
+            # A crowd's own columns go on behind this cut; what waits gets columns of its own.
+            rows = self._backlog = rows.slice(waiting.start, waiting.stop)
+            waiting = Cut(rows, 0, rows.number, old)
+        rows.extend(fresh.rows.slice(fresh.start, fresh.stop))
+        traits = Traits(
+            min(old.lowest_cap, new.lowest_cap), min(old.first_deadline, new.first_deadline), old.tips or new.tips,
+            old.tickets or new.tickets, old.references or new.references,
+            old.gas if old.gas == new.gas else None, old.size if old.size == new.size else None,
+        )  # fmt: skip
+        self.waiting = Cut(rows, waiting.start, rows.number, traits)
 
     def select(
         self, now: int, base_fee: int, gas_limit: int, ordering: Ordering, luck: Callable[[], np.random.Generator]
-    ) -> tuple[Rows, list[tuple[int, Status]], Rows | None]:
+    ) -> tuple[Cut, list[tuple[int, Status]], Rows | None]:
         """Take a block's rows out of the mempool, in the order of execution.
 
         Returns the rows taken; then indices and reasons of rows that were dropped, and the rows that these point into.
         """
-        reasons, dropped = self._expire(now, base_fee) if now > self._next_deadline else ([], None)
-        if self._lowest_cap < base_fee or not ordering.by_arrival:
+        reasons, dropped = self._expire(now, base_fee) if now > self.waiting.traits.first_deadline else ([], None)
+        waiting = self.waiting
+        rows, start, end, traits = waiting
+        if traits.lowest_cap < base_fee or not ordering.by_arrival:
             return self._choose(base_fee, gas_limit, ordering, luck()), reasons, dropped
-        waiting, start = self.waiting, self.head
-        gas, end = waiting.gas, len(waiting.gas)
-        if start == 0 and sum(gas) <= gas_limit:
+        if (sum(rows.gas[start:end]) if traits.gas is None else traits.gas * (end - start)) <= gas_limit:
             self.waiting = _NOTHING
             return waiting, reasons, dropped
-        stop = start
+        gas, stop = rows.gas, start
         while stop < end and gas[stop] <= gas_limit:
             gas_limit -= gas[stop]
             stop += 1
-        self.head = stop
-        return waiting.slice(start, stop), reasons, dropped
+        self.waiting = Cut(rows, stop, end, traits)
+        return Cut(rows, start, stop, traits), reasons, dropped
 
-    def _choose(self, base_fee: int, gas_limit: int, ordering: Ordering, rng: np.random.Generator) -> Rows:
-        if self.head:
-            self.waiting, self.head = self.waiting.slice(self.head, self.waiting.number), 0
-        waiting = self.waiting
-        n = waiting.number
+    def _choose(self, base_fee: int, gas_limit: int, ordering: Ordering, rng: np.random.Generator) -> Cut:
+        waiting = self.waiting.rows.slice(self.waiting.start, self.waiting.stop)
         cap = np.array(waiting.cap, np.int64)
         able = np.flatnonzero(cap >= base_fee)
         pending = Pending(
@@ -115,23 +155,19 @@ class Inbox:
         )
         chosen = able[ordering.order(pending, rng)]
         fits = np.cumsum(np.array(waiting.gas, np.int64)[chosen]) <= gas_limit
-        chosen = chosen[: int(np.argmin(fits)) if not fits.all() else len(chosen)]
-        rows = waiting.take(chosen.tolist())
-        left = np.ones(n, bool)
+        if not fits.all():
+            chosen = chosen[: int(np.argmin(fits))]
+        left = np.ones(waiting.number, bool)
         left[chosen] = False
         self._keep(waiting.take(np.flatnonzero(left).tolist()))
-        return rows
+        return Cut.whole(waiting.take(chosen.tolist()))
 
     def _expire(self, now: int, base_fee: int) -> tuple[list[tuple[int, Status]], Rows]:
-        if self.head:
-            self.waiting, self.head = self.waiting.slice(self.head, self.waiting.number), 0
-        late = np.array(self.waiting.deadline, np.int64) < now
-        dropped = self.waiting.take(np.flatnonzero(late).tolist())
-        reasons = [(i, Status.FEE_TOO_LOW if cap < base_fee else Status.DEADLINE) for i, cap in enumerate(dropped.cap)]
-        self._keep(self.waiting.take(np.flatnonzero(~late).tolist()))
-        return reasons, dropped
+        waiting = self.waiting.rows.slice(self.waiting.start, self.waiting.stop)
+        late = np.array(waiting.deadline, np.int64) < now
+        dropped = waiting.take(np.flatnonzero(late).tolist())
+        self._keep(waiting.take(np.flatnonzero(~late).tolist()))
+        return [(i, Status.FEE_TOO_LOW if cap < base_fee else Status.DEADLINE) for i, cap in enumerate(dropped.cap)], dropped
 
     def _keep(self, rows: Rows) -> None:
-        self.waiting, self.head = rows, 0
-        self._lowest_cap = min(rows.cap, default=ANY_FEE)
-        self._next_deadline = min(rows.deadline, default=NEVER)
+        self.waiting = Cut.whole(rows) if rows.number else _NOTHING

@@ -14,7 +14,6 @@ from l2sim.fees import Used
 from l2sim.fees.blob import Blob
 from l2sim.fees.eip1559 import Eip1559
 from l2sim.ordering import Ordering
-from l2sim.transactions import Rows
 from l2sim.units import ETH, GWEI, SECOND, Duration, Fraction, Gas, Positive, Share, Wei
 from l2sim.world import Chain
 from l2sim.world.chain import GAS_TOKEN, LiveChain
@@ -246,11 +245,9 @@ class LiveL1(LiveChain):
         token[self.account] += tip / ETH
         return (burned + tip) / ETH
 
-    def collect(self, token: list[float], rows: Rows, fees: list[float], data: list[float], base_fee: int) -> None:
-        burned = sum(rows.gas) * base_fee / ETH
-        total = sum(fees)
-        token[self.world.ledger.groups[BURNED].accounts.start] += burned
-        token[self.account] += total - burned
+    def collect(self, token: list[float], fees: float, data: float, base: float) -> None:
+        token[self.world.ledger.groups[BURNED].accounts.start] += base
+        token[self.account] += fees - base
 
     def _finalize(self, slot: int) -> None:
         if slot <= 0:

@@ -10,7 +10,6 @@ from l2sim.events import BatchPosted, HeadAdvanced
 from l2sim.fees import Fee, Used
 from l2sim.ordering import Ordering
 from l2sim.part import ChainName, Part, in_room
-from l2sim.transactions import Rows
 from l2sim.units import ETH, Bytes, Fraction, Gas, Positive
 from l2sim.world import Chain
 from l2sim.world.chain import LiveChain
@@ -100,8 +99,8 @@ class LiveRollup(LiveChain):
             return min(self.rules.throttled_gas_limit, self.rules.block_gas_limit)
         return self.rules.block_gas_limit
 
-    def collect(self, token: list[float], rows: Rows, fees: list[float], data: list[float], base_fee: int) -> None:
-        token[self.account] += sum(fees) + sum(data)
+    def collect(self, token: list[float], fees: float, data: float, base: float) -> None:
+        token[self.account] += fees + data
 
     # ---- the sequencer's side
 

@@ -141,10 +141,10 @@ class Seat:
         live = self._world.chains[chain]
         if live.ordering is None or not live.ordering.visible("public", "pending"):
             return []
-        rows, start = live.inbox.waiting, live.inbox.head
+        rows, start, stop, _ = live.inbox.waiting
         return [
             (live.market_names[rows.market[i]], list(live.markets[rows.market[i]].actions)[rows.action[i]], rows.a[i], rows.b[i], rows.c[i], rows.tip[i])
-            for i in range(start, rows.number)
+            for i in range(start, stop)
         ]
 
     def balance(self, place: str, asset: str, account: int | None = None) -> float:
@@ -245,12 +245,13 @@ class Seat:
         sent = submitted + self._reaction
         arrives = sent + self._world.network.delays(self._key, self._region, chain.region, decisions, self._world.regime(chain))
         ties = self._world.streams.ties(self.name, decisions)
-        order = np.lexsort((ties, arrives))
         columns: dict[str, Any] = {
             "arrives": arrives, "tie": ties, "submitted": sent, "sender": accounts, "action": actions, "gas": gas, "size": size,
             "a": a, "b": b, "c": c, "slippage": slippage, "reference": reference, "tip": tip, "cap": cap, "deadline": deadline,
         }  # fmt: skip
-        columns = {name: column[order] if isinstance(column, np.ndarray) else column for name, column in columns.items()}
+        if not (arrives[1:] > arrives[:-1]).all():
+            order = np.lexsort((ties, arrives))
+            columns = {name: column[order] if isinstance(column, np.ndarray) else column for name, column in columns.items()}
         chain.inbox.add(Rows.of(n, market=code, **columns))
 
     def trade(self, price: str, quantity: float, account: int | None = None) -> Fill:

@@ -1,10 +1,8 @@
-"""A crowd that holds leveraged positions in a perpetual."""
+"""A crowd that holds leveraged positions in a perpetual; how it lives is in ``crowd``."""
 
 from collections.abc import Iterator
-from heapq import heapify, heappop, heappush
 from itertools import count
-from math import inf
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +10,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from l2sim.agents import Agent, Waiting
+from l2sim.agents.crowd_of_leveraged_traders.crowd import Crowd, Decision
 from l2sim.distributions import Distribution, In
 from l2sim.distributions.constant import Constant
 from l2sim.distributions.lognormal import Lognormal
@@ -22,6 +21,7 @@ from l2sim.units import ETH, HOUR, MINUTE, SECOND, Duration, Fraction, Frequency
 from l2sim.world.seat import Seat
 
 Floats = npt.NDArray[np.float64]
+LAST = Decision(NEVER, 0, 0, False, 0.0, 1.0)
 
 
 def uniforms(rng: np.random.Generator, n: int, spread: str) -> Floats:
@@ -32,49 +32,6 @@ def uniforms(rng: np.random.Generator, n: int, spread: str) -> Floats:
 def margin_for(liquidation: Floats, size: Floats, entry: float, maintenance: float) -> Floats:
     """The margin with which a position is liquidated at a mark: equity m + s (L - e) is then the maintenance, μ |s| L."""
     return maintenance * np.abs(size) * liquidation - size * (liquidation - entry)
-
-
-class Stops:
-    """Stop prices in two heaps, so that a look costs what is triggered; an account has one stop at most."""
-
-    def __init__(self) -> None:
-        self._heaps: dict[bool, list[tuple[float, int]]] = {True: [], False: []}
-        self._keys: dict[int, float] = {}
-
-    def arm(self, account: int, price: float, long: bool) -> None:
-        """Set the stop of a long (below the price) or of a short (above it); it replaces the one before."""
-        self._keys[account] = -price if long else price
-        heappush(self._heaps[long], (self._keys[account], account))
-
-    def disarm(self, account: int) -> None:
-        """Forget an account's stop."""
-        self._keys.pop(account, None)
-
-    def reached(self, price: float) -> list[int]:
-        """Take out the accounts whose stops the price has reached, longs first, those furthest behind first."""
-        out = []
-        for heap, key in ((self._heaps[True], -price), (self._heaps[False], price)):
-            while heap and heap[0][0] <= key:
-                entry = heappop(heap)
-                if self._keys.get(entry[1]) == entry[0]:
-                    out.append(entry[1])
-                    del self._keys[entry[1]]
-        return out
-
-
-class Decisions(NamedTuple):
-    """Decisions to close or to open a position, as columns in the order of time."""
-
-    time: npt.NDArray[np.int64]
-    """When (ns)."""
-    who: npt.NDArray[np.int64]
-    """Member of the crowd, from 0."""
-    side: Floats
-    """1 for a long, -1 for a short."""
-    notional: Floats
-    """US dollars."""
-    leverage: Floats
-    """Notional over margin."""
 
 
 class CrowdOfLeveragedTraders(Agent):
@@ -148,8 +105,7 @@ class CrowdOfLeveragedTraders(Agent):
         u = uniforms(me.rng("leverages"), n, self.spread)
         if self.leverage is not None:
             margin = np.abs(size) * entry / np.minimum(self.leverage.quantile(u), 1.0 / terms.initial_margin)
-        else:
-            assert self.liquidation_price is not None
+        elif self.liquidation_price is not None:
             prices = self.liquidation_price.quantile(u)
             if not ((prices < entry) == long).all():
                 raise ValueError(f"liquidation prices of {'longs' if long[0] else 'shorts'} must lie on the other side of {entry:g} USD")
@@ -160,53 +116,27 @@ class CrowdOfLeveragedTraders(Agent):
         if self.stop_loss is None and not self.rate:
             return
         crowd = Crowd(self, me)
-        decisions = self._decisions(me)
+        ahead = self._decisions(me)
+        decision = next(ahead, LAST)
         while True:
-            crowd.look(next(decisions))
+            due = []
+            while decision.time < me.now + self.attention:
+                due.append(decision)
+                decision = next(ahead, LAST)
+            crowd.look(due)
             yield me.sleep(self.attention)
 
-    def _decisions(self, me: Seat) -> Iterator[Decisions]:
-        """What is decided at random between one look and the next."""
-        assert self.leverage is not None or not self.rate
-        start = 0
-        ahead = Decisions(*(np.empty(0, kind) for kind in (np.int64, np.int64, float, float, float)))
+    def _decisions(self, me: Seat) -> Iterator[Decision]:
+        """What members decide at random, in the order of time; drawn for one hour after the other."""
+        if self.leverage is None or not self.rate:
+            return
         for chunk in count():
             rng = me.rng("decisions", chunk)
-            time = arrivals(rng, self.rate, chunk * HOUR, HOUR)
-            n = len(time)
+            times = arrivals(rng, self.rate, chunk * HOUR, HOUR)
+            n = len(times)
             who = (rng.random(n) * self.size).astype(np.int64)
-            side = np.where(rng.random(n) < self.long_share, 1.0, -1.0)
+            long = rng.random(n) < self.long_share
             notional = self.notional.draw(rng, n)
-            leverage = self.leverage.draw(rng, n) if self.leverage is not None else notional
-            more = Decisions(time, who, side, notional, leverage)
-            ahead = Decisions(*(np.concatenate(columns) for columns in zip(ahead, more, strict=True)))
-            while start + self.attention <= (chunk + 1) * HOUR:
-                start += self.attention
-                cut = int(np.searchsorted(ahead.time, start))
-                yield Decisions(*(column[:cut] for column in ahead))
-                ahead = Decisions(*(column[cut:] for column in ahead))
-
-
-class Crowd:
-    """A crowd while it lives: who has a stop where, who is on his way out, who is hedged outside."""
-
-    def __init__(self, traits: CrowdOfLeveragedTraders, me: Seat) -> None:
-        self.traits = traits
-        self.me = me
-        self.chain, self.price = me.chain_of(traits.market), me.underlying(traits.market)
-        self.view = me.view(traits.market)
-        self.close = list(self.view.terms.actions).index("close")
-        self.tips = traits.tip.draw(me.rng("tips"), traits.size).astype(np.int64)
-        self.stops = Stops()
-        self.habits: list[float | None] = [None] * traits.size
-        if traits.stop_loss is not None:
-            rng = me.rng("stops")
-            users = rng.random(traits.size) < traits.stop_share
-            shares = traits.stop_loss.draw(rng, traits.size)
-            self.habits = [share if user else None for user, share in zip(users.tolist(), shares.tolist(), strict=True)]
-        self.tried: dict[int, int] = {}
-        self.opening: dict[int, None] = {}
-        self.hedged: dict[int, float] = {}
-        me.failures()
-        for account in me.accounts:
-            self._set_stop(account)
+            leverage = np.minimum(self.leverage.draw(rng, n), 1.0 / me.view(self.market).terms.initial_margin)
+            numbers = range(chunk << 32, (chunk << 32) + n)
+            yield from map(Decision, times.tolist(), numbers, who.tolist(), long.tolist(), notional.tolist(), leverage.tolist())

@@ -1,0 +1,147 @@
+"""Figures: one hand for all of them, and their way into the page as SVG that is the same on every run."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import StringIO
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from l2sim.report.wording import MINUS, THIN, scale
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
+    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
+)  # fmt: skip
+"""The palette of Okabe and Ito (2008), which the colour-blind can tell apart; line styles tell the same in grey."""
+INK, FAINT, SHADE = "#222222", "#8a8a8a", "#e4e4e4"
+
+WIDTH = 7.4
+"""Of every figure (inches)."""
+
+WRITTEN: Mapping[str, Any] = {"color": VERMILLION, "linestyle": "-", "linewidth": 1.5}
+CALM: Mapping[str, Any] = {"color": BLUE, "linestyle": (0, (4, 2)), "linewidth": 1.3}
+STILL: Mapping[str, Any] = {"color": GREEN, "linestyle": (0, (1, 1.2)), "linewidth": 1.6}
+
+_STYLE: Mapping[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "l2sim",
+    "path.simplify_threshold": 0.3,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.0,
+    "axes.titlesize": 9.0,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 5.0,
+    "axes.labelsize": 9.0,
+    "axes.edgecolor": "#666666",
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "legend.borderpad": 0.0,
+    "legend.borderaxespad": 0.1,
+    "legend.handlelength": 2.2,
+    "legend.columnspacing": 1.4,
+    "hatch.linewidth": 0.6,
+    "figure.constrained_layout.h_pad": 0.05,
+    "figure.constrained_layout.w_pad": 0.03,
+}
+_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+
+
+class Picture(NamedTuple):
+    """A figure for the page."""
+
+    name: str
+    """Of its data file, and its anchor in the page."""
+    title: str
+    """What is shown."""
+    caption: str
+    """What the marks mean, n, and where intervals come from."""
+    alt: str
+    """What somebody is told who cannot see it."""
+    svg: str
+    data: "pd.DataFrame"
+    """What is drawn, a row for each mark."""
+
+
+@contextmanager
+def canvas(height: float) -> "Iterator[Figure]":
+    """A figure of the house's style, so many inches high."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(dict(_STYLE)):
+        yield Figure(figsize=(WIDTH, height), layout="constrained")
+
+
+def svg(figure: "Figure", name: str) -> str:
+    """The figure as an ``<svg>`` that scales with the page; to be called within its ``canvas``.
+
+    Names inside are prefixed with the figure's, since all figures share the page's; what nothing refers to loses its name.
+    """
+    text = StringIO()
+    figure.savefig(text, format="svg", metadata=dict(_METADATA))
+    drawn = text.getvalue()
+    drawn = drawn[drawn.index("<svg") :].strip()
+    drawn = re.sub(r"\s*<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
+    drawn = re.sub(r"<!--.*?-->\s*", "", drawn, flags=re.DOTALL)
+    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', drawn))
+    drawn = re.sub(r' id="([^"]+)"', lambda match: f' id="{name}-{match[1]}"' if match[1] in used else "", drawn)
+    drawn = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", drawn)
+    return re.sub(r'<svg([^>]*?) width="[^"]*"([^>]*?) height="[^"]*"', r"<svg\1\2", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", drawn, count=1), count=1)
+
+
+def legend(axes: "Axes", columns: int = 4, **options: Any) -> None:
+    """A legend on the line of the title, at the right, where it hides nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        axes.legend(handles, labels, loc="lower right", bbox_to_anchor=(1.0, 1.01), ncols=columns, **options)
+
+
+def duration_axis(axis: "Axis") -> None:
+    """Ticks of a logarithmic axis in seconds at 1 s, 10 s, 1 min, …, written so."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    marks = {
+        0.001: "1 ms", 0.01: "10 ms", 0.1: "0.1 s", 1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 36_000: "10 h",
+        86_400: "1 d", 604_800: "1 week",
+    }  # fmt: skip
+    axis.set_major_locator(FixedLocator(list(marks)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: next((text for mark, text in marks.items() if abs(value / mark - 1) < 1e-6), "")))
+
+
+def quantity_axis(axis: "Axis", unit: str, largest: float, *, magnitude: bool = False) -> str:
+    """Ticks of a linear axis in the unit that suits the largest number, which is returned; ``magnitude`` drops signs."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    factor, name = scale(unit, largest)
+
+    def write(value: float, _: object) -> str:
+        scaled = round((abs(value) if magnitude else value) / factor, 9)
+        return f"{scaled:,.6g}".replace(",", THIN).replace("-", MINUS) if abs(scaled) < 1e6 else f"{scaled:.2g}".replace("-", MINUS)
+
+    axis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(write))
+    return name

@@ -1,0 +1,201 @@
+"""Series: a log brought down to what a figure can show: a few hundred points for each line, whatever the run's length."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from l2sim.events import (
+    AttackBegan,
+    AttackEnded,
+    BlockSealed,
+    HeadAdvanced,
+    OracleUpdated,
+    PositionClosed,
+    PositionLiquidated,
+    PositionOpened,
+    PriceMoved,
+    TransactionDropped,
+    TransactionIncluded,
+)
+from l2sim.transactions import Status
+from l2sim.units import SECOND
+
+if TYPE_CHECKING:
+    from l2sim.log import Log
+
+Floats = npt.NDArray[np.float64]
+Times = npt.NDArray[np.int64]
+
+BINS = 240
+"""Intervals that counts and sums are taken over."""
+TEETH = 500
+"""Advances of a head up to which its lag is drawn one by one."""
+
+
+class Series(NamedTuple):
+    """Points of a line."""
+
+    times: Floats
+    """Nanoseconds since the start."""
+    values: Floats
+
+    @property
+    def there(self) -> bool:
+        """Whether there is anything to draw."""
+        return bool(np.isfinite(self.values).any())
+
+
+EMPTY = Series(np.empty(0), np.empty(0))
+
+
+class Window(NamedTuple):
+    """An attack while it lasts."""
+
+    name: str
+    begins: float
+    """Nanoseconds since the start."""
+    ends: float
+
+
+def edges(log: "Log", bins: int = BINS) -> Floats:
+    """The ends of equal intervals over the run (ns)."""
+    return np.linspace(0.0, log.about["duration"], bins + 1)
+
+
+def _middle(edges: Floats) -> Floats:
+    middle: Floats = (edges[1:] + edges[:-1]) / 2
+    return middle
+
+
+def windows(log: "Log") -> list[Window]:
+    """The attacks that began, each until it ended or the run did."""
+    began, names = log.select(AttackBegan, "time", "attack")
+    found = []
+    for time, code in zip(began.tolist(), names.tolist(), strict=True):
+        name = log.names.all[code]
+        (ended,) = log.select(AttackEnded, "time", attack=name)
+        later = ended[ended >= time]
+        found.append(Window(name, float(time), float(later[0]) if len(later) else float(log.about["duration"])))
+    return sorted(found, key=lambda window: (window.begins, window.name))
+
+
+def outside(log: "Log", price: str) -> tuple[Series, Series]:
+    """The outside price before and after the impact of the run's own trades."""
+    times, path, index = log.select(PriceMoved, "time", "path", "index", price=price)
+    return Series(times.astype(np.float64), path), Series(times.astype(np.float64), index)
+
+
+def feed(log: "Log", market: str) -> Series:
+    """What a feed showed, as a line with steps."""
+    times, values = log.select(OracleUpdated, "time", "value", market=market)
+    if not len(times):
+        return EMPTY
+    end = log.about["duration"]
+    at = np.concatenate([np.repeat(times, 2)[1:], [end]]).astype(np.float64)
+    return Series(at, np.repeat(values, 2))
+
+
+def traded(log: "Log", market: str) -> Series:
+    """The median price of the trades in a market, interval by interval; NaN where nobody traded."""
+    kind = log.about.get("markets", {}).get(market, {}).get("kind")
+    if kind == "constant_product":
+        times, action, status, x, y = log.select(TransactionIncluded, "time", "action", "status", "x", "y", market=market)
+        done = (status == Status.SUCCEEDED) & (x > 0) & (y > 0)
+        times, x, y = times[done], x[done], y[done]
+        price = np.where(action[done] == log.names.find("buy"), x / y, y / x)
+    else:
+        opened, entry = log.select(PositionOpened, "time", "entry", market=market)
+        closed, exits = log.select(PositionClosed, "time", "price", market=market)
+        live = opened > 0  # those at 0 were brought, not traded
+        times, price = np.concatenate([opened[live], closed]), np.concatenate([entry[live], exits])
+    if not len(times):
+        return EMPTY
+    ends = edges(log)
+    order = np.argsort(times, kind="stable")
+    cuts = np.searchsorted(times[order], ends)
+    cuts[-1] = len(times)
+    medians = [np.median(price[order][a:b]) if b > a else np.nan for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    return Series(_middle(ends), np.array(medians))
+
+
+def executed(log: "Log", chain: str) -> Series:
+    """Transactions a second."""
+    (times,) = log.select(TransactionIncluded, "time", chain=chain)
+    ends = edges(log)
+    counts, _ = np.histogram(times, ends)
+    return Series(_middle(ends), counts / (ends[1] - ends[0]) * SECOND) if len(times) else EMPTY
+
+
+def waiting(log: "Log", chain: str) -> Series:
+    """Transactions submitted and neither in a block nor dropped yet; those that still waited at the end are not in the log."""
+    done, sent = log.select(TransactionIncluded, "time", "submitted", chain=chain)
+    left, given = log.select(TransactionDropped, "time", "submitted", chain=chain)
+    if not len(done) + len(left):
+        return EMPTY
+    at = edges(log, 4 * BINS)
+    sent, gone = np.sort(np.concatenate([sent, given])), np.sort(np.concatenate([done, left]))
+    there = np.searchsorted(sent, at, side="right") - np.searchsorted(gone, at, side="right")
+    return Series(at, there.astype(np.float64))
+
+
+def liquidated(log: "Log", market: str | None = None) -> Series:
+    """Notional liquidated in each interval (USD)."""
+    times, size, mark = log.select(PositionLiquidated, "time", "size", "mark", market=market)
+    ends = edges(log)
+    sums, _ = np.histogram(times, ends, weights=np.abs(size) * mark)
+    return Series(_middle(ends), sums)
+
+
+def lag(log: "Log", chain: str, head: str) -> Series:
+    """How far a head is behind: now less the time at which its block was made (s).
+
+    Empty blocks are not in the log; a head at one of them counts as made at its place between its neighbours. For ``unsafe``,
+    empty blocks count as made as soon as they could.
+    """
+    made, number = log.select(BlockSealed, "time", "number", chain=chain)
+    if not len(made):
+        return EMPTY
+    end = float(log.about["duration"])
+    if head == "unsafe":
+        return _silence(log, chain, made, number, end)
+    times, heads = log.select(HeadAdvanced, "time", "number", chain=chain, head=head)
+    if not len(times):
+        return EMPTY
+    since = np.interp(np.maximum.accumulate(heads), np.append(0, number), np.append(0, made))
+    since = np.append(0.0, since)
+    when = np.append(0.0, times)
+    until = np.append(when[1:], end)
+    if len(times) > TEETH:
+        at = edges(log, 2 * BINS)
+        last = np.searchsorted(when, at, side="right") - 1
+        return Series(at, (at - since[last]) / SECOND)
+    at = np.column_stack([when, until]).ravel()
+    return Series(at, (at - np.repeat(since, 2)) / SECOND)
+
+
+def _silence(log: "Log", chain: str, made: Times, number: Times, end: float) -> Series:
+    """The longest silence up to then in each interval: how far the unsafe head was behind at most."""
+    usual = log.about.get("chains", {}).get(chain, {}).get("block_time") or 0
+    made, number = np.append(0, made), np.append(0, number)
+    empties = np.append(np.diff(number) - 1, 0)  # blocks after each one that are not in the log
+    ends = edges(log)
+    at = ends[1:]
+    last = np.searchsorted(made, at, side="right") - 1
+    behind = np.maximum(at - made[last] - empties[last] * usual, np.minimum(usual, at - made[last]))
+    gaps = np.maximum(np.diff(made) - empties[:-1] * usual, usual)
+    most = np.zeros(len(at))
+    np.maximum.at(most, np.clip(np.searchsorted(at, made[1:], side="left"), 0, len(at) - 1), gaps)
+    return Series(_middle(ends), np.maximum(most, behind) / SECOND)
+
+
+def fees(log: "Log", chain: str, field: str) -> Series:
+    """Mean base fee of a chain in each interval (gwei)."""
+    times, fee = log.select(BlockSealed, "time", field, chain=chain)
+    if not len(times) or not (fee > 0).any():
+        return EMPTY
+    ends = edges(log)
+    sums, _ = np.histogram(times, ends, weights=fee.astype(np.float64))
+    counts, _ = np.histogram(times, ends)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return Series(_middle(ends), np.where(counts, sums / counts, np.nan) / 1e9)
