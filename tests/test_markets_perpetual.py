@@ -196,18 +196,16 @@ def test_a_maker_adopts_what_the_market_faces() -> None:
     assert {claim.account: claim.amount for claim in venue.book.claims()} == {ANN: 400.0, BEN: 140.0, MAKER: -140.0, RIVAL: 0.0}
 
 
-@pytest.mark.parametrize(
-    ("accounts", "size", "entry", "margin"),
-    [([1, 1], 1.0, 100.0, 9.0), ([4], 1.0, 100.0, 9.0), ([1], 0.0, 100.0, 9.0), ([1], 1.0, 0.0, 9.0), ([1], 1.0, 100.0, nan)],
-)
-def test_impossible_positions_are_refused(accounts: list[int], size: float, entry: float, margin: float) -> None:
-    venue = Venue()
+def test_makers_may_share_what_they_adopt_with_its_funding() -> None:
+    venue = Venue(quoting=False, interest="1 bps")
     one = np.ones(1)
-    venue.book.establish(np.array([4]), one, one, one)
-    n = np.ones(len(accounts))
-    with pytest.raises(ValueError, match="perp"):
-        venue.book.establish(np.array(accounts), size * n, entry * n, margin * n)
-    assert list(venue.book.positions) == [4]
+    venue.book.establish(np.array([ANN]), 8.0 * one, 100.0 * one, 100.0 * one)
+    venue.usd[VAULT] += 100.0
+    assert venue.book.adopt(MAKER, 0.25) == -2.0
+    venue.book.begin(8 * HOUR)
+    assert venue.book.adopt(MAKER, 0.5) == -3.0
+    assert venue.view.inventory(MAKER) == (-5.0, pytest.approx(500.0 + 5 * 0.01), 0.0, pytest.approx(0.05))
+    assert venue.book.audit() < 1e-15
 
 
 # ---- mark and funding
@@ -341,6 +339,28 @@ def test_the_market_never_pays_what_it_does_not_hold() -> None:
     assert venue.do(CLOSE, ANN, 1.0) == (Status.NO_LIQUIDITY, 0.0, 0.0)
     assert venue.usd[VAULT] == 1600.0
     assert venue.done(CLOSE, ANN, 0.1)[1] == pytest.approx(1000.0)
+
+
+def test_a_liquidation_that_the_market_cannot_pay_out_waits() -> None:
+    venue = Venue(**RISKY)
+    venue.done(OPEN, ANN, 10.0, 20.0)
+    venue.index.price = 97.0  # the owner is owed 5.5, the liquidator 9.7
+    held, venue.usd[VAULT] = venue.usd[VAULT], 15.0
+    assert venue.book.apply(LIQUIDATE, KEEPER, ANN, 0.0, 0.0, inf, 0.0) == (Status.NO_LIQUIDITY, 0.0, 0.0)
+    venue.usd[VAULT] = held
+    venue.done(LIQUIDATE, KEEPER, ANN)
+
+
+def test_a_liquidator_cannot_net_away_its_own_bankruptcy() -> None:
+    venue = Venue(**RISKY)
+    venue.done(OPEN, KEEPER, -2.0, 20.0)
+    venue.index.price = 120.0
+    venue.done(OPEN, ANN, 10.0, 20.0)
+    venue.index.price = 116.5
+    venue.done(QUOTE, MAKER, 0.0, 0.0)
+    assert venue.do(LIQUIDATE, KEEPER, ANN) == (Status.UNHEALTHY, 0.0, 0.0)
+    venue.done(LIQUIDATE, BEN, ANN)
+    assert venue.view.position(BEN).size == 10.0
 
 
 # ---- limits, rules and the view

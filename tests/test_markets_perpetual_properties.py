@@ -235,3 +235,17 @@ def test_a_hundred_thousand_positions_are_quick_and_in_order() -> None:
     for _ in range(1000):
         assert not book.calls()
     assert time.process_time() - began < 0.1  # about 1 us each, however many positions there are
+
+
+@pytest.mark.parametrize(
+    ("accounts", "size", "entry", "margin"),
+    [([1, 1], 1.0, 100.0, 9.0), ([4], 1.0, 100.0, 9.0), ([1], 0.0, 100.0, 9.0), ([1], 1.0, 0.0, 9.0), ([1], 1.0, 100.0, nan)],
+)
+def test_impossible_positions_are_refused(accounts: list[int], size: float, entry: float, margin: float) -> None:
+    book, _, _ = venue()
+    one, many = np.ones(1), np.ones(len(accounts))
+    book.establish(np.array([4]), one, 100.0 * one, one)
+    before = state(book)
+    with pytest.raises(ValueError, match="perp"):
+        book.establish(np.array(accounts), size * many, entry * many, margin * many)
+    assert state(book) == before

@@ -74,7 +74,7 @@ def test_an_empty_log_gives_an_answer_without_a_warning(metric: type[Metric]) ->
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.kind)
 def test_a_mean_without_an_observation_is_not_zero(metric: type[Metric]) -> None:
     log = Log()
-    log.about = {"duration": SECOND}
+    log.about = {"duration": SECOND, "markets": {"pool": {"on": "arb"}}}
     sealed(log, "arb", 1.0, 1)
     answer = metric.model_validate({"kind": metric.kind}).measure(log)
     figures = answer.loc["arb"] if isinstance(answer, pd.DataFrame) else answer
@@ -185,7 +185,22 @@ def test_throughput(rollup: Log) -> None:
     assert arb["transactions_a_second"] == pytest.approx(4 / 40)
     assert arb["gas_a_second"] == pytest.approx(6000 / 40)
     assert (arb["succeeded_share"], arb["reverted_share"], arb["dropped_share"]) == pytest.approx((3 / 5, 1 / 5, 1 / 5))
-    assert (arb["blocks"], arb["pending_max"], arb["pending_last"], arb["longest_interval"]) == (3, 2, 0, 2)
+    assert (arb["blocks"], arb["pending_max"], arb["pending_last"], arb["longest_silence"]) == (3, 2, 0, 2)
+
+
+def test_empty_blocks_that_the_log_leaves_out_break_a_silence() -> None:
+    log = Log()
+    log.about = {"duration": 100 * SECOND, "chains": {"arb": {"block_time": 2 * SECOND, "blocks": 40}}}
+    for seconds, number in ((10, 5), (50, 25), (70, 26), (74, 28)):
+        sealed(log, "arb", seconds, number)
+    arb = Throughput().measure(log).loc["arb"]
+    assert (arb["blocks"], arb["longest_silence"]) == (40, 20)
+
+
+def test_chains_without_markets_and_transactions_are_left_out_where_there_is_nothing_to_say(rollup: Log) -> None:
+    sealed(rollup, "l1", 12.0, 1)
+    assert list(InclusionDelay().measure(rollup).index) == list(CostPerTransaction().measure(rollup).index) == ["arb"]
+    assert list(TimeToFinality().measure(rollup).index) == list(Throughput().measure(rollup).index) == ["arb", "l1"]
 
 
 # ---- liquidations, debts, gains
@@ -244,6 +259,7 @@ def test_bad_debt_in_all_and_by_market() -> None:
     log.record(SECOND, BadDebtIncurred("perp", 1, 20.0))
     debt = BadDebt().measure(log)
     assert debt[["bad_debt", "shortfall", "covered", "positions"]].tolist() == [20.0, 35.0, 15.0, 2]
+    assert "perp.bad_debt" in debt.index
     assert debt[["perp.bad_debt", "perp.covered", "other.bad_debt", "other.covered"]].tolist() == [20.0, 10.0, 0.0, 5.0]
 
 

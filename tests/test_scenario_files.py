@@ -75,7 +75,11 @@ def test_extends_lays_a_file_over_another(tmp_path: Path) -> None:
     path = write(tmp_path, "extends: ../base.yaml\ntitle: Thin\nchains: {outside: {depth: 1 MUSD}}\nmetrics: {speed: ~}\n", "sub/thin.yaml")
     scenario = Scenario.load(path)
     assert (scenario.title, scenario.duration) == ("Thin", 3600 * 10**9)
-    assert scenario.chains["outside"].model_dump(include={"depth", "exponent"}) == {"kind": "outside", "depth": "1 MUSD", "exponent": "50 %"}
+    assert scenario.chains["outside"].model_dump(include={"depth", "exponent"}) == {
+        "kind": "outside",
+        "depth": "1 MUSD",
+        "exponent": "50 %",
+    }
     assert not scenario.metrics
 
 

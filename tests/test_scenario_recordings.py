@@ -227,7 +227,11 @@ def test_a_replayed_price_is_positive_and_its_column_exists(tmp_path: Path) -> N
 
 
 def test_recorded_days(shared_data: Path) -> None:
-    gmx = {"file": (shared_data / "gmxv2_arbitrum_eth_usd_2025-11-11_minute.csv").as_posix(), "time": "timestamp", "columns": ["indexPrice"]}
+    gmx = {
+        "file": (shared_data / "gmxv2_arbitrum_eth_usd_2025-11-11_minute.csv").as_posix(),
+        "time": "timestamp",
+        "columns": ["indexPrice"],
+    }
     bars = {"file": (shared_data / "coinbase_ethusd_5min_2020-21.csv.gz").as_posix(), "time": "time", "columns": {"price": "close"}}
     day = Scenario.of({"duration": "23h59min", "data": {"day": gmx}}).recordings()["day"]
     assert (len(day.times), day.columns["indexPrice"][0]) == (1440, 3566.88)

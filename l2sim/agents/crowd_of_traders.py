@@ -1,7 +1,6 @@
 """A crowd that trades with a pool."""
 
 from collections.abc import Iterator
-from itertools import count
 from math import exp, inf
 from typing import Annotated, NamedTuple
 
@@ -180,7 +179,7 @@ class CrowdOfTraders(Agent):
     def _chunks(self, me: Seat) -> Iterator[Candidates]:
         """The candidates of one hour after the other, up to the end of the run."""
         drawn = 0
-        for chunk in count():
+        for chunk in range(-(-me.ends // CHUNK)):
             rng = me.rng("arrivals", chunk)
             time = arrivals(rng, self.rate * self._most(), chunk * CHUNK, CHUNK)
             n = len(time)

@@ -140,6 +140,10 @@ class Market(Part, room="markets"):
     def open(self, opening: Opening) -> Book:
         """An empty book under these rules."""
 
+    @abstractmethod
+    def underlying(self) -> str:
+        """What it is about: the name of a price, or of a feed market on the same chain."""
+
     def assets(self) -> tuple[str, ...]:
         """The assets that it moves."""
         return ("usd",)

@@ -41,6 +41,9 @@ class ConstantProduct(Market):
     fee: Annotated[Fraction, Field(ge=0, lt=1)] = 0.003
     """Share of every input that is not swapped and stays in the pool (Uniswap v2: 30 bps)."""
 
+    def underlying(self) -> str:
+        return self.base
+
     def assets(self) -> tuple[str, ...]:
         return ("usd", self.base)
 

@@ -30,6 +30,9 @@ class PriceFeed(Market):
     def assets(self) -> tuple[str, ...]:
         return ()
 
+    def underlying(self) -> str:
+        return self.of
+
     def open(self, opening: Opening) -> "PriceFeedBook":
         return PriceFeedBook(self, opening)
 

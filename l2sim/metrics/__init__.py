@@ -37,9 +37,15 @@ class Metric(Part, room="metrics"):
         return cls.units.get(figure, cls.units.get(name, cls.units.get(word, "")))
 
 
+def trading_chains(log: "Log") -> list[str]:
+    """The chains that markets are on or that transactions went to, sorted."""
+    homes = {market["on"] for market in log.about.get("markets", {}).values()}
+    return sorted(homes.union(log.present(TransactionIncluded, "chain"), log.present(TransactionDropped, "chain")))
+
+
 def chains(log: "Log") -> list[str]:
-    """The chains that transactions went to or that made blocks, sorted."""
-    return sorted({name for fact in (BlockSealed, TransactionIncluded, TransactionDropped) for name in log.present(fact, "chain")})
+    """The chains that made blocks, or that markets are on or transactions went to, sorted."""
+    return sorted({*trading_chains(log), *log.present(BlockSealed, "chain")})
 
 
 def spread(values: npt.NDArray[np.float64], *, largest: bool = False) -> dict[str, float]:

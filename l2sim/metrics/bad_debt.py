@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class BadDebt(Metric):
     """Shortfall of liquidated positions: what the insurance fund covered, and the rest, which nobody paid.
 
-    Over all markets, then ``<market>.…`` for each that had positions. Sums over nothing are zero: there was no shortfall.
+    Over all markets, and as ``<market>.…`` for each where several had positions. Sums over nothing are zero: there was no
+    shortfall.
     """
 
     units: ClassVar[dict[str, str]] = {"bad_debt": "USD", "shortfall": "USD", "covered": "USD"}
@@ -27,7 +28,7 @@ class BadDebt(Metric):
 
         markets = {name for fact in (PositionOpened, PositionLiquidated, BadDebtIncurred) for name in log.present(fact, "market")}
         figures = _of(None, log)
-        for market in sorted(markets):
+        for market in sorted(markets) if len(markets) > 1 else ():
             figures |= {f"{market}.{name}": value for name, value in _of(market, log).items()}
         return pd.Series(figures, dtype=float)
 

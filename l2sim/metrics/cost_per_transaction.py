@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from l2sim.events import PriceMoved, TransactionIncluded
-from l2sim.metrics import Metric, chains
+from l2sim.metrics import Metric, trading_chains
 from l2sim.units import Positive, Usd
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class CostPerTransaction(Metric):
     def measure(self, log: "Log") -> "pd.DataFrame":
         import pandas as pd
 
-        return pd.DataFrame.from_dict({chain: self._of(chain, log) for chain in chains(log)}, orient="index", dtype=float)
+        return pd.DataFrame.from_dict({chain: self._of(chain, log) for chain in trading_chains(log)}, orient="index", dtype=float)
 
     def _of(self, chain: str, log: "Log") -> dict[str, float]:
         times, execution, data = log.select(TransactionIncluded, "time", "execution_fee", "data_fee", chain=chain)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, ClassVar
 
 from l2sim.events import TransactionDropped, TransactionIncluded
-from l2sim.metrics import Metric, chains, spread
+from l2sim.metrics import Metric, spread, trading_chains
 from l2sim.units import SECOND
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class InclusionDelay(Metric):
         import pandas as pd
 
         rows = {}
-        for chain in chains(log):
+        for chain in trading_chains(log):
             included, submitted = log.select(TransactionIncluded, "time", "submitted", chain=chain)
             (dropped,) = log.select(TransactionDropped, "time", chain=chain)
             delays = (included - submitted) / SECOND

@@ -19,11 +19,12 @@ class Throughput(Metric):
     """Transactions and gas a second over the whole run, per chain, and what became of the transactions.
 
     Gas counts everything in the blocks, background demand included; transactions are those of the run. The three shares are of
-    the transactions that were executed or dropped; what still waited at the end is ``pending_last``.
+    the transactions that were executed or dropped; what still waited at the end is ``pending_last``. ``longest_silence`` is the
+    longest time without a block: empty blocks that the log leaves out are counted by their numbers, one block time each.
     """
 
     units: ClassVar[dict[str, str]] = {
-        "transactions_a_second": "1/s", "gas_a_second": "gas/s", "longest_interval": "s",
+        "transactions_a_second": "1/s", "gas_a_second": "gas/s", "longest_silence": "s",
     }  # fmt: skip
     key: ClassVar[tuple[str, ...]] = ("transactions_a_second", "reverted_share", "dropped_share", "pending_max")
 
@@ -36,13 +37,15 @@ class Throughput(Metric):
 def _of(chain: str, log: "Log") -> dict[str, float]:
     (status,) = log.select(TransactionIncluded, "status", chain=chain)
     dropped = len(log.select(TransactionDropped, "time", chain=chain)[0])
-    times, gas, pending = log.select(BlockSealed, "time", "gas", "pending", chain=chain)
+    times, number, gas, pending = log.select(BlockSealed, "time", "number", "gas", "pending", chain=chain)
+    about = log.about.get("chains", {}).get(chain, {})
+    silence = np.diff(times) - (np.diff(number) - 1) * (about.get("block_time") or 0)
     seconds = log.about.get("duration", 0) / SECOND or np.nan
     succeeded = int(np.count_nonzero(status == Status.SUCCEEDED))
     settled = len(status) + dropped or np.nan
     return {
-        "blocks": float(len(times)),
-        "longest_interval": float(np.diff(times).max()) / SECOND if len(times) > 1 else np.nan,
+        "blocks": float(about.get("blocks", len(times))),
+        "longest_silence": float(silence.max()) / SECOND if len(silence) else np.nan,
         "transactions": float(len(status)),
         "transactions_a_second": len(status) / seconds,
         "gas_a_second": float(gas.sum(dtype=np.float64)) / seconds,

@@ -23,7 +23,8 @@ class TimeToFinality(Metric):
 
     ``safe`` and ``finalized`` are the instants at which the chain's head of that name reached its block: on a rollup, when the
     batch with the block is on L1 and when that L1 block is final; on L1, the justified and the finalized checkpoint. The figures
-    ``…_from_block_…`` start from the block's own time and count each block once, so that they exist where nobody sends anything.
+    ``…_from_block_…`` start from the block's own time and count each block in the log once (empty ones may be left out of it),
+    so that they exist where nobody sends anything.
 
     A run ends before its last transactions are final. Each sample holds those that got there; ``…_unresolved`` counts the ones
     in a block that did not, and as long as they were sent less than the slowest time to finality before the end, means and

@@ -79,7 +79,8 @@ class Price(Part, room="prices"):
         if self.step is None:
             values = self.path(rng, times, family=family, data=data)
         else:
-            grid = np.arange(0, int(times[-1]) + 1, self.step, dtype=np.int64)
+            # Whole multiples: np.arange with a step counts in floats, and loses the last point beyond 2^53 ns.
+            grid = np.arange(int(times[-1]) // self.step + 1, dtype=np.int64) * self.step
             values = self.path(rng, grid, family=family, data=data)[times // self.step]
         for shock in self.shocks.values():
             progress = np.clip((times - shock.at + (shock.over == 0)) / max(shock.over, 1), 0.0, 1.0)

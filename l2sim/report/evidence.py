@@ -1,12 +1,12 @@
 """Evidence: what a run measured, figure by figure: as written, without the attacks, and the paired difference."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from l2sim.report.wording import label, unit_of
-from l2sim.results.intervals import CONFIDENCE, Interval
+from l2sim.results.intervals import CONFIDENCE, Interval, interval
 from l2sim.results.run import AS_WRITTEN, WITHOUT_ATTACKS, WITHOUT_IMPACT
 
 if TYPE_CHECKING:
@@ -66,8 +66,18 @@ class Evidence:
         return self.level(figure, WITHOUT_ATTACKS)
 
     def effect(self, figure: str) -> Interval:
-        """The mean paired difference that the attacks make, and its interval."""
-        return _row(self._effects, figure)
+        """The mean paired difference that the attacks make, and its interval.
+
+        The profit of a group that one of the worlds does not have, such as an attacker's, is zero there.
+        """
+        found = _row(self._effects, figure)
+        if not found.n and figure.endswith(".profit") and self.calm is not None:
+            columns = [world.summary.get(figure) for world in (self.written, self.calm)]
+            there = next((column for column in columns if column is not None), None)
+            if there is not None and None in [None if column is None else 0 for column in columns]:
+                sign = 1.0 if columns[0] is not None else -1.0
+                return interval(sign * there.to_numpy(np.float64), CONFIDENCE)
+        return found
 
     def unit(self, figure: str) -> str:
         """The unit to write a figure in."""
@@ -86,13 +96,18 @@ class Evidence:
         paths = [name.removeprefix(f"{metric}.").rpartition(".")[0] for name in self.figures if name.startswith(f"{metric}.")]
         return list(dict.fromkeys(path for path in paths if path))
 
+    def multipliers(self) -> list[tuple[str, Interval]]:
+        """How many times larger figures are than where trades move no price."""
+        return [(str(name), _interval(row)) for name, row in self.run.multiplier(CONFIDENCE).iterrows()]
+
     def key(self) -> list[str]:
         """The figures that are quoted first."""
         return [str(name) for name in self.run.key_figures(CONFIDENCE).index] if self.figures else []
 
 
 def _row(frame: "pd.DataFrame | None", figure: str) -> Interval:
-    if frame is None or figure not in frame.index:
-        return NONE
-    row = frame.loc[figure]
+    return NONE if frame is None or figure not in frame.index else _interval(frame.loc[figure])
+
+
+def _interval(row: Any) -> Interval:
     return Interval(float(row["mean"]), float(row["low"]), float(row["high"]), int(row["n"]))

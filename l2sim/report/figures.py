@@ -91,7 +91,8 @@ def canvas(height: float) -> "Iterator[Figure]":
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context(dict(_STYLE)):
+    style: dict[Any, Any] = dict(_STYLE)
+    with rc_context(style):
         yield Figure(figsize=(WIDTH, height), layout="constrained")
 
 
@@ -104,12 +105,15 @@ def svg(figure: "Figure", name: str) -> str:
     figure.savefig(text, format="svg", metadata=dict(_METADATA))
     drawn = text.getvalue()
     drawn = drawn[drawn.index("<svg") :].strip()
-    drawn = re.sub(r"\s*<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
-    drawn = re.sub(r"<!--.*?-->\s*", "", drawn, flags=re.DOTALL)
+    drawn = re.sub(r"\s*<metadata>.*?</metadata>|<!--.*?-->\s*", "", drawn, flags=re.DOTALL)
+    drawn = (
+        re.sub(r'(?<=[\s"])(?:width|height|xmlns|xmlns:xlink|version)="[^"]*"\s*', "", drawn[: drawn.index(">")])
+        + drawn[drawn.index(">") :]
+    )
+    drawn = drawn.replace("xlink:href=", "href=")
     used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', drawn))
     drawn = re.sub(r' id="([^"]+)"', lambda match: f' id="{name}-{match[1]}"' if match[1] in used else "", drawn)
-    drawn = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", drawn)
-    return re.sub(r'<svg([^>]*?) width="[^"]*"([^>]*?) height="[^"]*"', r"<svg\1\2", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", drawn, count=1), count=1)
+    return re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", drawn)
 
 
 def legend(axes: "Axes", columns: int = 4, **options: Any) -> None:
@@ -129,7 +133,9 @@ def duration_axis(axis: "Axis") -> None:
     }  # fmt: skip
     axis.set_major_locator(FixedLocator(list(marks)))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: next((text for mark, text in marks.items() if abs(value / mark - 1) < 1e-6), "")))
+    axis.set_major_formatter(
+        FuncFormatter(lambda value, _: next((text for mark, text in marks.items() if abs(value / mark - 1) < 1e-6), ""))
+    )
 
 
 def quantity_axis(axis: "Axis", unit: str, largest: float, *, magnitude: bool = False) -> str:

@@ -1,5 +1,6 @@
 """Series: a log brought down to what a figure can show: a few hundred points for each line, whatever the run's length."""
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -115,7 +116,7 @@ def traded(log: "Log", market: str) -> Series:
     order = np.argsort(times, kind="stable")
     cuts = np.searchsorted(times[order], ends)
     cuts[-1] = len(times)
-    medians = [np.median(price[order][a:b]) if b > a else np.nan for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    medians = [np.median(price[order][a:b]) if b > a else np.nan for a, b in pairwise(cuts)]
     return Series(_middle(ends), np.array(medians))
 
 

@@ -155,6 +155,15 @@ class Seat:
         """The chain that a market is on."""
         return self._world.home[market].name
 
+    def rules(self, market: str) -> Any:
+        """The market's frozen parameters."""
+        return self._world.description.markets[market]
+
+    def underlying(self, market: str) -> str:
+        """The name of the outside price that a market is about, through a feed where it reads one."""
+        name: str = self.rules(market).underlying()
+        return self.underlying(name) if name in self._world.description.markets else name
+
     def venue(self) -> str:
         """The name of the outside venue.
 

@@ -88,7 +88,7 @@ class World:
 
     def _open_markets(self, markets: Mapping[str, Market]) -> None:
         # Feeds open before the markets that read them.
-        for name, market in sorted(markets.items(), key=lambda item: (item[1].kind != "price_feed", item[0])):
+        for name, market in sorted(markets.items(), key=lambda item: (item[1].underlying() in markets, item[0])):
             self.chains[market.on].open(name, market)
         self.home = {name: self.chains[market.on] for name, market in markets.items()}
 

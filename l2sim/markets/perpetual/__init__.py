@@ -99,6 +99,9 @@ class Perpetual(Market):
             raise PydanticCustomError("margins", "maintenance_margin must be less than initial_margin, or positions are born liquidatable")
         return self
 
+    def underlying(self) -> str:
+        return self.index
+
     def brings(self, source: Callable[[str], PriceSource]) -> Mapping[str, float]:
         return {"usd": self.insurance_fund}
 

@@ -1,0 +1,228 @@
+"""The answer: sentences and headline figures, each composed from what was measured and from how well it is known."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from l2sim.report.evidence import Evidence
+from l2sim.report.gains import Gain, gains
+from l2sim.report.wording import amount, estimate, is_clear, listed, phrase, verdict
+from l2sim.results.intervals import Interval
+
+CARDS = 4
+
+
+class Finding(NamedTuple):
+    """A sentence or two about one thing."""
+
+    topic: str
+    text: str
+
+
+class Card(NamedTuple):
+    """A headline figure."""
+
+    kicker: str
+    """What kind of figure it is."""
+    label: str
+    value: str
+    interval: str
+    """The 95 % interval, or why there is none."""
+    clear: bool
+    """Whether the interval leaves out zero (or one, for a ratio)."""
+
+
+def introduction(evidence: Evidence) -> str:
+    """What the figures below are."""
+    n = evidence.replications
+    if evidence.compared:
+        names = listed([f"{name} ({attack.kind.replace('_', ' ')})" for name, attack in sorted(evidence.scenario.attacks.items())])
+        base = f"Every difference below is paired: the same world on the same luck, with and without {names}."
+    else:
+        base = "The scenario has no attack, so there is no other world to compare with."
+    if n == 1:
+        return f"{base} There is one replication, so nothing can be said about how much luck is in a figure: no interval is given."
+    return (
+        f"{base} Figures are means over n = {n} replications; brackets are 95 % intervals (Student's t over replications), each for itself."
+    )
+
+
+def findings(evidence: Evidence) -> list[Finding]:
+    """What the measured figures say, topic by topic; a topic without figures is left out."""
+    made = [*_profit(evidence), *_finality(evidence), *_cascades(evidence), *_loop(evidence), *_others(evidence)]
+    return [finding for finding in made if finding.text]
+
+
+def cards(evidence: Evidence) -> list[Card]:
+    """A few figures to see first."""
+    return list(_cards(evidence))[:CARDS]
+
+
+# ---- sentences
+
+
+def statement(evidence: Evidence, figure: str, subject: str) -> str:
+    """One figure in a sentence: both worlds and their paired difference, or the one that there is."""
+    unit, level = evidence.unit(figure), evidence.level(figure)
+    if not evidence.compared:
+        return f"{subject}: {phrase(level, unit)}." if level.n else ""
+    without, effect = evidence.without(figure), evidence.effect(figure)
+    if not level.n and not without.n:
+        return ""
+    worlds = f"{amount(level.mean, unit)} with {evidence.attacks}, {amount(without.mean, unit)} without"
+    if not effect.n:
+        return f"{subject}: {worlds}; no replication has both, so there is no difference to give."
+    return f"{subject}: {worlds}; difference {phrase(effect, unit, signed=True)}{_pairs(effect, evidence)}{_note(effect, evidence)}."
+
+
+def _pairs(found: Interval, evidence: Evidence) -> str:
+    """How many replications the figure rests on, where it is not all of them."""
+    return f" (from {found.n} of {evidence.replications} replications)" if found.n < evidence.replications else ""
+
+
+def _note(found: Interval, evidence: Evidence, of: str = "zero") -> str:
+    """What the interval says, unless that was said of all figures at once."""
+    said = verdict(found, of)
+    return f": {said}" if said and evidence.replications > 1 else ""
+
+
+def _finality(evidence: Evidence) -> Iterator[Finding]:
+    words = {"soft": "in a block", "safe": "safe", "finalized": "final"}
+    for name in evidence.metrics("time_to_finality"):
+        for chain in evidence.subjects(name):
+            figures = [(stage, f"{name}.{chain}.{stage}_mean") for stage in words]
+            told = [statement(evidence, figure, f"{words[stage]} after") for stage, figure in figures]
+            yield Finding(f"Finality on {chain}", " ".join(text[0].upper() + text[1:] for text in told if text))
+
+
+def _cascades(evidence: Evidence) -> Iterator[Finding]:
+    for name, metric in evidence.metrics("liquidation_cascade").items():
+        if not any(evidence.level(f"{name}.notional", world).mean for world in ("as_written", "without_attacks")):
+            continue
+        where = getattr(metric, "market", None)
+        topics = (
+            ("notional", "Liquidated in all"),
+            ("largest_notional", "Largest cascade"),
+            ("price_drop", "Largest fall of the index"),
+            ("traders_lost", "Taken from owners by liquidation"),
+        )
+        text = " ".join(filter(None, (statement(evidence, f"{name}.{figure}", words) for figure, words in topics)))
+        yield Finding(f"Liquidations{f' in {where}' if where else ''}", text)
+
+
+def _loop(evidence: Evidence) -> Iterator[Finding]:
+    told = []
+    for figure, found in evidence.multipliers():
+        said = _note(found, evidence, "one")
+        what = evidence.label(figure)
+        if found.n:
+            ratio = f"{phrase(found)} times what it is where trades move no price"
+            told.append(f"{what[0].upper()}{what[1:]} is {ratio}{_pairs(found, evidence)}{said}.")
+    if told:
+        yield Finding("The loop", " ".join(told))
+
+
+def _profit(evidence: Evidence) -> Iterator[Finding]:
+    for name in evidence.metrics("profit_and_loss"):
+        found = gains(evidence, name)
+        if evidence.compared:
+            yield Finding("Who paid", _shared(evidence, [(gain, gain.effect) for gain in found], "Worse off than without", "Better off"))
+        else:
+            yield Finding("Who gained", _shared(evidence, [(gain, gain.written) for gain in found], "Lost", "Gained"))
+
+
+def _shared(evidence: Evidence, found: list[tuple[Gain, Interval]], worse: str, better: str) -> str:
+    """Losers, winners, and those of whom neither can be said."""
+    single = evidence.replications == 1
+    losers: list[str] = []
+    winners: list[str] = []
+    rest: list[str] = []
+    for gain, part in found:
+        sure = part.n > 0 and (single or is_clear(part))
+        text = f"{gain.group} by {phrase(part._replace(mean=abs(part.mean), low=_flipped(part)[0], high=_flipped(part)[1]), 'USD')}"
+        if not sure or not part.mean:
+            rest.append(f"{gain.group} ({phrase(part, 'USD', signed=True)})")
+        elif part.mean < 0:
+            losers.append(text)
+        else:
+            winners.insert(0, text)
+    against = f" {evidence.attacks}" if evidence.compared else ""
+    parts = [f"{worse}{against}: {listed(losers)}." if losers else "", f"{better}: {listed(winners)}." if winners else ""]
+    parts.append(f"Indistinguishable from zero: {listed(rest)}." if rest and not single else "")
+    return " ".join(filter(None, parts))
+
+
+def _flipped(found: Interval) -> tuple[float, float]:
+    return (-found.high, -found.low) if found.mean < 0 else (found.low, found.high)
+
+
+def _others(evidence: Evidence) -> Iterator[Finding]:
+    for name in evidence.metrics("bad_debt"):
+        text = " ".join(
+            filter(
+                None,
+                (
+                    statement(evidence, f"{name}.{f}", w)
+                    for f, w in (("bad_debt", "Bad debt, which nobody paid"), ("covered", "Shortfall paid by the insurance fund"))
+                ),
+            )
+        )
+        if any(
+            evidence.level(f"{name}.shortfall", world).mean
+            for world in ("as_written", "without_attacks")
+            if evidence.level(f"{name}.shortfall", world).n
+        ):
+            yield Finding("Bad debt", text)
+    for name in evidence.metrics("inclusion_delay"):
+        for chain in evidence.subjects(name):
+            told = [
+                statement(evidence, f"{name}.{chain}.max", "Longest wait for a block"),
+                statement(evidence, f"{name}.{chain}.dropped", "Transactions dropped"),
+            ]
+            yield Finding(f"Waiting on {chain}", " ".join(filter(None, told)))
+    for name in evidence.metrics("cost_per_transaction"):
+        for chain in evidence.subjects(name):
+            yield Finding(f"Costs on {chain}", statement(evidence, f"{name}.{chain}.total_mean_usd", "A transaction pays on average"))
+
+
+# ---- cards
+
+
+def _cards(evidence: Evidence) -> Iterator[Card]:
+    for name in evidence.metrics("profit_and_loss"):
+        losers = [gain for gain in gains(evidence, name) if gain.weight < 0]
+        if losers:
+            found = losers[0].effect if evidence.compared else losers[0].written
+            yield _card(evidence, f"profit of {losers[0].group}", found, "USD", signed=True)
+    for name in evidence.metrics("liquidation_cascade"):
+        if evidence.level(f"{name}.notional").mean or evidence.without(f"{name}.notional").mean:
+            yield _of(evidence, f"{name}.notional", "notional liquidated")
+    for name in evidence.metrics("time_to_finality"):
+        chains = [chain for chain in evidence.subjects(name) if evidence.level(f"{name}.{chain}.finalized_mean").n]
+        if chains:
+            slowest = max(chains, key=lambda chain: abs(evidence.effect(f"{name}.{chain}.finalized_mean").mean))
+            yield _of(evidence, f"{name}.{slowest}.finalized_mean", f"mean time until a transaction on {slowest} is final")
+    for figure, found in evidence.multipliers():
+        if found.n and figure.endswith(".notional"):
+            value, bounds = estimate(found, "×")
+            yield Card("Ratio to no price impact", "notional liquidated", value, _bounds(found, bounds, "one"), is_clear(found, 1.0))
+
+
+def _of(evidence: Evidence, figure: str, words: str) -> Card:
+    found = evidence.effect(figure) if evidence.compared else evidence.level(figure)
+    return _card(evidence, words, found, evidence.unit(figure), signed=evidence.compared)
+
+
+def _card(evidence: Evidence, words: str, found: Interval, unit: str, *, signed: bool) -> Card:
+    value, bounds = estimate(found, unit, signed=signed)
+    kicker = (
+        f"Difference {evidence.attacks} {'makes' if len(evidence.scenario.attacks) == 1 else 'make'}" if evidence.compared else "As written"
+    )
+    clear = not evidence.compared or is_clear(found) or found.n == 1
+    return Card(kicker, words, value, _bounds(found, bounds, "zero" if evidence.compared else ""), clear)
+
+
+def _bounds(found: Interval, bounds: str, of: str) -> str:
+    if not bounds:
+        return "one replication, no interval" if found.n else "no pairs"
+    said = verdict(found, of) if of else ""
+    return f"{bounds}{f', {said}' if said else ''}"

@@ -1,0 +1,92 @@
+"""Costs: what a transaction pays, for execution on its chain and for its data on L1."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from l2sim.report.evidence import Evidence
+from l2sim.report.figures import CALM, INK, SKY, WRITTEN, Picture, canvas, svg
+from l2sim.report.tables import Table, compared
+from l2sim.report.wording import amount, phrase
+from l2sim.results.intervals import Interval
+from l2sim.results.run import AS_WRITTEN, WITHOUT_ATTACKS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PARTS = ("execution", "data", "total")
+FIGURES = ("execution_mean", "data_mean", "total_mean", "total_median")
+
+
+def currency(evidence: Evidence, name: str) -> str:
+    """``usd`` where the price of ether is known, else ``eth``."""
+    known = any(evidence.level(f"{name}.{chain}.total_mean_usd").n for chain in evidence.subjects(name))
+    return "usd" if known else "eth"
+
+
+def chains(evidence: Evidence, name: str) -> list[str]:
+    """Where anybody paid."""
+    return [chain for chain in evidence.subjects(name) if evidence.level(f"{name}.{chain}.total_mean_eth").n]
+
+
+def picture(evidence: Evidence, name: str) -> Picture | None:
+    """Execution and data, one bar upon the other, by chain and world."""
+    money, paid = currency(evidence, name), chains(evidence, name)
+    worlds = {AS_WRITTEN: "as written", **({WITHOUT_ATTACKS: "without attack"} if evidence.compared else {})}
+    rows = [
+        (chain, world, [evidence.level(f"{name}.{chain}.{part}_mean_{money}", world) for part in PARTS])
+        for chain in paid
+        for world in worlds
+    ]
+    if not rows or not any(total.mean > 0 for _, _, (_, _, total) in rows):
+        return None
+    anchor = f"costs_{name}"
+    with canvas(0.85 + 0.36 * len(rows)) as figure:
+        axes = figure.subplots()
+        places = np.arange(len(rows))[::-1].astype(float)
+        for place, (_, world, (execution, data, total)) in zip(places, rows, strict=True):
+            edge = (WRITTEN if world == AS_WRITTEN else CALM)["color"]
+            look = {"height": 0.62, "edgecolor": edge, "linewidth": 0.9}
+            first = place == places[0]
+            axes.barh(place, execution.mean, color=SKY if world == AS_WRITTEN else "white", label="execution" if first else "_", **look)
+            axes.barh(place, data.mean, left=execution.mean, color="white", hatch="//////", label="data on L1" if first else "_", **look)
+            if np.isfinite(total.high):
+                axes.errorbar(total.mean, place, xerr=total.high - total.mean, color=INK, capsize=2.5, linewidth=1.0)
+        axes.set_yticks(places, [f"{chain}, {worlds[world]}" if evidence.compared else chain for chain, world, _ in rows])
+        axes.tick_params(axis="y", length=0)
+        axes.grid(visible=True, axis="x")
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel(f"mean cost of a transaction, {money.upper()}")
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
+        drawn = svg(figure, anchor)
+    n = evidence.replications
+    caption = (
+        f"Means over n = {n} replications; whiskers: 95 % intervals of the total (Student's t)."
+        if n > 1
+        else "One replication, so no intervals."
+    )
+    return Picture(
+        anchor, "What a transaction pays", caption, f"Mean cost of a transaction on {', '.join(paid)}.", drawn, _data(rows, money)
+    )
+
+
+def table(evidence: Evidence, name: str) -> Table | None:
+    """The same in numbers."""
+    money, rows = currency(evidence, name), []
+    for chain in chains(evidence, name):
+        for figure in FIGURES:
+            path = f"{name}.{chain}.{figure}_{money}"
+            unit = evidence.unit(path)
+            row = [f"{chain}: {figure.replace('_', ', ')}", phrase(evidence.level(path), unit)]
+            if evidence.compared:
+                row += [amount(evidence.without(path).mean, unit), *compared(evidence.effect(path), unit)]
+            rows.append(row)
+    head = ["", "as written", *(["without attack", "paired difference"] if evidence.compared else [])]
+    return Table("Cost of a transaction: means over replications, with 95 % intervals", head, rows) if rows else None
+
+
+def _data(rows: list[tuple[str, str, list[Interval]]], money: str) -> "pd.DataFrame":
+    import pandas as pd
+
+    flat = [(chain, world, part, *found) for chain, world, parts in rows for part, found in zip(PARTS, parts, strict=True)]
+    return pd.DataFrame(flat, columns=["chain", "world", "part", f"mean_{money}", f"low_{money}", f"high_{money}", "n"])

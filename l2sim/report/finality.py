@@ -1,0 +1,178 @@
+"""Finality: how long until a transaction is in a block, safe and final, as distributions over the replications."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from l2sim.events import TransactionIncluded
+from l2sim.metrics.time_to_finality import NOT_YET, TimeToFinality, reached
+from l2sim.report.evidence import Evidence
+from l2sim.report.figures import GREEN, INK, ORANGE, Picture, canvas, duration_axis, legend, svg
+from l2sim.report.tables import Table, compared
+from l2sim.report.wording import amount, phrase
+from l2sim.units import SECOND
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from l2sim.log import Log
+    from l2sim.results import Results
+
+Floats = npt.NDArray[np.float64]
+
+GRID = np.logspace(-4, 7, 1101)
+"""Durations at which distributions are evaluated (s)."""
+STAGES: Mapping[str, tuple[str, str, float]] = {
+    "soft": ("in a block", INK, 1.1),
+    "safe": ("safe", GREEN, 1.4),
+    "finalized": ("final", ORANGE, 1.7),
+}
+
+
+class Curve(NamedTuple):
+    """A distribution, averaged over replications."""
+
+    chain: str
+    stage: str
+    world: str
+    mean: Floats
+    """Share at or below each of ``GRID``."""
+    low: Floats
+    """The least of any replication."""
+    high: Floats
+    """The most of any replication."""
+    observed: int
+    """Durations in all replications."""
+    unresolved: int
+    """What was not there yet when its replication ended."""
+
+
+def picture(evidence: Evidence) -> Picture | None:
+    """The distributions by chain; nothing where nothing was sent and no block was made."""
+    metric = next(iter(evidence.metrics("time_to_finality").values()), None)
+    rule = metric if isinstance(metric, TimeToFinality) else TimeToFinality()
+    curves = _curves(evidence.written, "written", rule)
+    if evidence.calm is not None:
+        curves += _curves(evidence.calm, "without", rule)
+    chains = sorted({curve.chain for curve in curves})
+    if not chains:
+        return None
+    with canvas(0.35 + 2.05 * len(chains)) as figure:
+        stack = figure.subplots(len(chains), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, chain in zip(stack, chains, strict=True):
+            axes.set_title(f"on {chain}")
+            for curve in (curve for curve in curves if curve.chain == chain):
+                words, colour, width = STAGES[curve.stage]
+                written = curve.world == "written"
+                name = words if written else f"{words}, without"
+                dashes = "-" if written else (0, (3, 1.6))
+                axes.plot(GRID, curve.mean, color=colour, linewidth=width, linestyle=dashes, label=name)
+                axes.fill_between(GRID, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0)
+            axes.set_ylabel("share of transactions")
+            axes.set_ylim(0, 1.02)
+            legend(axes, columns=3)
+        stack[-1].set_xscale("log")
+        duration_axis(stack[-1].xaxis)
+        stack[-1].set_xlim(*_limits(curves))
+        stack[-1].set_xlabel("time since submission (logarithmic)")
+        drawn = svg(figure, "finality")
+    return Picture(
+        "finality",
+        "Time from submission until a transaction is in a block, safe and final",
+        _caption(evidence, rule, curves),
+        f"Cumulative distributions of the time to finality on {', '.join(chains)}.",
+        drawn,
+        _data(curves),
+    )
+
+
+def table(evidence: Evidence) -> Table | None:
+    """Means and quantiles as the metric measured them."""
+    rows = []
+    for name in evidence.metrics("time_to_finality"):
+        for chain in evidence.subjects(name):
+            for stage, (words, _, _) in STAGES.items():
+                figures = [f"{name}.{chain}.{stage}_{figure}" for figure in ("mean", "p50", "p95", "p99")]
+                if not evidence.level(figures[0]).n:
+                    continue
+                row = [f"{chain}: {words}", phrase(evidence.level(figures[0]), "s")]
+                row += [amount(evidence.level(figure).mean, "s") for figure in figures[1:]]
+                if evidence.compared:
+                    row += [amount(evidence.without(figures[0]).mean, "s"), *compared(evidence.effect(figures[0]), "s")]
+                unresolved = evidence.level(f"{name}.{chain}.{stage}_unresolved")
+                rows.append([*row, amount(unresolved.mean) if unresolved.n else ""])
+    if not rows:
+        return None
+    head = ["", "mean", "median", "95 %", "99 %"]
+    head += ["mean without", "difference of means"] if evidence.compared else []
+    return Table("Time to finality: means over replications, with 95 % intervals", [*head, "not there at the end"], rows)
+
+
+def _caption(evidence: Evidence, rule: TimeToFinality, curves: list[Curve]) -> str:
+    n = evidence.replications
+    observed = sum(curve.observed for curve in curves if curve.world == "written" and curve.stage == "soft")
+    missing = max((curve.unresolved for curve in curves if curve.world == "written"), default=0)
+    parts = [
+        f"Cumulative distributions averaged over n = {n} replication{'s' if n > 1 else ''}, {amount(observed)} transactions as written."
+    ]
+    if n > 1:
+        parts.append("Bands: from the lowest to the highest replication.")
+    if evidence.compared:
+        parts.append(f"Solid: as written; dashed: without {evidence.attacks}.")
+    if rule.warm_up or rule.cool_down:
+        parts.append(f"Left out: the first {amount(rule.warm_up / SECOND, 's')} and the last {amount(rule.cool_down / SECOND, 's')}.")
+    if missing:
+        parts.append(f"Of the slowest stage {amount(missing)} had not got there when their run ended and are not in the curve.")
+    return " ".join(parts)
+
+
+def _limits(curves: list[Curve]) -> tuple[float, float]:
+    inside = np.zeros(len(GRID), bool)
+    for curve in curves:
+        inside |= (curve.high > 0.0005) & (curve.low < 0.9999)
+    shown = GRID[inside] if inside.any() else GRID
+    return float(shown[0]) * 0.8, float(shown[-1]) * 1.3
+
+
+def _curves(results: "Results", world: str, rule: TimeToFinality) -> list[Curve]:
+    shares: dict[tuple[str, str], list[tuple[Floats, int, int]]] = {}
+    for number in results.measured:
+        log = results.log(number)
+        for chain in log.present(TransactionIncluded, "chain"):
+            for stage, (durations, unresolved) in _durations(log, chain, rule).items():
+                if len(durations):
+                    share = np.searchsorted(np.sort(durations), GRID, side="right") / len(durations)
+                    shares.setdefault((chain, stage), []).append((share, len(durations), unresolved))
+    curves = []
+    for (chain, stage), found in sorted(shares.items()):
+        every = np.array([share for share, _, _ in found])
+        counts = [sum(column) for column in zip(*[(observed, left) for _, observed, left in found], strict=True)]
+        curves.append(Curve(chain, stage, world, every.mean(axis=0), every.min(axis=0), every.max(axis=0), *counts))
+    return sorted(curves, key=lambda curve: (curve.chain, list(STAGES).index(curve.stage)))
+
+
+def _durations(log: "Log", chain: str, rule: TimeToFinality) -> dict[str, tuple[Floats, int]]:
+    included, submitted, block = log.select(TransactionIncluded, "time", "submitted", "block", chain=chain)
+    end = log.about["duration"]
+    counted = (submitted >= rule.warm_up) & (submitted <= end - rule.cool_down)
+    included, submitted, block = included[counted], submitted[counted], block[counted]
+    found = {"soft": ((included - submitted) / SECOND, 0)}
+    for head in ("safe", "finalized"):
+        until = reached(chain, head, block, log)
+        there = until != NOT_YET
+        found[head] = ((until[there] - submitted[there]) / SECOND, int(np.count_nonzero(~there)))
+    return found
+
+
+def _data(curves: list[Curve]) -> "pd.DataFrame":
+    import pandas as pd
+
+    frames = []
+    for curve in curves:
+        moving = np.flatnonzero((curve.high > 0) & (np.append(0.0, curve.low[:-1]) < 1))
+        columns = {"chain": curve.chain, "stage": curve.stage, "world": curve.world, "seconds": GRID[moving]}
+        shares = {"share": curve.mean[moving], "lowest": curve.low[moving], "highest": curve.high[moving]}
+        frames.append(pd.DataFrame(columns | shares))
+    return pd.concat(frames, ignore_index=True)

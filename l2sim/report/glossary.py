@@ -1,0 +1,62 @@
+"""Glossary: what the kinds in a scenario are and what their parameters mean, in the words of their own docstrings."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from html import escape
+from typing import TYPE_CHECKING, NamedTuple
+
+from l2sim.part import Part
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+    from l2sim.scenario import Scenario
+
+
+class Entry(NamedTuple):
+    """One kind."""
+
+    room: str
+    kind: str
+    about: "Markup"
+    fields: "list[tuple[str, Markup]]"
+
+
+def entries(scenario: "Scenario") -> list[Entry]:
+    """The kinds that occur anywhere in a scenario, by room and name."""
+    classes = {type(part) for _, part in scenario.parts() if part.kind and part.room is not None}
+    found = sorted(classes, key=lambda kind: (kind.room.name if kind.room else "", kind.kind))
+    return [
+        Entry(part.room.name if part.room else "", part.kind, paragraphs(inspect.getdoc(part) or ""), list(_fields(part))) for part in found
+    ]
+
+
+def _fields(part: type[Part]) -> "Iterator[tuple[str, Markup]]":
+    for name, field in part.model_fields.items():
+        yield field.alias or name, inline(field.description or "")
+
+
+def paragraphs(text: str) -> "Markup":
+    """A docstring as paragraphs and lists of HTML."""
+    from markupsafe import Markup
+
+    blocks = []
+    for block in re.split(r"\n\s*\n", text.strip()):
+        items = re.split(r"(?:^|\n)- ", block)
+        if items[0].strip():
+            blocks.append(f"<p>{inline(' '.join(items[0].split()))}</p>")
+        if len(items) > 1:
+            blocks.append("<ul>" + "".join(f"<li>{inline(' '.join(item.split()))}</li>" for item in items[1:]) + "</ul>")
+    return Markup("".join(blocks))  # noqa: S704  (every piece was escaped)
+
+
+def inline(text: str) -> "Markup":
+    """Text with ``code``, **weight** and *stress*."""
+    from markupsafe import Markup
+
+    safe = escape(" ".join(text.split()), quote=False)
+    safe = re.sub(r"``(.+?)``|`([^`]+)`", lambda match: f"<code>{match[1] or match[2]}</code>", safe)
+    safe = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", safe)
+    safe = re.sub(r"(?<![\w*])\*([^*\s][^*]*)\*(?![\w*])", r"<em>\1</em>", safe)
+    return Markup(safe)  # noqa: S704  (it was escaped above)

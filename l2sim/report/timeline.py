@@ -1,0 +1,294 @@
+"""The timeline: one replication on one axis of time, prices above, chains below, as written over without the attacks."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from l2sim.report import series
+from l2sim.report.evidence import Evidence
+from l2sim.report.figures import (
+    CALM,
+    GREEN,
+    INK,
+    ORANGE,
+    PURPLE,
+    SHADE,
+    WRITTEN,
+    Picture,
+    canvas,
+    duration_axis,
+    legend,
+    quantity_axis,
+    svg,
+)
+from l2sim.report.series import Series
+from l2sim.report.wording import listed, span
+from l2sim.units import DAY, HOUR, MINUTE, SECOND
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from l2sim.log import Log
+
+_PATH: Mapping[str, Any] = {"color": INK, "linestyle": (0, (1, 1.5)), "linewidth": 1.1}
+_FEED: Mapping[str, Any] = {"color": PURPLE, "linestyle": "-", "linewidth": 0.9}
+_TRADED: Mapping[str, Any] = {"color": GREEN, "linestyle": (0, (6, 1.5, 1, 1.5)), "linewidth": 1.0}
+_HEADS: Mapping[str, tuple[str, float]] = {"unsafe": (INK, 1.0), "safe": (GREEN, 1.2), "finalized": (ORANGE, 1.4)}
+_THIN_CALM = (0, (2.5, 1.5))
+
+
+class Line(NamedTuple):
+    """A line of a panel."""
+
+    name: str
+    world: str
+    points: Series
+    style: Mapping[str, Any]
+    legend: str | None = None
+    """What the legend calls it; nothing where another line speaks for it."""
+
+
+class Panel(NamedTuple):
+    """One axis of the stack."""
+
+    title: str
+    unit: str
+    lines: list[Line]
+    form: str = "linear"
+    """``linear``, ``log``, ``duration`` (logarithmic, in seconds) or ``mirrored`` (bars up and down)."""
+    height: float = 1.0
+
+
+class _Worlds(NamedTuple):
+    """The logs of the replication: as written, and without the attacks."""
+
+    written: "Log"
+    calm: "Log | None"
+
+    def each(self) -> "Iterator[tuple[str, Log, Mapping[str, Any]]]":
+        # Without the attack first, so that what was written lies on top.
+        if self.calm is not None:
+            yield "without", self.calm, CALM
+        yield "written", self.written, WRITTEN
+
+
+def picture(evidence: Evidence) -> Picture | None:
+    """The first replication's timeline; nothing where its log is empty."""
+    first = next(iter(evidence.written.measured))
+    calm = evidence.calm.log(first) if evidence.calm is not None and first in evidence.calm.measured else None
+    worlds = _Worlds(evidence.written.log(first), calm)
+    if not worlds.written.about.get("duration"):
+        return None
+    panels = [panel for panel in _panels(worlds) if any(line.points.there for line in panel.lines)]
+    if not panels:
+        return None
+    windows = series.windows(worlds.written)
+    per, hours = _time_unit(worlds.written.about["duration"])
+    with canvas(0.5 + sum(1.42 * panel.height for panel in panels)) as figure:
+        stack = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=[panel.height for panel in panels])[:, 0]
+        for axes, panel in zip(stack, panels, strict=True):
+            _draw(axes, panel, per)
+            for window in windows:
+                axes.axvspan(window.begins / per, window.ends / per, facecolor=SHADE, edgecolor="none", zorder=0)
+        for window in windows:
+            stack[0].annotate(
+                window.name.replace("_", " "),
+                ((window.begins + window.ends) / 2 / per, 0.03),
+                xycoords=("data", "axes fraction"),
+                ha="center",
+                va="bottom",
+                fontsize=8.5,
+                color=INK,
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.0},
+            )
+        stack[-1].set_xlabel(f"simulated time, {hours}")
+        stack[-1].set_xlim(0, worlds.written.about["duration"] / per)
+        figure.align_ylabels(list(stack))
+        drawn = svg(figure, "timeline")
+    return Picture(
+        "timeline",
+        f"What happened in replication {first}",
+        _caption(evidence, panels, windows, first),
+        f"Stacked panels over simulated time: {'; '.join(panel.title for panel in panels)}.",
+        drawn,
+        _data(panels),
+    )
+
+
+def _time_unit(duration: int) -> tuple[float, str]:
+    for least, unit, name in ((10 * DAY, DAY, "days"), (2 * HOUR, HOUR, "hours"), (3 * MINUTE, MINUTE, "minutes")):
+        if duration >= least:
+            return float(unit), name
+    return float(SECOND), "seconds"
+
+
+def _caption(evidence: Evidence, panels: list[Panel], windows: list[series.Window], first: int) -> str:
+    parts = [f"One replication of {evidence.replications} (number {first}), so no intervals."]
+    if windows:
+        during = listed([f"{window.name} from {span(int(window.begins))} to {span(int(window.ends))}" for window in windows])
+        parts.append(f"Shaded: {during}.")
+    if evidence.compared:
+        parts.append(f"Solid: as written; dashed: the same luck without {evidence.attacks}.")
+    if any(panel.form == "mirrored" for panel in panels):
+        sums = "Liquidations and executed transactions are taken over" if len(panels) > 1 else "Sums are over"
+        parts.append(f"{sums} {series.BINS} equal intervals.")
+    if any("waiting" in panel.title for panel in panels):
+        parts.append("Waiting: submitted and neither executed nor dropped; what still waited when the run ended is not counted.")
+    if any(panel.form == "duration" for panel in panels):
+        parts.append("A head's lag is now less the time at which its block was made.")
+    return " ".join(parts)
+
+
+# ---- what the panels show
+
+
+def _panels(worlds: _Worlds) -> Iterator[Panel]:
+    about = worlds.written.about
+    markets: dict[str, dict[str, Any]] = about.get("markets", {})
+    chains = sorted(about.get("chains", {}).items(), key=lambda chain: (chain[1]["kind"] != "rollup", chain[0]))
+    for price in sorted(about.get("prices", {})):
+        near = {name for name, market in markets.items() if market.get("base") in (price, None)}
+        yield _price(worlds, price, markets, near if len(about["prices"]) > 1 else set(markets))
+    for price in sorted(about.get("prices", {})):
+        yield _impact(worlds, price)
+    yield _liquidations(worlds)
+    busy = [name for name, _ in chains if series.executed(worlds.written, name).there]
+    for name in busy:
+        yield _simple(f"Transactions executed on {name}", "per second", worlds, partial(series.executed, chain=name))
+        yield _simple(f"Transactions waiting for a block of {name}", "number", worlds, partial(series.waiting, chain=name))
+    behind = [name for name, chain in chains if chain["kind"] != "l1"] or [name for name, _ in chains]
+    for name in behind:
+        yield _heads(worlds, name)
+    for name, chain in chains:
+        if chain["kind"] == "l1":
+            for field in ("base_fee", "blob_base_fee"):
+                title = f"{field.replace('_', ' ').capitalize()} on {name}"
+                yield _simple(title, "gwei per gas", worlds, partial(series.fees, chain=name, field=field), "log")
+
+
+def _simple(title: str, unit: str, worlds: _Worlds, take: "Callable[[Log], Series]", form: str = "linear") -> Panel:
+    lines = [Line(title, world, take(log), style, _world(world, worlds)) for world, log, style in worlds.each()]
+    return Panel(title, unit, lines, form, 0.8)
+
+
+def _world(world: str, worlds: _Worlds) -> str | None:
+    """What a legend calls a world, where there are two."""
+    return None if worlds.calm is None else "as written" if world == "written" else "without"
+
+
+def _price(worlds: _Worlds, price: str, markets: Mapping[str, Mapping[str, Any]], near: set[str]) -> Panel:
+    path, _ = series.outside(worlds.written, price)
+    lines = [Line("outside path", "both", path, _PATH, "outside path")]
+    for world, log, style in worlds.each():
+        name = "index" if world == "written" else "index, without"
+        lines.append(Line("index", world, series.outside(log, price)[1], style, name))
+    for market in sorted(near):
+        if markets[market]["kind"] == "price_feed":
+            lines.append(Line(market, "written", series.feed(worlds.written, market), _FEED, market))
+        else:
+            lines.append(Line(f"traded in {market}", "written", series.traded(worlds.written, market), _TRADED, market))
+    return Panel(f"Price of {price}", "USD", lines, height=1.35)
+
+
+def _impact(worlds: _Worlds, price: str) -> Panel:
+    lines = []
+    for world, log, style in worlds.each():
+        path, index = series.outside(log, price)
+        moved = Series(path.times, index.values / path.values - 1.0)
+        if np.abs(moved.values).max(initial=0.0) > 1e-9:
+            lines.append(Line("impact", world, moved, style, _world(world, worlds)))
+    return Panel(f"Impact of the run's own trades on {price}, index over path", "%", lines, height=0.75)
+
+
+def _liquidations(worlds: _Worlds) -> Panel:
+    lines = []
+    for world, log, style in worlds.each():
+        points = series.liquidated(log)
+        name = "as written, upwards" if world == "written" else "without, downwards"
+        if points.values.any():
+            lines.append(Line("liquidated", world, points, style, name if worlds.calm is not None else None))
+    return Panel("Notional liquidated", "USD", lines, form="mirrored", height=1.1)
+
+
+def _heads(worlds: _Worlds, chain: str) -> Panel:
+    lines = []
+    for head, (colour, width) in _HEADS.items():
+        for world, log, _ in worlds.each():
+            points = series.lag(log, chain, head)
+            written = world == "written"
+            style = {"color": colour, "linewidth": width if written else 0.8, "linestyle": "-" if written else _THIN_CALM}
+            if points.there:
+                lines.append(Line(head, world, points, style, head if written else None))
+    return Panel(f"How far the heads of {chain} are behind", "", lines, form="duration", height=1.35)
+
+
+# ---- how they are drawn
+
+
+def _draw(axes: "Axes", panel: Panel, per: float) -> None:
+    axes.set_title(panel.title)
+    if panel.form == "mirrored":
+        _bars(axes, panel, per)
+    else:
+        for line in panel.lines:
+            if line.points.there:
+                axes.plot(line.points.times / per, line.points.values, label=line.legend or "_", **line.style)
+    values = np.concatenate([line.points.values for line in panel.lines])
+    largest = float(np.nanmax(np.abs(values)))
+    if panel.form == "duration":
+        axes.set_yscale("log")
+        least = float(np.nanmin(values[values > 0])) if (values > 0).any() else 1.0
+        axes.set_ylim(max(least, largest / 1e6) * 0.8, largest * 1.4)
+        duration_axis(axes.yaxis)
+        axes.set_ylabel("lag")
+    elif panel.form == "log":
+        axes.set_yscale("log")
+        axes.set_ylabel(panel.unit)
+    else:
+        unit = quantity_axis(axes.yaxis, panel.unit if panel.unit in ("USD", "%") else "", largest, magnitude=panel.form == "mirrored")
+        axes.set_ylabel(unit or panel.unit)
+        if panel.title.startswith("Transactions"):
+            axes.set_ylim(bottom=0)
+    legend(axes, columns=6)
+
+
+def _bars(axes: "Axes", panel: Panel, per: float) -> None:
+    for line in panel.lines:
+        times = line.points.times / per
+        up = 1.0 if line.world == "written" else -1.0
+        hatch = None if line.world == "written" else "//////"
+        shown = line.points.values > 0
+        axes.bar(
+            times[shown],
+            up * line.points.values[shown],
+            width=times[1] - times[0],
+            facecolor=line.style["color"] if hatch is None else "white",
+            edgecolor=line.style["color"],
+            linewidth=0.5,
+            hatch=hatch,
+            label=line.legend or "_",
+        )
+    axes.axhline(0.0, color=INK, linewidth=0.6)
+
+
+def _data(panels: list[Panel]) -> "pd.DataFrame":
+    import pandas as pd
+
+    frames = [
+        pd.DataFrame(
+            {
+                "panel": panel.title,
+                "line": line.name,
+                "world": line.world,
+                "seconds": line.points.times / SECOND,
+                "value": line.points.values,
+                "unit": "s" if panel.form == "duration" else "1" if panel.unit == "%" else panel.unit,
+            }
+        )
+        for panel in panels
+        for line in panel.lines
+    ]
+    return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
