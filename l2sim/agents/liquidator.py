@@ -59,6 +59,8 @@ class Liquidator(Agent):
     """Most positions that it takes on at one look."""
     patience: Annotated[Duration, Positive] = 10 * SECOND
     """How long a transaction may wait for a block before it is dropped and the position is tried again."""
+    attention: Annotated[Duration, Positive] = 10 * SECOND
+    """How often it looks again at positions that did not pay."""
     tip: Wei = 0
     """Priority fee, wei per gas."""
     gas: Wei = 10 * ETH
@@ -80,7 +82,10 @@ class Liquidator(Agent):
         news = me.news(self.market)
         while True:
             kept = view.position(own).size
-            yield me.any(news, me.block(chain)) if pending or kept else news
+            if pending or kept:
+                yield me.any(news, me.block(chain))
+            else:
+                yield me.any(news, me.sleep(self.attention)) if dull else news
             if news.triggered:
                 news = me.news(self.market)
             for _, _, action, victim in me.failures():

@@ -88,9 +88,9 @@ class Book(ABC):
     def mid(self) -> float:
         """The price that slippage limits refer to; 0 where there is none."""
 
-    def calls(self) -> bool:
-        """Whether there is something that strangers may want to act on (positions to liquidate); asked after each block."""
-        return False
+    def calls(self) -> int:
+        """How many matters for strangers have come up so far (positions that became liquidatable); growth wakes who waits."""
+        return 0
 
     def claims(self) -> Sequence[Claim]:
         """What the market owes its accounts; their sum is what its own account must hold for others."""

@@ -40,6 +40,7 @@ class LiveChain:
         self.sources: dict[str, PriceSource] = {}
         self._waiters: list[tuple[int, Event]] = []
         self._listeners: dict[int, list[tuple[int, Event]]] = {}
+        self._answered: dict[int, int] = {}
         self._call_codes: list[tuple[int, list[int]]] = []
         self._chain_code = world.log.names.code(name)
         self._included = world.log.table(TransactionIncluded)
@@ -122,7 +123,9 @@ class LiveChain:
             for key, event in waiters:
                 clock.wake(event, now, mix(key, self.height), self.height)
         for code in list(self._listeners):
-            if self._listeners[code] and self.books[code].calls():
+            calls = self.books[code].calls()
+            if calls > self._answered.get(code, 0):
+                self._answered[code] = calls
                 for key, event in self._listeners.pop(code):
                     clock.wake(event, now, mix(key, self.height), self.height)
 

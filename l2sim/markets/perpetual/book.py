@@ -302,8 +302,8 @@ class PerpetualBook(Book):
             return Outcome(0, mark, self.take_over(position, mark).gain)
         return Outcome(Status.INVALID)
 
-    def calls(self) -> bool:
-        return self._triggers.any(self.mark, self.funding, self.terms.maintenance_margin)
+    def calls(self) -> int:
+        return self._triggers.come_up(self.mark, self.funding, self.terms.maintenance_margin)
 
     def triggered(self) -> Iterator[int]:
         """The accounts that may be liquidated now: longs first, on each side the most overdue first."""

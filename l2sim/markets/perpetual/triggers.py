@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from heapq import heapify, heappop, heappush
-from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -12,76 +11,92 @@ from l2sim.markets.perpetual.positions import Position
 Heap = list[tuple[float, int]]
 
 
-class Triggers:
-    """Two heaps of (key, account): longs by ``-K``, shorts by ``K``; see ``Position.trigger``.
+class _Side:
+    """The longs or the shorts: those whose level has not come yet, the next one on top, and those whose level has.
 
-    An entry is triggered when its key is at or below the level of its side. Entries of positions that have changed or gone
-    stay behind and are recognised: their K is no longer that of the account's position.
+    An entry is (key, account) with key ``-K`` for longs and ``K`` for shorts, see ``Position.trigger``, and triggered when
+    its key is at or below the level. Entries of positions that have changed or gone stay behind and are recognised: their K
+    is no longer that of the account's position.
     """
 
-    def __init__(self, positions: Mapping[int, Position]) -> None:
+    def __init__(self, positions: Mapping[int, Position], sign: float) -> None:
         self._positions = positions
-        self._longs: Heap = []
-        self._shorts: Heap = []
+        self._sign = sign
+        self.waiting: Heap = []
+        self.overdue: Heap = []
+
+    def add(self, account: int, trigger: float) -> None:
+        heappush(self.waiting, (self._sign * trigger, account))
+        if len(self.waiting) > 2 * len(self._positions) + 1024:
+            self.waiting[:] = sorted({entry for entry in self.waiting if self._holds(entry)})
+
+    def add_many(self, accounts: npt.NDArray[np.int64], triggers: npt.NDArray[np.float64]) -> None:
+        keys = self._sign * triggers
+        order = np.lexsort((accounts, keys))
+        self.waiting += zip(keys[order].tolist(), accounts[order].tolist(), strict=True)
+        if len(self.waiting) > len(accounts):
+            heapify(self.waiting)
+
+    def move(self, level: float) -> int:
+        """Follow the level; how many positions have newly become triggered."""
+        fresh = 0
+        while self.waiting and self.waiting[0][0] <= level:
+            entry = heappop(self.waiting)
+            if self._holds(entry):
+                heappush(self.overdue, (-entry[0], entry[1]))
+                fresh += 1
+        while self.overdue and (-self.overdue[0][0] > level or not self._holds((-self.overdue[0][0], self.overdue[0][1]))):
+            key, account = heappop(self.overdue)
+            if self._holds((-key, account)):
+                heappush(self.waiting, (-key, account))
+        return fresh
+
+    def triggered(self) -> list[int]:
+        """The accounts that are triggered, the most overdue first."""
+        keys = sorted({(-key, account) for key, account in self.overdue if self._holds((-key, account))})
+        if len(keys) < len(self.overdue):
+            self.overdue[:] = [(-key, account) for key, account in keys]
+            heapify(self.overdue)
+        return [account for _, account in keys]
+
+    def _holds(self, entry: tuple[float, int]) -> bool:
+        position = self._positions.get(entry[1])
+        return position is not None and position.size * self._sign < 0 and self._sign * position.trigger() == entry[0]
+
+
+class Triggers:
+    """Both sides. A price update costs what it triggers, and what a recovery makes healthy again."""
+
+    def __init__(self, positions: Mapping[int, Position]) -> None:
+        self._longs = _Side(positions, -1.0)
+        self._shorts = _Side(positions, 1.0)
+        self._come_up = 0
 
     def watch(self, account: int, position: Position) -> None:
         """Keep an eye on a position that is new or has changed."""
-        trigger = position.trigger()
-        heap, entry = (self._longs, (-trigger, account)) if position.size > 0 else (self._shorts, (trigger, account))
-        heappush(heap, entry)
-        if len(heap) > 2 * len(self._positions) + 1024:
-            heap[:] = [entry for entry in heap if self._holds(heap, entry)]
-            heapify(heap)
+        (self._longs if position.size > 0 else self._shorts).add(account, position.trigger())
 
     def watch_many(self, accounts: npt.NDArray[np.int64], size: npt.NDArray[np.float64], trigger: npt.NDArray[np.float64]) -> None:
         """The same for many at once."""
-        long = size > 0
-        for heap, side, keys in ((self._longs, long, -trigger), (self._shorts, ~long, trigger)):
-            keys, owners = keys[side], accounts[side]
-            order = np.lexsort((owners, keys))
-            entries = list(zip(keys[order].tolist(), owners[order].tolist(), strict=True))
-            if heap:
-                heap += entries
-                heapify(heap)
-            else:
-                heap[:] = entries
+        self._longs.add_many(accounts[size > 0], trigger[size > 0])
+        self._shorts.add_many(accounts[size < 0], trigger[size < 0])
+
+    def come_up(self, mark: float, funding: float, maintenance: float) -> int:
+        """How often a position has become triggered so far; one that recovers and falls again counts again."""
+        self._come_up += self._longs.move(-(mark * (1.0 - maintenance) - funding))
+        self._come_up += self._shorts.move(mark * (1.0 + maintenance) - funding)
+        return self._come_up
 
     def any(self, mark: float, funding: float, maintenance: float) -> bool:
         """Whether anything is triggered."""
-        for heap, level in self._levels(mark, funding, maintenance):
-            while heap and heap[0][0] <= level:
-                if self._holds(heap, heap[0]):
-                    return True
-                heappop(heap)
-        return False
+        self.come_up(mark, funding, maintenance)
+        return bool(self._longs.overdue or self._shorts.overdue)
 
     def all(self, mark: float, funding: float, maintenance: float) -> Iterator[int]:
         """The accounts that are triggered: longs first, on each side the most overdue first."""
-        return chain.from_iterable(self._below(heap, level) for heap, level in self._levels(mark, funding, maintenance))
-
-    def _levels(self, mark: float, funding: float, maintenance: float) -> tuple[tuple[Heap, float], ...]:
-        return (self._longs, -(mark * (1.0 - maintenance) - funding)), (self._shorts, mark * (1.0 + maintenance) - funding)
-
-    def _below(self, heap: Heap, level: float) -> Iterator[int]:
-        """Walk down the heap from its top, best first, without taking anything out of it."""
-        last = None
-        fringe = [(heap[0], 0)] if heap else []
-        while fringe and fringe[0][0][0] <= level:
-            entry, i = heappop(fringe)
-            if entry != last and self._holds(heap, entry):
-                yield entry[1]
-            last = entry
-            for child in (2 * i + 1, 2 * i + 2):
-                if child < len(heap):
-                    heappush(fringe, (heap[child], child))
-
-    def _holds(self, heap: Heap, entry: tuple[float, int]) -> bool:
-        position = self._positions.get(entry[1])
-        if position is None:
-            return False
-        if heap is self._longs:
-            return position.size > 0 and -position.trigger() == entry[0]
-        return position.size < 0 and position.trigger() == entry[0]
+        self.come_up(mark, funding, maintenance)
+        yield from self._longs.triggered()
+        yield from self._shorts.triggered()
 
 
 def triggered(position: Position, mark: float, funding: float, maintenance: float) -> bool:
