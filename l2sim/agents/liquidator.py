@@ -77,7 +77,7 @@ class Liquidator(Agent):
         view = me.view(self.market)
         liquidate = list(view.terms.actions).index("liquidate")
         pending: dict[int, int] = {}
-        dull = 0
+        dull: dict[int, int] = {}
         me.failures()
         news = me.news(self.market)
         while True:
@@ -96,17 +96,17 @@ class Liquidator(Agent):
             if kept and own not in pending and me.quote(self.market, "open", -kept, 1.0)[0] == Status.SUCCEEDED:
                 me.submit(self.market, "close", 1.0, tip=self.tip, deadline=me.now + self.patience)
                 pending[own] = me.now + self.patience
-            # The most overdue come first: look past those in flight and those that did not pay last time.
-            seen = [p for p in view.liquidatable(self.at_once + len(pending) + dull) if p.account not in pending and p.account != own]
+            dull = {account: until for account, until in dull.items() if until > me.now}
+            seen = view.liquidatable(self.at_once, {**pending, **dull, own: 0})
             if self.overlap < 1.0:
                 luck = me.rng("overlap", me.height(chain)).random(len(seen))
                 seen = [position for position, u in zip(seen, luck, strict=True) if u < self.overlap]
             terms, fee = view.terms, me.fee(self.market, "liquidate", self.tip)
             capital = me.balance(chain, "usd")
             chosen = choose(seen, view.mark, terms.liquidation_discount, terms.initial_margin, fee, self.minimum_profit, capital)
-            dull = len(seen) - len(chosen)
             self._go_for(me, chosen)
             pending |= dict.fromkeys(chosen, me.now + self.patience)
+            dull |= {position.account: me.now + self.attention for position in seen if position.account not in pending}
 
     def _go_for(self, me: Seat, chosen: list[int]) -> None:
         """Send a liquidation for each; its luck is that of the account and the block it follows."""

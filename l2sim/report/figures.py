@@ -86,14 +86,14 @@ class Picture(NamedTuple):
 
 
 @contextmanager
-def canvas(height: float) -> "Iterator[Figure]":
-    """A figure of the house's style, so many inches high."""
+def canvas(height: float, *, laid_out: bool = True) -> "Iterator[Figure]":
+    """A figure of the house's style, so many inches high; ``laid_out`` fits axes and labels into it."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     style: dict[Any, Any] = dict(_STYLE)
     with rc_context(style):
-        yield Figure(figsize=(WIDTH, height), layout="constrained")
+        yield Figure(figsize=(WIDTH, height), layout="constrained" if laid_out else None)
 
 
 def svg(figure: "Figure", name: str) -> str:

@@ -53,7 +53,7 @@ def picture(evidence: Evidence) -> Picture | None:
     graph = _graph(scenario, members)
     boxes = _placed(graph, members)
     height = max(box.y + box.height / 2 for box in boxes.values()) - min(box.y - box.height / 2 for box in boxes.values()) + 0.1
-    with canvas(height) as figure:
+    with canvas(height, laid_out=False) as figure:
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
         axes.set_axis_off()
         middle = (max(box.y + box.height / 2 for box in boxes.values()) + min(box.y - box.height / 2 for box in boxes.values())) / 2

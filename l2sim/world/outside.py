@@ -80,6 +80,7 @@ class LiveOutside(LiveChain):
             before = self.flow(price)
             after = before + quantity * path / self._depth(price)
             self._flow[price] = (after, self.world.clock.now)
+            self.world.prices.moved(price)
             if after != before:
                 power = self.rules.exponent + 1.0
                 area = ONE_PERCENT * (abs(after) ** power - abs(before) ** power) / power

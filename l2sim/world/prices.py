@@ -29,6 +29,8 @@ class LivePrices:
         self._now = now
         self._times: list[int] = calendar.tolist()
         self._position = 0
+        self._indices: dict[str, float] = {}
+        self._indexed = -1
         self._paths: dict[str, list[float]] = {}
         self._volatility: dict[str, list[float]] = {}
         for name, price in self.parts.items():
@@ -54,7 +56,18 @@ class LivePrices:
 
     def index(self, name: str) -> float:
         """The outside price now, impact included (USD)."""
-        return self._paths[name][self._at()] * self.factor(name)
+        now = self._now()
+        if now != self._indexed:
+            self._indices.clear()
+            self._indexed = now
+        index = self._indices.get(name)
+        if index is None:
+            index = self._indices[name] = self._paths[name][self._at()] * self.factor(name)
+        return index
+
+    def moved(self, name: str) -> None:
+        """Somebody traded outside: the index is another."""
+        self._indices.pop(name, None)
 
     def volatility(self, name: str) -> float:
         """Volatility per sqrt(year) as seen up to the last full minute."""

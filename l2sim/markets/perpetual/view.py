@@ -1,5 +1,6 @@
 """What everybody may see of a perpetual: state on a public chain, read-only."""
 
+from collections.abc import Container
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -101,12 +102,15 @@ class PerpetualView:
         cash = maker.cash - maker.inventory * (funding - maker.funding)
         return Inventory(maker.inventory, cash, maker.margin, maker.equity(self._book.mark, funding))
 
-    def liquidatable(self, n: int | None = None) -> list[Liquidatable]:
-        """The positions that may be liquidated now, at most ``n``: longs first, on each side the most overdue first."""
+    def liquidatable(self, n: int | None = None, skip: Container[int] = ()) -> list[Liquidatable]:
+        """The positions that may be liquidated now: longs first, on each side the most overdue first.
+
+        At most ``n``, without the accounts in ``skip``; what is skipped costs next to nothing.
+        """
         book = self._book
         mark = book.mark
         found = []
-        for account in islice(book.triggered(), n):
+        for account in islice((account for account in book.triggered() if account not in skip), n):
             size = book.positions[account].size
             deal = book.take_over(book.positions[account], mark)
             found.append(Liquidatable(account, size, deal.gain, deal.kept))
