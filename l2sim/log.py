@@ -41,6 +41,13 @@ class Names:
         return code
 
 
+def _spread(shared: list[tuple[int, float]], column: list[Any]) -> None:
+    """Write numbers that several rows share out, one for each row."""
+    for n, value in shared:
+        column.extend([value] * n)
+    shared.clear()
+
+
 class Table:
     """The rows of one fact: a time and the fact's fields, in chunks of typed columns."""
 
@@ -58,7 +65,7 @@ class Table:
         self._chunks: list[list[npt.NDArray[Any]]] = []
         self._length = 0
         self._sealed = 0
-        self._common: list[tuple[int, ...]] = []
+        self._shared: list[list[tuple[int, float]]] = [[] for _ in self.columns]
 
     def __len__(self) -> int:
         return self._length
@@ -70,55 +77,46 @@ class Table:
         if len(self._rows) >= _CHUNK:
             self._gather()
 
-    def extend(self, n: int, common: Sequence[int], columns: Sequence[list[Any]]) -> None:
-        """Add ``n`` rows: the first columns (``time`` first) have one value for all of them, the others a list each.
-
-        Names are given as codes.
-        """
+    def extend(self, n: int, *columns: Any) -> None:
+        """Add ``n`` rows: for each column a list, or one number that all of them share; ``time`` first, names as codes."""
         if self._rows:
             self._gather()
-        if self._common and len(common) != len(self._common[0]) - 1:
-            raise ValueError(f"{self.fact.__name__}: all slices must have the same common columns")
-        self._common.append((n, *common))
-        for column, more in zip(self._open[len(common) :], columns, strict=True):
-            column.extend(more)
+        for column, shared, more in zip(self._open, self._shared, columns, strict=True):
+            if type(more) is list:
+                if shared:
+                    _spread(shared, column)
+                column.extend(more)
+            elif column:
+                column.extend([more] * n)
+            else:
+                shared.append((n, more))
         self._length += n
         if self._length - self._sealed >= _CHUNK:
             self._seal()
 
     def _gather(self) -> None:
-        self._spread()
+        """Move facts that came one by one into the columns."""
         code = self._names.code
         for i, column in enumerate(zip(*self._rows, strict=True)):
+            _spread(self._shared[i], self._open[i])
             self._open[i].extend(map(code, column) if i in self._coded else column)
         self._rows.clear()
         if self._length - self._sealed >= _CHUNK:
             self._seal()
 
-    def _spread(self) -> None:
-        """Write the common values of slices out, a value for each row."""
-        if self._common:
-            lengths, *values = zip(*self._common, strict=True)
-            for column, common in zip(self._open, values, strict=False):
-                column.extend(np.repeat(common, lengths).tolist())
-            self._common.clear()
-
     def _seal(self) -> None:
-        if self._common and not self._open[0]:
-            lengths, *values = zip(*self._common, strict=True)
-            spread = [np.repeat(np.array(common, dtype), lengths) for common, dtype in zip(values, self.dtypes.values(), strict=False)]
-            rest = zip(self._open[len(spread) :], list(self.dtypes.values())[len(spread) :], strict=True)
-            self._chunks.append(spread + [np.array(column, dtype) for column, dtype in rest])
-            self._common.clear()
-            self._sealed = self._length
-            for column in self._open:
+        """Make the open columns a chunk of arrays."""
+        chunk = []
+        for column, shared, dtype in zip(self._open, self._shared, self.dtypes.values(), strict=True):
+            if shared:
+                lengths, values = zip(*shared, strict=True)
+                chunk.append(np.repeat(np.array(values, dtype), lengths))
+                shared.clear()
+            else:
+                chunk.append(np.array(column, dtype))
                 column.clear()
-            return
-        self._spread()
+        self._chunks.append(chunk)
         self._sealed = self._length
-        self._chunks.append([np.array(column, dtype) for column, dtype in zip(self._open, self.dtypes.values(), strict=True)])
-        for column in self._open:
-            column.clear()
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """The columns as arrays; names are codes into ``Log.names``."""

@@ -1,6 +1,7 @@
 """A liquidator of a perpetual."""
 
 from collections.abc import Sequence
+from math import copysign
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -13,6 +14,8 @@ from l2sim.units import ETH, SECOND, Duration, Fraction, NotNegative, Positive, 
 from l2sim.world.seat import Seat
 
 if TYPE_CHECKING:
+    from simpy.events import Event
+
     from l2sim.markets.perpetual.view import Liquidatable
 
 
@@ -28,7 +31,7 @@ def choose(
     for position in seen:
         kept = abs(position.kept) * price
         profit = position.reward + discount * kept - fee
-        if profit > least:
+        if profit >= least:
             offers.append((-profit, position.account, max(0.0, margin * kept - position.reward)))
     chosen = []
     for _, account, needed in sorted(offers):
@@ -51,14 +54,14 @@ class Liquidator(Agent):
     """US dollars that it brings to the chain, as margin for what it has to hold."""
     outside_capital: Annotated[Usd, NotNegative] = 2e6
     """US dollars that it holds outside."""
-    minimum_profit: Annotated[Usd, NotNegative] = 1.0
+    minimum_profit: Annotated[Usd, NotNegative] = 0.0
     """Profit after the fee below which it leaves a position alone."""
     overlap: Annotated[Fraction, Share] = 1.0
     """Chance that it goes for a position that it sees at a look; less than 1 when liquidators avoid each other."""
-    at_once: Annotated[int, Field(ge=1)] = 200
-    """Most positions that it takes on at one look."""
+    in_flight: Annotated[int, Field(ge=1)] = 100
+    """Most liquidations that it has on the way at once."""
     patience: Annotated[Duration, Positive] = 10 * SECOND
-    """How long a transaction may wait for a block before it is dropped and the position is tried again."""
+    """How long a transaction may wait for a block before it is dropped."""
     attention: Annotated[Duration, Positive] = 10 * SECOND
     """How often it looks again at positions that did not pay."""
     tip: Wei = 0
@@ -78,35 +81,49 @@ class Liquidator(Agent):
         liquidate = list(view.terms.actions).index("liquidate")
         pending: dict[int, int] = {}
         dull: dict[int, int] = {}
+        closing: Event | None = None
+        more = False
         me.failures()
         news = me.news(self.market)
         while True:
-            kept = view.position(own).size
-            if pending or kept:
+            if more or pending or view.position(own).size:
                 yield me.any(news, me.block(chain))
             else:
-                yield me.any(news, me.sleep(self.attention)) if dull else news
+                yield me.any(news, me.sleep_until(min(dull.values()))) if dull else news
             if news.triggered:
                 news = me.news(self.market)
             for _, _, action, victim in me.failures():
-                pending.pop(int(victim) if action == liquidate else own, None)
+                if action == liquidate:
+                    pending.pop(int(victim), None)
             pending = {account: until for account, until in pending.items() if until >= me.now and view.position(account).size}
-            kept = view.position(own).size
-            hold(me, price, -kept)
-            if kept and own not in pending and me.quote(self.market, "open", -kept, 1.0)[0] == Status.SUCCEEDED:
-                me.submit(self.market, "close", 1.0, tip=self.tip, deadline=me.now + self.patience)
-                pending[own] = me.now + self.patience
             dull = {account: until for account, until in dull.items() if until > me.now}
-            seen = view.liquidatable(self.at_once, {**pending, **dull, own: 0})
+            if closing is None or closing.triggered:
+                closing = self._unwind(me, own)
+            hold(me, price, -view.position(own).size)
+            room = self.in_flight - len(pending)
+            seen = view.liquidatable(room, {**pending, **dull, own: 0})
+            more = len(seen) == room
             if self.overlap < 1.0:
-                luck = me.rng("overlap", me.height(chain)).random(len(seen))
-                seen = [position for position, u in zip(seen, luck, strict=True) if u < self.overlap]
-            terms, fee = view.terms, me.fee(self.market, "liquidate", self.tip)
-            capital = me.balance(chain, "usd")
+                luck = me.rng("overlap", me.height(chain)).random(len(seen)).tolist()
+                dull |= {
+                    position.account: me.now + me.block_interval(chain) for position, u in zip(seen, luck, strict=True) if u >= self.overlap
+                }
+                seen = [position for position in seen if position.account not in dull]
+            terms, fee, capital = view.terms, me.fee(self.market, "liquidate", self.tip), me.balance(chain, "usd")
             chosen = choose(seen, view.mark, terms.liquidation_discount, terms.initial_margin, fee, self.minimum_profit, capital)
             self._go_for(me, chosen)
             pending |= dict.fromkeys(chosen, me.now + self.patience)
             dull |= {position.account: me.now + self.attention for position in seen if position.account not in pending}
+
+    def _unwind(self, me: Seat, own: int) -> "Event | None":
+        """Close what makers take of what it had to keep; the receipt to wait for."""
+        view = me.view(self.market)
+        kept = view.position(own).size
+        taken = min(abs(kept), sum(quote.bid_size if kept > 0 else quote.ask_size for quote in view.quotes))
+        if not taken or me.quote(self.market, "open", -copysign(taken, kept), 1.0)[0] != Status.SUCCEEDED:
+            return None
+        ticket = me.submit(self.market, "close", taken / abs(kept), tip=self.tip, deadline=me.now + self.patience, wait=True)
+        return me.receipt(ticket)
 
     def _go_for(self, me: Seat, chosen: list[int]) -> None:
         """Send a liquidation for each; its luck is that of the account and the block it follows."""

@@ -121,6 +121,11 @@ class ConstantProductBook(Book):
                         x -= out
                         gave(out)
                         continue
+                    if out < x:
+                        i = len(outs)
+                        statuses[i], ins[i] = SLIPPAGE, 0.0
+                        gave(0.0)
+                        continue
             else:
                 held = base[sender]
                 if 0.0 < a <= held:
@@ -133,7 +138,12 @@ class ConstantProductBook(Book):
                         y -= out
                         gave(out)
                         continue
-            # A refusal is rare: let ``apply`` say why.
+                    if out < y:
+                        i = len(outs)
+                        statuses[i], ins[i] = SLIPPAGE, 0.0
+                        gave(0.0)
+                        continue
+            # Any other refusal is rare: let ``apply`` say why.
             base[account], usd[account] = x, y
             i = len(outs)
             statuses[i], ins[i], _ = self.apply(action, sender, a, 0.0, 0.0, slippage, reference)

@@ -30,6 +30,8 @@ class Ordering(Part, room="ordering"):
 
     by_arrival: ClassVar[bool] = False
     """Whether the order is simply that of arrival, which waiting rows already have."""
+    by_tip: ClassVar[bool] = False
+    """Whether the order is that of arrival among rows with the same priority fee."""
 
     @abstractmethod
     def order(self, pending: Pending, rng: np.random.Generator) -> npt.NDArray[np.int64]:

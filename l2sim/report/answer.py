@@ -9,6 +9,8 @@ from l2sim.report.wording import amount, estimate, is_clear, listed, phrase, ver
 from l2sim.results.intervals import Interval
 
 CARDS = 4
+MATERIAL = 0.01
+"""Share of the largest amount below which a group is not named in a sentence."""
 
 
 class Finding(NamedTuple):
@@ -62,16 +64,16 @@ def cards(evidence: Evidence) -> list[Card]:
 
 def statement(evidence: Evidence, figure: str, subject: str) -> str:
     """One figure in a sentence: both worlds and their paired difference, or the one that there is."""
-    unit, level = evidence.unit(figure), evidence.level(figure)
+    level, without, effect = evidence.level(figure), evidence.without(figure), evidence.effect(figure)
     if not evidence.compared:
-        return f"{subject}: {phrase(level, unit)}." if level.n else ""
-    without, effect = evidence.without(figure), evidence.effect(figure)
+        return f"{subject}: {phrase(level, evidence.unit(figure))}." if level.n else ""
     if not level.n and not without.n:
         return ""
-    worlds = f"{amount(level.mean, unit)} with {evidence.attacks}, {amount(without.mean, unit)} without"
+    here, there, difference = evidence.compared_in_words(figure)
+    worlds = f"{here} with {evidence.attacks}, {there} without"
     if not effect.n:
         return f"{subject}: {worlds}; no replication has both, so there is no difference to give."
-    return f"{subject}: {worlds}; difference {phrase(effect, unit, signed=True)}{_pairs(effect, evidence)}{_note(effect, evidence)}."
+    return f"{subject}: {worlds}; difference {difference}{_pairs(effect, evidence)}{_note(effect, evidence)}."
 
 
 def _pairs(found: Interval, evidence: Evidence) -> str:
@@ -131,28 +133,28 @@ def _profit(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _shared(evidence: Evidence, found: list[tuple[Gain, Interval]], worse: str, better: str) -> str:
-    """Losers, winners, and those of whom neither can be said."""
+    """Losers, winners, and those of whom neither can be said; small ones in a word."""
     single = evidence.replications == 1
+    most = max((abs(part.mean) for _, part in found if part.n), default=0.0)
     losers: list[str] = []
     winners: list[str] = []
     rest: list[str] = []
+    small: list[float] = []
     for gain, part in found:
-        sure = part.n > 0 and (single or is_clear(part))
-        text = f"{gain.group} by {phrase(part._replace(mean=abs(part.mean), low=_flipped(part)[0], high=_flipped(part)[1]), 'USD')}"
-        if not sure or not part.mean:
+        if not part.n or abs(part.mean) < MATERIAL * most:
+            small.append(abs(part.mean) if part.n else 0.0)
+        elif not (single or is_clear(part)):
             rest.append(f"{gain.group} ({phrase(part, 'USD', signed=True)})")
         elif part.mean < 0:
-            losers.append(text)
+            losers.append(f"{gain.group} by {phrase(Interval(-part.mean, -part.high, -part.low, part.n), 'USD')}")
         else:
-            winners.insert(0, text)
+            winners.insert(0, f"{gain.group} by {phrase(part, 'USD')}")
     against = f" {evidence.attacks}" if evidence.compared else ""
     parts = [f"{worse}{against}: {listed(losers)}." if losers else "", f"{better}: {listed(winners)}." if winners else ""]
-    parts.append(f"Indistinguishable from zero: {listed(rest)}." if rest and not single else "")
+    parts.append(f"Indistinguishable from zero: {listed(rest)}." if rest else "")
+    if small and most:
+        parts.append(f"{len(small)} others: at most {amount(max(small), 'USD')} each, less than {MATERIAL * 100:g} % of the largest.")
     return " ".join(filter(None, parts))
-
-
-def _flipped(found: Interval) -> tuple[float, float]:
-    return (-found.high, -found.low) if found.mean < 0 else (found.low, found.high)
 
 
 def _others(evidence: Evidence) -> Iterator[Finding]:
@@ -204,7 +206,7 @@ def _cards(evidence: Evidence) -> Iterator[Card]:
     for figure, found in evidence.multipliers():
         if found.n and figure.endswith(".notional"):
             value, bounds = estimate(found, "×")
-            yield Card("Ratio to no price impact", "notional liquidated", value, _bounds(found, bounds, "one"), is_clear(found, 1.0))
+            yield Card("Ratio to no impact", "notional liquidated", value, _bounds(found, bounds, "one"), is_clear(found, 1.0))
 
 
 def _of(evidence: Evidence, figure: str, words: str) -> Card:

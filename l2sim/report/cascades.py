@@ -9,7 +9,7 @@ from l2sim.events import PositionLiquidated
 from l2sim.metrics.liquidation_cascade import LiquidationCascade
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import CALM, FAINT, STILL, WRITTEN, Picture, canvas, quantity_axis, svg
-from l2sim.report.tables import Table, compared
+from l2sim.report.tables import Table, head_of, row_of
 from l2sim.report.wording import amount, listed, phrase, scale, verdict
 from l2sim.results.intervals import interval
 from l2sim.results.run import AS_WRITTEN, WITHOUT_ATTACKS, WITHOUT_IMPACT
@@ -74,17 +74,12 @@ def table(evidence: Evidence, name: str) -> Table:
     """The metric's figures in every world."""
     rows = []
     for figure in (f"{name}.{figure}" for figure in FIGURES):
-        unit = evidence.unit(figure)
-        row = [evidence.label(figure), phrase(evidence.level(figure), unit)]
-        if evidence.compared:
-            row += [amount(evidence.without(figure).mean, unit), *compared(evidence.effect(figure), unit)]
-        if evidence.still is not None:
-            row += [amount(evidence.level(figure, WITHOUT_IMPACT).mean, unit)]
         if evidence.level(figure).n:
-            rows.append(row)
-    head = ["", "as written"]
-    head += ["without attack", "paired difference"] if evidence.compared else []
-    head += ["without impact"] if evidence.still is not None else []
+            row = row_of(evidence, figure, evidence.label(figure))
+            still = evidence.level(figure, WITHOUT_IMPACT).mean
+            like = evidence.level(figure).mean or None
+            rows.append([*row, *([amount(still, evidence.unit(figure), like=like)] if evidence.still is not None else [])])
+    head = head_of(evidence, *(["without impact"] if evidence.still is not None else []))
     return Table("Liquidations: means over replications, with 95 % intervals", head, rows)
 
 
@@ -142,7 +137,7 @@ def _dollars(axes: "Axes", factor: float) -> None:
     axes.xaxis.set_major_locator(LogLocator(numticks=6))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / factor:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_locator(LogLocator(numticks=6))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
@@ -163,7 +158,7 @@ def _totals(axes: "Axes", found: list[Sizes]) -> None:
             )
     axes.set_xticks(places, [WORLDS[world.world][0].replace(" ", "\n") for world in found])
     axes.set_xlim(-0.45, len(found) - 0.45)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, float(columns.max()) * 1.12)
     axes.set_ylabel(f"notional, {quantity_axis(axes.yaxis, 'USD', float(columns.max()))}")
     axes.set_title("Liquidated in a replication")
 

@@ -6,8 +6,7 @@ import numpy as np
 
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import CALM, INK, SKY, WRITTEN, Picture, canvas, svg
-from l2sim.report.tables import Table, compared
-from l2sim.report.wording import amount, phrase
+from l2sim.report.tables import Table, head_of, row_of
 from l2sim.results.intervals import Interval
 from l2sim.results.run import AS_WRITTEN, WITHOUT_ATTACKS
 
@@ -66,23 +65,24 @@ def picture(evidence: Evidence, name: str) -> Picture | None:
         else "One replication, so no intervals."
     )
     return Picture(
-        anchor, "What a transaction pays", caption, f"Mean cost of a transaction on {', '.join(paid)}.", drawn, _data(rows, money)
+        anchor,
+        "Mean cost of a transaction: execution on its chain, data on L1",
+        caption,
+        f"Mean cost of a transaction on {', '.join(paid)}.",
+        drawn,
+        _data(rows, money),
     )
 
 
 def table(evidence: Evidence, name: str) -> Table | None:
     """The same in numbers."""
-    money, rows = currency(evidence, name), []
-    for chain in chains(evidence, name):
-        for figure in FIGURES:
-            path = f"{name}.{chain}.{figure}_{money}"
-            unit = evidence.unit(path)
-            row = [f"{chain}: {figure.replace('_', ', ')}", phrase(evidence.level(path), unit)]
-            if evidence.compared:
-                row += [amount(evidence.without(path).mean, unit), *compared(evidence.effect(path), unit)]
-            rows.append(row)
-    head = ["", "as written", *(["without attack", "paired difference"] if evidence.compared else [])]
-    return Table("Cost of a transaction: means over replications, with 95 % intervals", head, rows) if rows else None
+    money = currency(evidence, name)
+    rows = [
+        row_of(evidence, f"{name}.{chain}.{figure}_{money}", f"{chain}: {figure.replace('_', ', ')}")
+        for chain in chains(evidence, name)
+        for figure in FIGURES
+    ]
+    return Table("Cost of a transaction: means over replications, with 95 % intervals", head_of(evidence), rows) if rows else None
 
 
 def _data(rows: list[tuple[str, str, list[Interval]]], money: str) -> "pd.DataFrame":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from l2sim.report.wording import label, unit_of
+from l2sim.report.wording import estimate, label, phrase, unit_of
 from l2sim.results.intervals import CONFIDENCE, Interval, interval
 from l2sim.results.run import AS_WRITTEN, WITHOUT_ATTACKS, WITHOUT_IMPACT
 
@@ -87,6 +87,14 @@ class Evidence:
         """What a figure is called."""
         return label(figure, self.scenario.metrics[figure.partition(".")[0]].kind)
 
+    def compared_in_words(self, figure: str, *, signed: bool = False) -> tuple[str, str, str]:
+        """As written, without the attacks, and the difference with its interval: three texts in one unit."""
+        unit, level, without, effect = self.unit(figure), self.level(figure), self.without(figure), self.effect(figure)
+        like = max((abs(found.mean) for found in (level, without) if found.n), default=0.0) or abs(effect.mean)
+        difference = phrase(effect, "%-points" if unit == "%" else unit, signed=True, like=like)
+        here, there = (estimate(found, unit, signed=signed, like=like)[0] for found in (level, without))
+        return here, there, difference
+
     def metrics(self, kind: str) -> "dict[str, Metric]":
         """The scenario's metrics of a kind, by name."""
         return {name: metric for name, metric in sorted(self.scenario.metrics.items()) if metric.kind == kind}
@@ -99,6 +107,11 @@ class Evidence:
     def multipliers(self) -> list[tuple[str, Interval]]:
         """How many times larger figures are than where trades move no price."""
         return [(str(name), _interval(row)) for name, row in self.run.multiplier(CONFIDENCE).iterrows()]
+
+    def is_nothing(self, figure: str) -> bool:
+        """Whether a figure is zero or unobserved in every replication, with and without the attacks."""
+        worlds = [world.summary[figure] for world in (self.written, self.calm) if world is not None and figure in world.summary]
+        return not any(np.nan_to_num(values.to_numpy(np.float64)).any() for values in worlds)
 
     def key(self) -> list[str]:
         """The figures that are quoted first."""

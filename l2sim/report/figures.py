@@ -116,11 +116,17 @@ def svg(figure: "Figure", name: str) -> str:
     return re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", drawn)
 
 
-def legend(axes: "Axes", columns: int = 4, **options: Any) -> None:
-    """A legend on the line of the title, at the right, where it hides nothing."""
+def legend(axes: "Axes", columns: int = 4) -> None:
+    """A legend over the axes, at the right of the title or, where it is long, on a line of its own below it."""
     handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        axes.legend(handles, labels, loc="lower right", bbox_to_anchor=(1.0, 1.01), ncols=columns, **options)
+    if not handles:
+        return
+    if len(handles) > columns or (len(handles) == columns > 3):
+        lines = -(-len(handles) // columns)
+        axes.set_title(axes.get_title("left"), pad=8.0 + 12.5 * lines)
+        axes.legend(handles, labels, loc="lower left", bbox_to_anchor=(0.0, 1.01), ncols=columns)
+    else:
+        axes.legend(handles, labels, loc="lower right", bbox_to_anchor=(1.0, 1.01), ncols=columns)
 
 
 def duration_axis(axis: "Axis") -> None:
@@ -136,6 +142,15 @@ def duration_axis(axis: "Axis") -> None:
     axis.set_major_formatter(
         FuncFormatter(lambda value, _: next((text for mark, text in marks.items() if abs(value / mark - 1) < 1e-6), ""))
     )
+
+
+def plain_axis(axis: "Axis") -> None:
+    """Ticks of a logarithmic axis at 1, 2, 5, 10, … written as plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=7))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("e-0", "e-").replace("-", MINUS)))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def quantity_axis(axis: "Axis", unit: str, largest: float, *, magnitude: bool = False) -> str:

@@ -10,8 +10,8 @@ from l2sim.events import TransactionIncluded
 from l2sim.metrics.time_to_finality import NOT_YET, TimeToFinality, reached
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import GREEN, INK, ORANGE, Picture, canvas, duration_axis, legend, svg
-from l2sim.report.tables import Table, compared
-from l2sim.report.wording import amount, phrase
+from l2sim.report.tables import Table, head_of, row_of
+from l2sim.report.wording import amount
 from l2sim.units import SECOND
 
 if TYPE_CHECKING:
@@ -59,11 +59,12 @@ def picture(evidence: Evidence) -> Picture | None:
     chains = sorted({curve.chain for curve in curves})
     if not chains:
         return None
-    with canvas(0.35 + 2.05 * len(chains)) as figure:
+    with canvas(0.35 + 2.5 * len(chains)) as figure:
         stack = figure.subplots(len(chains), 1, sharex=True, squeeze=False)[:, 0]
         for axes, chain in zip(stack, chains, strict=True):
             axes.set_title(f"on {chain}")
-            for curve in (curve for curve in curves if curve.chain == chain):
+            here = [curve for curve in curves if curve.chain == chain]
+            for curve in sorted(here, key=lambda curve: list(STAGES).index(curve.stage)):
                 words, colour, width = STAGES[curve.stage]
                 written = curve.world == "written"
                 name = words if written else f"{words}, without"
@@ -94,20 +95,14 @@ def table(evidence: Evidence) -> Table | None:
     for name in evidence.metrics("time_to_finality"):
         for chain in evidence.subjects(name):
             for stage, (words, _, _) in STAGES.items():
-                figures = [f"{name}.{chain}.{stage}_{figure}" for figure in ("mean", "p50", "p95", "p99")]
-                if not evidence.level(figures[0]).n:
-                    continue
-                row = [f"{chain}: {words}", phrase(evidence.level(figures[0]), "s")]
-                row += [amount(evidence.level(figure).mean, "s") for figure in figures[1:]]
-                if evidence.compared:
-                    row += [amount(evidence.without(figures[0]).mean, "s"), *compared(evidence.effect(figures[0]), "s")]
-                unresolved = evidence.level(f"{name}.{chain}.{stage}_unresolved")
-                rows.append([*row, amount(unresolved.mean) if unresolved.n else ""])
-    if not rows:
-        return None
-    head = ["", "mean", "median", "95 %", "99 %"]
-    head += ["mean without", "difference of means"] if evidence.compared else []
-    return Table("Time to finality: means over replications, with 95 % intervals", [*head, "not there at the end"], rows)
+                mean, *quantiles = (f"{name}.{chain}.{stage}_{figure}" for figure in ("mean", "p50", "p95", "p99"))
+                if evidence.level(mean).n:
+                    row = row_of(evidence, mean, f"{chain}: {words}")
+                    rows.append([*row, *(amount(evidence.level(figure).mean, "s") for figure in quantiles)])
+    head = head_of(evidence, "median", "95 %", "99 %")
+    return (
+        Table("Time from submission: means over replications with 95 % intervals; last, quantiles as written", head, rows) if rows else None
+    )
 
 
 def _caption(evidence: Evidence, rule: TimeToFinality, curves: list[Curve]) -> str:
@@ -131,7 +126,7 @@ def _caption(evidence: Evidence, rule: TimeToFinality, curves: list[Curve]) -> s
 def _limits(curves: list[Curve]) -> tuple[float, float]:
     inside = np.zeros(len(GRID), bool)
     for curve in curves:
-        inside |= (curve.high > 0.0005) & (curve.low < 0.9999)
+        inside |= (curve.high > 0.005) & (curve.low < 0.9999)
     shown = GRID[inside] if inside.any() else GRID
     return float(shown[0]) * 0.8, float(shown[-1]) * 1.3
 

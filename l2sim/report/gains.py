@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import CALM, INK, VERMILLION, Picture, canvas, quantity_axis, svg
-from l2sim.report.tables import Table, compared
-from l2sim.report.wording import amount, is_clear, listed, phrase
+from l2sim.report.tables import Table, head_of, row_of
+from l2sim.report.wording import amount, is_clear, listed
 from l2sim.results.intervals import Interval
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ Floats = npt.NDArray[np.float64]
 
 NEGLIGIBLE = 0.005
 """US dollars below which a group that neither gained nor lost is left out."""
+VISIBLE = 0.002
+"""Share of the largest amount below which a bar could not be seen."""
 
 
 class Gain(NamedTuple):
@@ -30,6 +32,11 @@ class Gain(NamedTuple):
     written: Interval
     without: Interval
     effect: Interval
+
+    @property
+    def size(self) -> float:
+        """The largest of its amounts."""
+        return float(max(abs(np.nan_to_num(part.mean)) for part in (self.written, self.without, self.effect)))
 
     @property
     def weight(self) -> float:
@@ -49,14 +56,15 @@ def gains(evidence: Evidence, name: str) -> list[Gain]:
         group = subject.removeprefix("groups.")
         kind = groups.get(group, {}).get("kind", "").replace("_", " ")
         gain = Gain(group, kind, figure, evidence.level(figure), evidence.without(figure), evidence.effect(figure))
-        if max(abs(np.nan_to_num(part.mean)) for part in gain[3:]) >= NEGLIGIBLE:
+        if gain.size >= NEGLIGIBLE:
             found.append(gain)
     return sorted(found, key=lambda gain: (gain.weight, gain.group))
 
 
 def picture(evidence: Evidence, name: str) -> Picture | None:
     """Bars of profit, and beside them what the attacks made of it."""
-    found = gains(evidence, name)[::-1]
+    every = gains(evidence, name)[::-1]
+    found = [gain for gain in every if gain.size >= VISIBLE * max(gain.size for gain in every)]
     if not found:
         return None
     anchor = f"gains_{name}"
@@ -66,12 +74,15 @@ def picture(evidence: Evidence, name: str) -> Picture | None:
         places = np.arange(len(found))[::-1].astype(float)
         _bars(stack[0], found, places, both=both)
         stack[0].set_yticks(places, [gain.group for gain in found])
-        stack[0].tick_params(axis="y", length=0)
         stack[0].set_ylim(-0.7, len(found) - 0.3)
         if both:
+            stack[0].set_title("Profit")
+            stack[1].set_title(f"Difference that {evidence.attacks} made")
             _effects(stack[1], found, places)
-            stack[1].tick_params(axis="y", length=0)
-            stack[0].legend(loc="lower left", bbox_to_anchor=(0.0, 1.07), ncols=2)
+            figure.legend(*stack[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
+        for axes in stack:
+            axes.tick_params(axis="y", length=0)
+            axes.spines["left"].set_visible(False)
         drawn = svg(figure, anchor)
     n = evidence.replications
     caption = "Change in what each group holds over the run, valued at the end. "
@@ -79,26 +90,22 @@ def picture(evidence: Evidence, name: str) -> Picture | None:
     if both:
         caption += f" Right: paired differences that {evidence.attacks} made"
         caption += "; hollow where the interval contains zero." if n > 1 else "."
+    if len(found) < len(every):
+        caption += f" {len(every) - len(found)} groups with less than {VISIBLE * 100:g} % of the largest amount are in the table only."
     title = "Profit and loss by group" + (f", and what {evidence.attacks} did to it" if both else "")
-    return Picture(anchor, title, caption, f"Profit and loss of {listed([gain.group for gain in found])}.", drawn, _data(found))
+    return Picture(anchor, title, caption, f"Profit and loss of {listed([gain.group for gain in found])}.", drawn, _data(every))
 
 
 def table(evidence: Evidence, name: str) -> Table | None:
     """The same in numbers, and their sum."""
     rows = []
     for gain in gains(evidence, name):
-        row = [
-            f"{gain.group} ({gain.kind})" if gain.kind and gain.kind != gain.group else gain.group,
-            phrase(gain.written, "USD", signed=True),
-        ]
-        if evidence.compared:
-            row += [amount(gain.without.mean, "USD", signed=True), *compared(gain.effect, "USD")]
-        rows.append(row)
+        kind = f" ({gain.kind})" if gain.kind and gain.kind != gain.group else ""
+        rows.append(row_of(evidence, gain.figure, gain.group + kind, signed=True))
     total = f"{name}.sum"
     foot = ["sum over everybody", rounded(evidence.level(total).mean)]
     foot += [rounded(evidence.without(total).mean), rounded(evidence.effect(total).mean)] if evidence.compared else []
-    head = ["", "profit as written", *(["without attack", "paired difference"] if evidence.compared else [])]
-    return Table("Profit and loss in US dollars: means over replications, with 95 % intervals", head, rows, foot) if rows else None
+    return Table("Profit and loss: means over replications, with 95 % intervals", head_of(evidence), rows, foot) if rows else None
 
 
 def rounded(dollars: float) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from l2sim.latency import Latency
     from l2sim.scenario import Scenario
 
-MOST = 9
+MOST = 16
 """Members of a region that are named."""
 LINE, LETTER, MARGIN = 0.165, 0.073, 0.12
 """Of the boxes: height of a line, width of a letter, room around the text (inches)."""
@@ -71,14 +71,14 @@ def picture(evidence: Evidence) -> Picture | None:
         "Between regions without a link a message takes the quickest route."
     )
     alt = "; ".join(f"{region}: {listed(names) or 'nobody'}" for region, names in sorted(members.items()))
-    return Picture("network", "The network", caption, alt, drawn, _data(graph, members))
+    return Picture("network", "Who sits where, and how long messages take", caption, alt, drawn, _data(graph, members))
 
 
 def _members(scenario: "Scenario") -> Iterator[tuple[str, list[str]]]:
     found: dict[str, list[str]] = {}
     for name, chain in sorted(scenario.chains.items()):
-        words = {"l1": "L1"}.get(chain.kind, chain.kind)
-        found.setdefault(getattr(chain, "region", SOMEWHERE), []).append(f"{name} ({words})" if name != chain.kind else f"{name} (chain)")
+        words = {"l1": "L1", "outside": "venue"}.get(chain.kind, chain.kind)
+        found.setdefault(getattr(chain, "region", SOMEWHERE), []).append(f"{name} ({words})")
         for field in type(chain).model_fields:
             part = getattr(chain, field)
             if isinstance(part, Part) and part.room is not None and part.room.name == "agents":

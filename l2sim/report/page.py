@@ -82,6 +82,7 @@ def _context(evidence: Evidence, sections: list[Section]) -> dict[str, Any]:
         "key_figures": tables.key_figures(evidence),
         "sections": sections,
         "provenance": tables.provenances(run),
+        "chosen": tables.chosen(run),
         "assumptions": tables.mapping("What this scenario takes for granted", ["about", "it is assumed"], scenario.assumptions),
         "scenario": scenario.yaml(),
         "facts": {

@@ -163,23 +163,25 @@ def lag(log: "Log", chain: str, head: str) -> Series:
     times, heads = log.select(HeadAdvanced, "time", "number", chain=chain, head=head)
     if not len(times):
         return EMPTY
-    since = np.interp(np.maximum.accumulate(heads), np.append(0, number), np.append(0, made))
-    since = np.append(0.0, since)
+    since = np.append(0.0, np.interp(np.maximum.accumulate(heads), np.append(0, number), np.append(0, made)))
     when = np.append(0.0, times)
-    until = np.append(when[1:], end)
+    at = edges(log, 2 * BINS)
+    last = np.searchsorted(when, at, side="right") - 1
     if len(times) > TEETH:
-        at = edges(log, 2 * BINS)
-        last = np.searchsorted(when, at, side="right") - 1
         return Series(at, (at - since[last]) / SECOND)
-    at = np.column_stack([when, until]).ravel()
-    return Series(at, (at - np.repeat(since, 2)) / SECOND)
+    # Each advance twice, before and after it, and points between, since a line is a curve on a logarithmic axis.
+    order = np.lexsort((np.repeat([1, 0, 2], [len(at), len(times), len(times)]), np.concatenate([at, times, times])))
+    times_there = np.concatenate([at, times, times])[order]
+    heads_there = np.concatenate([since[last], since[:-1], since[1:]])[order]
+    return Series(times_there, (times_there - heads_there) / SECOND)
 
 
 def _silence(log: "Log", chain: str, made: Times, number: Times, end: float) -> Series:
     """The longest silence up to then in each interval: how far the unsafe head was behind at most."""
     usual = log.about.get("chains", {}).get(chain, {}).get("block_time") or 0
     made, number = np.append(0, made), np.append(0, number)
-    empties = np.append(np.diff(number) - 1, 0)  # blocks after each one that are not in the log
+    blocks = log.about.get("chains", {}).get(chain, {}).get("blocks", 0)
+    empties = np.append(np.diff(number) - 1, max(0, blocks - number[-1]))  # blocks after each one that are not in the log
     ends = edges(log)
     at = ends[1:]
     last = np.searchsorted(made, at, side="right") - 1

@@ -4,11 +4,11 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from l2sim.report.evidence import Evidence
-from l2sim.report.wording import amount, estimate, phrase, verdict
-from l2sim.results.intervals import Interval
+from l2sim.report.wording import phrase, verdict
 
 if TYPE_CHECKING:
     from l2sim.results import Run
+    from l2sim.scenario import Provenance
 
 LONGEST = 100
 """Characters of a value that are printed before it is cut."""
@@ -17,67 +17,97 @@ _ORIGINS = {
     "fitted": ("Fitted to data", "how"),
     "sourced": ("Sourced", "source"),
     "assumed": ("Assumed", "why"),
-    "scenario": ("Chosen by this scenario", ""),
+    "default": ("Left at their defaults, which are assumptions too", "what it is"),
 }
+_DEFAULT = "default: "
+_ABOUT = ("title", "question", "assumptions")
 
 
 class Table(NamedTuple):
-    """Rows under a head; the first column names the row."""
+    """Rows under a head; the first column names the row. A row of one cell is a heading."""
 
     caption: str
     head: list[str]
     rows: list[list[str]]
     foot: list[str] | None = None
     """A last row that sums up."""
+    note: str = ""
+    """What is said below the caption."""
     words: bool = False
     """Whether the columns are text rather than numbers."""
 
 
-def compared(effect: Interval, unit: str) -> list[str]:
+def difference(evidence: Evidence, figure: str) -> str:
     """The cell of a paired difference; where it cannot be told from zero, that is said."""
+    effect = evidence.effect(figure)
     if not effect.n:
-        return ["no pairs"]
-    said = verdict(effect)
-    note = {"indistinguishable from zero": " (≈ 0)", "the same in every replication": " (same)"}.get(said, "")
-    return [phrase(effect, unit, signed=True) + note]
+        return "no pairs"
+    notes = {"indistinguishable from zero": " (0 inside)", "the same in every replication": " (same)"}
+    pairs = f" ({effect.n} pairs)" if effect.n < evidence.replications else ""
+    return evidence.compared_in_words(figure)[2] + notes.get(verdict(effect), "") + pairs
+
+
+def row_of(evidence: Evidence, figure: str, name: str, *, signed: bool = False) -> list[str]:
+    """A figure's row: its interval as written, and what the attacks made of it."""
+    unit, level = evidence.unit(figure), evidence.level(figure)
+    if not evidence.compared:
+        return [name, phrase(level, unit, signed=signed)]
+    like = max((abs(found.mean) for found in (level, evidence.without(figure)) if found.n), default=0.0)
+    return [
+        name,
+        phrase(level, unit, signed=signed, like=like or None),
+        evidence.compared_in_words(figure, signed=signed)[1],
+        difference(evidence, figure),
+    ]
+
+
+def head_of(evidence: Evidence, *rest: str) -> list[str]:
+    """The head over such rows."""
+    return ["", "as written", *(["without attack", "paired difference"] if evidence.compared else []), *rest]
 
 
 def key_figures(evidence: Evidence) -> Table | None:
-    """Every figure that the metrics are quoted by."""
-    rows = []
-    for name in evidence.key():
-        metric = name.partition(".")[0]
-        unit, level = evidence.unit(name), evidence.level(name)
-        mean, interval = estimate(level, unit)
-        row = [f"{metric} · {evidence.label(name)}", mean, interval]
-        if evidence.compared:
-            effect = evidence.effect(name)
-            row += [amount(evidence.without(name).mean, unit), *compared(effect, unit), str(effect.n)]
-        else:
-            row += [str(level.n)]
-        rows.append(row)
+    """The figures that the metrics are quoted by, metric by metric; those of the money are in a table of their own."""
+    rows: list[list[str]] = []
+    for name, metric in evidence.scenario.metrics.items():
+        figures = [figure for figure in evidence.key() if figure.partition(".")[0] == name and not evidence.is_nothing(figure)]
+        if figures and metric.kind != "profit_and_loss":
+            rows.append([name if metric.kind == name else f"{name}: {metric.kind.replace('_', ' ')}"])
+            rows += [row_of(evidence, figure, evidence.label(figure)) for figure in figures]
     if not rows:
         return None
-    head = ["figure", "mean as written", "95 % interval"]
-    head += ["mean without", "paired difference", "pairs"] if evidence.compared else ["n"]
-    return Table("Key figures: means over replications; (≈ 0): the interval contains zero", head, rows)
+    how = "means over replications, with 95 % intervals" if evidence.replications > 1 else "one replication, no intervals"
+    note = "(0 inside): the interval contains zero. " if evidence.compared and evidence.replications > 1 else ""
+    return Table(f"Key figures: {how}", head_of(evidence), rows, note=f"{note}Figures that are zero throughout are left out.")
 
 
 def provenances(run: "Run") -> list[Table]:
-    """Where values come from: fitted, sourced and assumed ones apart, then those that the scenario itself chose."""
-    from l2sim.scenario import Provenance
-
-    kept = run.manifest.get("provenance")
-    rows = run.scenario.provenance() if kept is None else [Provenance(**row) for row in kept]
-    origins = [*_ORIGINS, *sorted({row.origin for row in rows} - _ORIGINS.keys())]
+    """Where values come from: fitted, sourced and assumed ones apart."""
+    rows = _rows(run)
+    origins = [*_ORIGINS, *sorted({_origin(row) for row in rows} - {*_ORIGINS, "scenario"})]
     found = []
     for origin in origins:
         caption, why = _ORIGINS.get(origin, (origin.capitalize(), "text"))
-        head = ["value of", "is", *([why] if why else [])]
-        body = [[row.path, shown(row.value), *([row.text] if why else [])] for row in rows if row.origin == origin]
+        body = [[row.path, shown(row.value), row.text.removeprefix(_DEFAULT)] for row in rows if _origin(row) == origin]
         if body:
-            found.append(Table(f"{caption} ({len(body)})", head, body, words=True))
+            found.append(Table(f"{caption} ({len(body)})", ["value of", "is", why], body, words=True))
     return found
+
+
+def _origin(row: "Provenance") -> str:
+    return "default" if row.origin == "assumed" and row.text.startswith(_DEFAULT) else row.origin
+
+
+def chosen(run: "Run") -> int:
+    """How many values the scenario chose itself."""
+    return sum(row.origin == "scenario" and row.path.partition(".")[0] not in _ABOUT for row in _rows(run))
+
+
+def _rows(run: "Run") -> "list[Provenance]":
+    from l2sim.scenario import Provenance as Row
+
+    kept = run.manifest.get("provenance")
+    return run.scenario.provenance() if kept is None else [Row(**row) for row in kept]
 
 
 def digests(run: "Run") -> Table:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,11 +16,13 @@ from l2sim.report.figures import (
     ORANGE,
     PURPLE,
     SHADE,
+    SKY,
     WRITTEN,
     Picture,
     canvas,
     duration_axis,
     legend,
+    plain_axis,
     quantity_axis,
     svg,
 )
@@ -35,8 +38,14 @@ if TYPE_CHECKING:
 
 _PATH: Mapping[str, Any] = {"color": INK, "linestyle": (0, (1, 1.5)), "linewidth": 1.1}
 _FEED: Mapping[str, Any] = {"color": PURPLE, "linestyle": "-", "linewidth": 0.9}
-_TRADED: Mapping[str, Any] = {"color": GREEN, "linestyle": (0, (6, 1.5, 1, 1.5)), "linewidth": 1.0}
+_TRADED: tuple[Mapping[str, Any], ...] = (
+    {"color": GREEN, "linestyle": (0, (6, 1.5, 1, 1.5)), "linewidth": 1.0},
+    {"color": ORANGE, "linestyle": (0, (3, 1, 1, 1, 1, 1)), "linewidth": 1.0},
+    {"color": SKY, "linestyle": (0, (8, 2)), "linewidth": 1.0},
+)
 _HEADS: Mapping[str, tuple[str, float]] = {"unsafe": (INK, 1.0), "safe": (GREEN, 1.2), "finalized": (ORANGE, 1.4)}
+FEW = 8.0
+"""Ratio of the largest to the least from which on fees are drawn on a logarithmic axis."""
 _THIN_CALM = (0, (2.5, 1.5))
 
 
@@ -69,10 +78,9 @@ class _Worlds(NamedTuple):
     calm: "Log | None"
 
     def each(self) -> "Iterator[tuple[str, Log, Mapping[str, Any]]]":
-        # Without the attack first, so that what was written lies on top.
+        yield "written", self.written, {**WRITTEN, "zorder": 2.2}
         if self.calm is not None:
-            yield "without", self.calm, CALM
-        yield "written", self.written, WRITTEN
+            yield "without", self.calm, {**CALM, "zorder": 2.1}
 
 
 def picture(evidence: Evidence) -> Picture | None:
@@ -87,23 +95,17 @@ def picture(evidence: Evidence) -> Picture | None:
         return None
     windows = series.windows(worlds.written)
     per, hours = _time_unit(worlds.written.about["duration"])
-    with canvas(0.5 + sum(1.42 * panel.height for panel in panels)) as figure:
-        stack = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=[panel.height for panel in panels])[:, 0]
+    strip = 0.05 + 0.16 * len(windows)
+    heights = [*([strip] if windows else []), *(panel.height for panel in panels)]
+    with canvas(0.5 + 1.42 * sum(heights)) as figure:
+        every = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+        stack = every[1:] if windows else every
+        if windows:
+            _strip(every[0], windows, per, worlds.written.about["duration"] / per)
         for axes, panel in zip(stack, panels, strict=True):
             _draw(axes, panel, per)
             for window in windows:
                 axes.axvspan(window.begins / per, window.ends / per, facecolor=SHADE, edgecolor="none", zorder=0)
-        for window in windows:
-            stack[0].annotate(
-                window.name.replace("_", " "),
-                ((window.begins + window.ends) / 2 / per, 0.03),
-                xycoords=("data", "axes fraction"),
-                ha="center",
-                va="bottom",
-                fontsize=8.5,
-                color=INK,
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.0},
-            )
         stack[-1].set_xlabel(f"simulated time, {hours}")
         stack[-1].set_xlim(0, worlds.written.about["duration"] / per)
         figure.align_ylabels(list(stack))
@@ -185,12 +187,13 @@ def _price(worlds: _Worlds, price: str, markets: Mapping[str, Mapping[str, Any]]
     for world, log, style in worlds.each():
         name = "index" if world == "written" else "index, without"
         lines.append(Line("index", world, series.outside(log, price)[1], style, name))
+    looks = cycle(_TRADED)
     for market in sorted(near):
         if markets[market]["kind"] == "price_feed":
             lines.append(Line(market, "written", series.feed(worlds.written, market), _FEED, market))
-        else:
-            lines.append(Line(f"traded in {market}", "written", series.traded(worlds.written, market), _TRADED, market))
-    return Panel(f"Price of {price}", "USD", lines, height=1.35)
+        elif (points := series.traded(worlds.written, market)).there:
+            lines.append(Line(f"trades in {market}", "written", points, next(looks), f"trades in {market}"))
+    return Panel(f"Price of {price}", "USD", [line for line in lines if line.points.there], height=1.7)
 
 
 def _impact(worlds: _Worlds, price: str) -> Panel:
@@ -228,6 +231,18 @@ def _heads(worlds: _Worlds, chain: str) -> Panel:
 # ---- how they are drawn
 
 
+def _strip(axes: "Axes", windows: list[series.Window], per: float, end: float) -> None:
+    """A strip that names the attacks while they last."""
+    axes.set_axis_off()
+    axes.set_ylim(len(windows) - 0.4, -0.6)
+    for row, window in enumerate(windows):
+        axes.barh(row, (window.ends - window.begins) / per, left=window.begins / per, height=0.85, color=SHADE)
+        left = (window.begins + window.ends) / 2 / per < end / 2
+        place, text = (window.ends / per, "left") if left else (window.begins / per, "right")
+        name = window.name.replace("_", " ")
+        axes.annotate(name, (place, row), (4 if left else -4, 0), textcoords="offset points", ha=text, va="center", fontsize=8.5)
+
+
 def _draw(axes: "Axes", panel: Panel, per: float) -> None:
     axes.set_title(panel.title)
     if panel.form == "mirrored":
@@ -237,22 +252,23 @@ def _draw(axes: "Axes", panel: Panel, per: float) -> None:
             if line.points.there:
                 axes.plot(line.points.times / per, line.points.values, label=line.legend or "_", **line.style)
     values = np.concatenate([line.points.values for line in panel.lines])
-    largest = float(np.nanmax(np.abs(values)))
+    largest, positive = float(np.nanmax(np.abs(values))), values[values > 0]
     if panel.form == "duration":
         axes.set_yscale("log")
-        least = float(np.nanmin(values[values > 0])) if (values > 0).any() else 1.0
-        axes.set_ylim(max(least, largest / 1e6) * 0.8, largest * 1.4)
+        least = float(np.quantile(positive, 0.03)) if len(positive) else 1.0
+        axes.set_ylim(max(least, largest / 1e6) * 0.6, largest * 1.5)
         duration_axis(axes.yaxis)
         axes.set_ylabel("lag")
-    elif panel.form == "log":
+    elif panel.form == "log" and len(positive) and largest > FEW * positive.min():
         axes.set_yscale("log")
+        plain_axis(axes.yaxis)
         axes.set_ylabel(panel.unit)
     else:
         unit = quantity_axis(axes.yaxis, panel.unit if panel.unit in ("USD", "%") else "", largest, magnitude=panel.form == "mirrored")
         axes.set_ylabel(unit or panel.unit)
-        if panel.title.startswith("Transactions"):
+        if panel.title.startswith("Transactions") or panel.form == "log":
             axes.set_ylim(bottom=0)
-    legend(axes, columns=6)
+    legend(axes, columns=4)
 
 
 def _bars(axes: "Axes", panel: Panel, per: float) -> None:

@@ -12,11 +12,13 @@ NOTHING = "–"
 
 _SCALES: Mapping[str, tuple[tuple[float, float, str], ...]] = {
     "s": ((0.0, 1e-3, "ms"), (1.0, 1.0, "s"), (120.0, 60.0, "min"), (7200.0, 3600.0, "h"), (172_800.0, 86_400.0, "d")),
-    "USD": ((0.0, 1.0, "USD"), (1e6, 1e6, "MUSD"), (1e9, 1e9, "bnUSD")),
+    "USD": ((0.0, 1e-6, "µUSD"), (1e-3, 1.0, "USD"), (1e6, 1e6, "MUSD"), (1e9, 1e9, "bnUSD")),
+    "ETH": ((0.0, 1e-9, "gwei"), (1e-4, 1.0, "ETH")),
     "gas/s": ((0.0, 1.0, "gas/s"), (1e3, 1e3, "kgas/s"), (1e6, 1e6, "Mgas/s")),
     "%": ((0.0, 0.01, "%"),),
+    "%-points": ((0.0, 0.01, "%-points"),),
     "1/s": ((0.0, 1.0, "/s"),),
-}  # fmt: skip
+}
 """By unit: from which magnitude on, what one of the larger unit is, and what it is called."""
 
 _PERCENT = ("share", "drop")
@@ -39,6 +41,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "notional": "liquidated notional",
         "positions": "liquidated positions",
         "largest_notional": "largest cascade, notional",
+        "largest_positions": "largest cascade, positions",
         "largest_rounds": "largest cascade, rounds",
         "price_drop": "largest fall of the index",
         "traders_lost": "taken from owners by liquidation",
@@ -75,59 +78,71 @@ def scale(unit: str, magnitude: float) -> Scale:
     for least, factor, name in _SCALES.get(unit, ()):
         if abs(magnitude) >= least:
             found = Scale(factor, name)
-    return Scale(1.0, "s") if unit == "s" and not magnitude else found
+    return Scale(1.0, unit) if not magnitude and unit in ("s", "USD", "ETH") else found
 
 
 def number(value: float, decimals: int = 0, *, signed: bool = False) -> str:
-    """Digits in groups of three, a real minus sign."""
+    """Digits in groups of three, a real minus sign; negative ``decimals`` round to tens, hundreds, …"""
     if isnan(value):
         return NOTHING
     if not isfinite(value):
         return f"{MINUS if value < 0 else ''}∞"
-    text = f"{abs(value):,.{decimals}f}".replace(",", THIN)
+    text = f"{abs(round(value, decimals)):,.{max(0, decimals)}f}".replace(",", THIN)
     if float(text.replace(THIN, "")) == 0.0:
         return text
     return f"{MINUS if value < 0 else '+' if signed else ''}{text}"
 
 
 def decimals(value: float, spread: float = float("nan")) -> int:
-    """Decimals that show two digits of the spread, or three of the value where there is none."""
+    """Decimals to write a value with: three digits of it, or as many as its uncertainty leaves a meaning to.
+
+    The rule of the Particle Data Group: two digits of the uncertainty where they are below 35, else one.
+    """
     if isfinite(spread) and spread > 0:
-        return max(0, min(6, 1 - floor(log10(spread)), 4 - floor(log10(abs(value) or spread))))
-    if not isfinite(value) or value == 0 or (value == int(value) and abs(value) < 1e6):
+        first = floor(log10(spread))
+        return max(-12, min(6, (1 if spread / 10.0**first < 3.55 else 0) - first, 4 - floor(log10(abs(value) or spread))))
+    if not isfinite(value) or value == 0:
         return 0
-    return max(0, min(6, 2 - floor(log10(abs(value)))))
+    if value == int(value) and abs(value) < 10_000:
+        return 0
+    return max(-12, min(6, 2 - floor(log10(abs(value)))))
 
 
 def _after(unit: str) -> str:
     return f"{THIN}{unit}" if unit else ""
 
 
-def amount(value: float, unit: str = "", *, signed: bool = False) -> str:
-    """A quantity in words: ``12.8 min``, ``1.25 MUSD``, ``3.2 %``."""
+def _like(value: float, like: float | None) -> float:
+    """The magnitude that decides on the unit: the other's, unless the value would be lost in it."""
+    return value if like is None or abs(value) < abs(like) / 50 else like
+
+
+def amount(value: float, unit: str = "", *, signed: bool = False, like: float | None = None) -> str:
+    """A quantity in words: ``12.8 min``, ``1.25 MUSD``, ``3.2 %``; in the unit that suits ``like`` where that is given."""
     if isnan(value):
         return NOTHING
-    factor, name = scale(unit, value)
+    factor, name = scale(unit, _like(value, like))
     scaled = round(value / factor, 12)
     return number(scaled, decimals(scaled), signed=signed) + _after(name)
 
 
-def estimate(found: Interval, unit: str = "", *, signed: bool = False) -> tuple[str, str]:
+def estimate(found: Interval, unit: str = "", *, signed: bool = False, like: float | None = None) -> tuple[str, str]:
     """A mean with its unit, and its interval in the same unit and to the same digits; empty where there is none."""
     if isnan(found.mean):
         return NOTHING, ""
-    if not (isfinite(found.low) and isfinite(found.high)):
-        return amount(found.mean, unit, signed=signed), ""
-    factor, name = scale(unit, max(abs(found.mean), abs(found.low), abs(found.high)))
-    mean, low, high = found.mean / factor, found.low / factor, found.high / factor
+    bounded = isfinite(found.low) and isfinite(found.high)
+    if not bounded:
+        return amount(found.mean, unit, signed=signed, like=like), ""
+    factor, name = scale(unit, _like(max(abs(found.mean), abs(found.low), abs(found.high)), like))
+    mean, low, high = (round(bound / factor, 12) for bound in found[:3])
     places = decimals(mean, (high - low) / 2)
     interval = f"[{number(low, places, signed=signed)}, {number(high, places, signed=signed)}]"
     return number(mean, places, signed=signed) + _after(name), interval
 
 
-def phrase(found: Interval, unit: str = "", *, signed: bool = False) -> str:
+def phrase(found: Interval, unit: str = "", *, signed: bool = False, like: float | None = None) -> str:
     """Mean and interval in one: ``12.8 min [11.2, 14.4]``."""
-    return " ".join(filter(None, estimate(found, unit, signed=signed)))
+    return " ".join(filter(None, estimate(found, unit, signed=signed, like=like)))
 
 
 def is_clear(found: Interval, of: float = 0.0) -> bool:

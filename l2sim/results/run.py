@@ -201,6 +201,7 @@ def seal(folder: Path, scenario: "Scenario", seed: int, numbers: Sequence[int]) 
         "digests": digests,
         "scenario_digest": scenario.digest,
         "scenario": scenario.resolved(),
+        "provenance": [row._asdict() for row in scenario.provenance()],
         "versions": versions(),
         "revision": revision(),
         "seconds": sum(record.get("seconds", 0.0) for record in records.values()),

@@ -1,5 +1,6 @@
 """A running chain: an inbox, books, and the making of blocks. Rollups and L1 are special cases; so is an outside venue."""
 
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 from simpy.events import Event
@@ -195,8 +196,8 @@ class LiveChain:
         senders = rows.sender[start:stop]
         token = self.world.ledger.column(self.name, GAS_TOKEN)
         broke = False
-        for sender, fee, more in zip(senders, fees, data, strict=True):
-            left = token[sender] - fee - more
+        for sender, cost in zip(senders, map(add, fees, data), strict=True):
+            left = token[sender] - cost
             token[sender] = left
             if left < 0.0:
                 broke = True
@@ -206,8 +207,12 @@ class LiveChain:
         self.collect(token, sum(fees), sum(data), used * base_fee / ETH)
 
         status, markets, calls, x, y = self._run(rows, start, stop)
-        columns = [rows.submitted[start:stop], senders, markets, calls, status, gas, fees, data, x, y]
-        self._included.extend(n, (now, self._chain_code, self.height), columns)
+        # What is the same for all rows of the block is written as one number.
+        alike = traits.gas is not None
+        self._included.extend(
+            n, now, self._chain_code, self.height, rows.submitted[start:stop], senders, markets, calls, status, gas[0] if alike else gas,
+            fees[0] if alike and not traits.tips else fees, data[0] if traits.size is not None else data, x, y,
+        )  # fmt: skip
         if traits.tickets:
             for i, ticket in enumerate(rows.ticket[start:stop]):
                 if ticket:
@@ -223,13 +228,13 @@ class LiveChain:
     ) -> tuple[int, int, int]:
         """Some sender cannot pay: give all their money back, drop the rows that exceed it, and execute the others."""
         rows, start, stop, _ = cut
-        for sender, fee, more in zip(rows.sender[start:stop], fees, data, strict=True):
-            token[sender] += fee + more
+        for sender, cost in zip(rows.sender[start:stop], map(add, fees, data), strict=True):
+            token[sender] += cost
         able: list[int] = []
         purse: dict[int, float] = {}
         for i in range(start, stop):
             sender = rows.sender[i]
-            left = purse.get(sender, token[sender]) - fees[i - start] - data[i - start]
+            left = purse.get(sender, token[sender]) - (fees[i - start] + data[i - start])
             if left < 0.0:
                 self._drop(now, rows, i, Status.INSUFFICIENT_FUNDS)
             else:
@@ -241,14 +246,14 @@ class LiveChain:
         """Credit what the senders of a block paid (ETH): execution fees, data fees, and the base fee's part of the former."""
         raise TypeError(f"{self.kind} collects no fees")
 
-    def _run(self, rows: Rows, start: int, stop: int) -> tuple[list[int], list[int], list[int], list[float], list[float]]:
+    def _run(self, rows: Rows, start: int, stop: int) -> tuple[list[int], int | list[int], list[int], list[float], list[float]]:
         """Execute rows in runs of one market each: statuses, codes of market and action for the log, x and y."""
         market = rows.market[start:stop]
         first, n = market[0], stop - start
         if len(self.books) == 1 or market.count(first) == n:
             code, actions = self._call_codes[first]
             status, x, y = self.books[first].run(rows, start, stop)
-            return status, [code] * n, [actions[action] for action in rows.action[start:stop]], x, y
+            return status, code, [actions[action] for action in rows.action[start:stop]], x, y
         status, x, y = [], [], []
         begin = 0
         while begin < n:

@@ -131,7 +131,8 @@ class Inbox:
         reasons, dropped = self._expire(now, base_fee) if now > self.waiting.traits.first_deadline else ([], None)
         waiting = self.waiting
         rows, start, end, traits = waiting
-        if traits.lowest_cap < base_fee or not ordering.by_arrival:
+        in_order = ordering.by_arrival or (ordering.by_tip and not traits.tips)
+        if traits.lowest_cap < base_fee or not in_order:
             return self._choose(base_fee, gas_limit, ordering, luck()), reasons, dropped
         if (sum(rows.gas[start:end]) if traits.gas is None else traits.gas * (end - start)) <= gas_limit:
             self.waiting = _NOTHING
