@@ -14,4 +14,6 @@ def main() -> None:
         began = process_time()
         log = world.run()
         spent = process_time() - began
-        print(f"{hours:3d} h: {spent:6.2f} s, {spent / hours * 1000:5.1f} ms an hour, {log.bytes_a_row('TransactionIncluded')} bytes a transaction")
+        print(
+            f"{hours:3d} h: {spent:6.2f} s, {spent / hours * 1000:5.1f} ms an hour, {log.bytes_a_row('TransactionIncluded')} bytes a transaction"
+        )

@@ -141,7 +141,9 @@ class Naive:
                         got = out
                 included.succeed((number, status, 0.0 if status else amount, got, fee, data_fee))
             self.fee = rollup.fee.next(self.fee, Used(gas=gas, gas_limit=rollup.block_gas_limit))
-            self.blocks.append({"time": env.now, "chain": "op", "number": number, "transactions": len(block), "gas": gas, "base_fee": price})
+            self.blocks.append(
+                {"time": env.now, "chain": "op", "number": number, "transactions": len(block), "gas": gas, "base_fee": price}
+            )
 
     def slot_clock(self) -> Iterator[Any]:
         env, l1 = self.env, self.l1
@@ -164,7 +166,9 @@ class Naive:
             blobs = l1.blob_demand.amount(float(blob_luck[slot]), blob, target, most)
             used = Used(gas, l1.gas_limit, blobs, fee, self.timestamp + l1.slot // SECOND)
             self.l1_fee, self.blob_fee = l1.base_fee.next(self.l1_fee, used), l1.blob_fee.next(self.blob_fee, used)
-            self.slots.append({"time": env.now, "chain": "l1", "number": slot, "gas": gas, "base_fee": fee, "blob_base_fee": blob, "blobs": blobs})
+            self.slots.append(
+                {"time": env.now, "chain": "l1", "number": slot, "gas": gas, "base_fee": fee, "blob_base_fee": blob, "blobs": blobs}
+            )
 
 
 def main() -> None:

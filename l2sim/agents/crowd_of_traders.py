@@ -147,7 +147,7 @@ class CrowdOfTraders(Agent):
         concerned = self.volatility_response or self.fee_response or self.excitation or self.retries or self.fee_cap is not None
         step = min(self.attention, CHUNK) if concerned else CHUNK
         excitement = Excitement(self.excitation / (self.memory / SECOND * self.rate * self._most()), self.memory)
-        attempts: dict[int, int] = {}
+        attempts: dict[tuple[int, float], int] = {}
         for candidates in self._chunks(me):
             start = me.now
             while me.now < start + CHUNK:
@@ -195,13 +195,14 @@ class CrowdOfTraders(Agent):
         amount = np.where(trades.buys, trades.notional, trades.notional / me.mid(self.market))
         self._submit(me, trades, amount, inf if self.slippage is None else self.slippage)
 
-    def _retry(self, me: Seat, attempts: dict[int, int]) -> None:
+    def _retry(self, me: Seat, attempts: dict[tuple[int, float], int]) -> None:
         """Send what failed again, with a wider limit, unless it was tried too often; its number is made of who and when."""
         again = []
         for account, _, action, amount in me.failures():
-            tried = attempts[account] = attempts.get(account, 0) + 1
+            trade = account, amount
+            tried = attempts[trade] = attempts.get(trade, 0) + 1
             if tried > self.retries:
-                del attempts[account]
+                del attempts[trade]
             else:
                 again.append((account - me.accounts.start, action == self._codes(me)[0], amount, tried))
         if again:

@@ -133,7 +133,7 @@ class Liquidator(Agent):
             "liquidate",
             submitted=np.full(len(chosen), me.now),
             accounts=np.full(len(chosen), me.accounts[0]),
-            decisions=(me.height(me.chain_of(self.market)) << 32) + accounts,
+            decisions=(me.height(me.chain_of(self.market)) << 32) + me.identities(accounts),
             a=accounts.astype(np.float64),
             tip=self.tip,
             deadline=me.now + self.patience,

@@ -66,36 +66,22 @@ class Scripted(Agent):
         markets = {step.market for step in self.steps.values() if step.market is not None}
         for chain in sorted({me.chain_of(market) for market in markets}):
             me.endow(chain, me.gas_token, self.gas / ETH)
-        for name, step in self.steps.items():
-            self._fields(me, name, step)
 
     def run(self, me: Seat) -> Waiting:
-        for name, step in sorted(self.steps.items(), key=lambda item: (item[1].at, item[0])):
+        for _, step in sorted(self.steps.items(), key=lambda item: (item[1].at, item[0])):
             yield me.sleep_until(step.at)
             account = me.accounts[step.account]
             if step.market is None:
                 ((price, quantity),) = step.fields.items()
                 me.trade(price, units(quantity), account)
                 continue
+            fields = me.rules(step.market).actions[step.action]
             me.submit(
                 step.market,
                 step.action,
-                *self._fields(me, name, step),
+                *(units(step.fields.get(field, Quantity(0.0))) for field in fields),
                 slippage=float("inf") if step.slippage is None else step.slippage,
                 tip=step.tip,
                 deadline=NEVER if step.deadline is None else me.now + step.deadline,
                 account=account,
             )
-
-    def _fields(self, me: Seat, name: str, step: Step) -> list[float]:
-        """The action's fields in their order; an unknown action or field is an error that names what there is."""
-        if step.market is None:
-            return []
-        actions = me.rules(step.market).actions
-        if step.action not in actions:
-            raise ValueError(f"step '{name}': '{step.market}' has no action '{step.action}'; it has {', '.join(actions)}")
-        known = actions[step.action]
-        for field in step.fields:
-            if field not in known:
-                raise ValueError(f"step '{name}': '{step.action}' has no field '{field}'; it has {', '.join(known) or 'none'}")
-        return [units(step.fields[field]) if field in step.fields else 0.0 for field in known]

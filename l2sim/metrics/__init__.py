@@ -48,6 +48,13 @@ def chains(log: "Log") -> list[str]:
     return sorted({*trading_chains(log), *log.present(BlockSealed, "chain")})
 
 
+def groups(accounts: npt.NDArray[np.int64], log: "Log") -> tuple[list[str], npt.NDArray[np.int64]]:
+    """The names of the groups of accounts (an agent, all of a crowd), and for each account the position of its group among them."""
+    known = sorted(log.about.get("groups", {}).items(), key=lambda group: int(group[1]["first"]))
+    first = np.array([group["first"] for _, group in known], np.int64)
+    return [name for name, _ in known], np.searchsorted(first, accounts, side="right") - 1
+
+
 def spread(values: npt.NDArray[np.float64], *, largest: bool = False) -> dict[str, float]:
     """Mean, median, 95th and 99th percentile (and the largest) of a sample; NaN where it is empty."""
     names = ["mean", "p50", "p95", "p99", *(["max"] if largest else [])]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from l2sim.events import PositionLiquidated, PriceMoved
-from l2sim.metrics import Metric
+from l2sim.metrics import Metric, groups
 from l2sim.part import MarketName
 from l2sim.units import SECOND, Duration, Positive
 
@@ -40,6 +40,8 @@ class LiquidationCascade(Metric):
     Equity at the mark is penalty + returned - shortfall, which is the equity at the price at which the owner was closed out, plus
     size x (mark - price). Liquidators live on that difference; ``rewards`` is what they made of it at once.
 
+    Where several agents (crowds) owned what was liquidated, ``<owner>.positions`` says how many each of them lost.
+
     How much larger cascades grow because liquidations move the price is no question to one log: see ``Run.multiplier``.
     """
 
@@ -56,10 +58,10 @@ class LiquidationCascade(Metric):
     def measure(self, log: "Log") -> "pd.Series[float]":
         import pandas as pd
 
-        columns = ("time", "size", "mark", "price", "reward", "penalty", "returned", "shortfall")
+        columns = ("time", "account", "size", "mark", "price", "reward", "penalty", "returned", "shortfall")
         rows = log.select(PositionLiquidated, *columns, market=self.market)
         order = np.argsort(rows[0], kind="stable")
-        time, size, mark, price, reward, penalty, returned, shortfall = (column[order] for column in rows)
+        time, account, size, mark, price, reward, penalty, returned, shortfall = (column[order] for column in rows)
         equity = penalty + returned - shortfall + size * (mark - price)
         notional = np.abs(size) * mark
         runs = _runs(time, self.gap)
@@ -72,6 +74,7 @@ class LiquidationCascade(Metric):
             "penalties": float(penalty.sum()),
             **_largest(time, notional, runs),
             "price_drop": self._drop(log),
+            **_owners(account, log),
         }
         return pd.Series(figures, dtype=float)
 
@@ -82,6 +85,13 @@ class LiquidationCascade(Metric):
             prices = [base]
         falls = [_fall(*log.select(PriceMoved, "index", price=name)) for name in prices]
         return max(falls, default=np.nan)
+
+
+def _owners(accounts: npt.NDArray[np.int64], log: "Log") -> dict[str, float]:
+    names, owners = groups(accounts, log)
+    present, counts = np.unique(owners, return_counts=True)
+    found = {names[i]: float(n) for i, n in zip(present.tolist(), counts.tolist(), strict=True) if i >= 0}
+    return {f"{name}.positions": n for name, n in sorted(found.items())} if len(found) > 1 else {}
 
 
 def _fall(index: Floats) -> float:

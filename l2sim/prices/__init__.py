@@ -82,7 +82,7 @@ class Price(Part, room="prices"):
             # Whole multiples: np.arange with a step counts in floats, and loses the last point beyond 2^53 ns.
             grid = np.arange(int(times[-1]) // self.step + 1, dtype=np.int64) * self.step
             values = self.path(rng, grid, family=family, data=data)[times // self.step]
-        for shock in self.shocks.values():
+        for _, shock in sorted(self.shocks.items()):  # rounding depends on the order of factors
             progress = np.clip((times - shock.at + (shock.over == 0)) / max(shock.over, 1), 0.0, 1.0)
             values = values * (1.0 + shock.size) ** progress
         return values

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from l2sim.report.evidence import Evidence
+from l2sim.report.finality import mean_of
 from l2sim.report.gains import Gain, gains
 from l2sim.report.wording import amount, estimate, is_clear, listed, phrase, verdict
 from l2sim.results.intervals import Interval
@@ -65,10 +66,12 @@ def cards(evidence: Evidence) -> list[Card]:
 def statement(evidence: Evidence, figure: str, subject: str) -> str:
     """One figure in a sentence: both worlds and their paired difference, or the one that there is."""
     level, without, effect = evidence.level(figure), evidence.without(figure), evidence.effect(figure)
-    if not evidence.compared:
-        return f"{subject}: {phrase(level, evidence.unit(figure))}." if level.n else ""
     if not level.n and not without.n:
         return ""
+    if evidence.is_nothing(figure):
+        return f"{subject}: none in any replication."
+    if not evidence.compared:
+        return f"{subject}: {phrase(level, evidence.unit(figure))}." if level.n else ""
     here, there, difference = evidence.compared_in_words(figure)
     worlds = f"{here} with {evidence.attacks}, {there} without"
     if not effect.n:
@@ -88,17 +91,18 @@ def _note(found: Interval, evidence: Evidence, of: str = "zero") -> str:
 
 
 def _finality(evidence: Evidence) -> Iterator[Finding]:
-    words = {"soft": "in a block", "safe": "safe", "finalized": "final"}
+    words = {"soft": "In a block after", "safe": "Safe after", "finalized": "Final after"}
     for name in evidence.metrics("time_to_finality"):
-        for chain in evidence.subjects(name):
-            figures = [(stage, f"{name}.{chain}.{stage}_mean") for stage in words]
-            told = [statement(evidence, figure, f"{words[stage]} after") for stage, figure in figures]
-            yield Finding(f"Finality on {chain}", " ".join(text[0].upper() + text[1:] for text in told if text))
+        sent = [chain for chain in evidence.subjects(name) if evidence.level(f"{name}.{chain}.soft_mean").n]
+        for chain in sent or evidence.subjects(name):
+            figures = {stage: mean_of(evidence, name, chain, stage) for stage in words}
+            told = [statement(evidence, figure, words[stage]) for stage, figure in figures.items()]
+            yield Finding(f"Finality on {chain}" if sent else f"Finality of blocks on {chain}", " ".join(filter(None, told)))
 
 
 def _cascades(evidence: Evidence) -> Iterator[Finding]:
     for name, metric in evidence.metrics("liquidation_cascade").items():
-        if not any(evidence.level(f"{name}.notional", world).mean for world in ("as_written", "without_attacks")):
+        if evidence.is_nothing(f"{name}.notional"):
             continue
         where = getattr(metric, "market", None)
         topics = (
@@ -116,7 +120,7 @@ def _loop(evidence: Evidence) -> Iterator[Finding]:
     for figure, found in evidence.multipliers():
         said = _note(found, evidence, "one")
         what = evidence.label(figure)
-        if found.n:
+        if found.n and not evidence.is_nothing(f"{figure.partition('.')[0]}.notional"):
             ratio = f"{phrase(found)} times what it is where trades move no price"
             told.append(f"{what[0].upper()}{what[1:]} is {ratio}{_pairs(found, evidence)}{said}.")
     if told:
@@ -153,7 +157,8 @@ def _shared(evidence: Evidence, found: list[tuple[Gain, Interval]], worse: str, 
     parts = [f"{worse}{against}: {listed(losers)}." if losers else "", f"{better}: {listed(winners)}." if winners else ""]
     parts.append(f"Indistinguishable from zero: {listed(rest)}." if rest else "")
     if small and most:
-        parts.append(f"{len(small)} others: at most {amount(max(small), 'USD')} each, less than {MATERIAL * 100:g} % of the largest.")
+        others = f"{len(small)} other{'s' if len(small) > 1 else ''}"
+        parts.append(f"{others}: at most {amount(max(small), 'USD')} each, less than {MATERIAL * 100:g} % of the largest.")
     return " ".join(filter(None, parts))
 
 
@@ -168,11 +173,7 @@ def _others(evidence: Evidence) -> Iterator[Finding]:
                 ),
             )
         )
-        if any(
-            evidence.level(f"{name}.shortfall", world).mean
-            for world in ("as_written", "without_attacks")
-            if evidence.level(f"{name}.shortfall", world).n
-        ):
+        if not evidence.is_nothing(f"{name}.shortfall"):
             yield Finding("Bad debt", text)
     for name in evidence.metrics("inclusion_delay"):
         for chain in evidence.subjects(name):
@@ -196,7 +197,7 @@ def _cards(evidence: Evidence) -> Iterator[Card]:
             found = losers[0].effect if evidence.compared else losers[0].written
             yield _card(evidence, f"profit of {losers[0].group}", found, "USD", signed=True)
     for name in evidence.metrics("liquidation_cascade"):
-        if evidence.level(f"{name}.notional").mean or evidence.without(f"{name}.notional").mean:
+        if not evidence.is_nothing(f"{name}.notional"):
             yield _of(evidence, f"{name}.notional", "notional liquidated")
     for name in evidence.metrics("time_to_finality"):
         chains = [chain for chain in evidence.subjects(name) if evidence.level(f"{name}.{chain}.finalized_mean").n]
@@ -204,7 +205,7 @@ def _cards(evidence: Evidence) -> Iterator[Card]:
             slowest = max(chains, key=lambda chain: abs(evidence.effect(f"{name}.{chain}.finalized_mean").mean))
             yield _of(evidence, f"{name}.{slowest}.finalized_mean", f"mean time until a transaction on {slowest} is final")
     for figure, found in evidence.multipliers():
-        if found.n and figure.endswith(".notional"):
+        if found.n and figure.endswith(".notional") and not evidence.is_nothing(figure):
             value, bounds = estimate(found, "×")
             yield Card("Ratio to no impact", "notional liquidated", value, _bounds(found, bounds, "one"), is_clear(found, 1.0))
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from l2sim.events import PositionLiquidated
 from l2sim.metrics.liquidation_cascade import LiquidationCascade
 from l2sim.report.evidence import Evidence
-from l2sim.report.figures import CALM, FAINT, STILL, WRITTEN, Picture, canvas, quantity_axis, svg
+from l2sim.report.figures import CALM, FAINT, STILL, WRITTEN, Picture, canvas, plain_axis, quantity_axis, svg
 from l2sim.report.tables import Table, head_of, row_of
 from l2sim.report.wording import amount, listed, phrase, scale, verdict
 from l2sim.results.intervals import interval
@@ -126,6 +126,7 @@ def _survival(axes: "Axes", found: list[Sizes]) -> None:
     axes.set_yscale("log")
     factor, unit = scale("USD", largest)
     _dollars(axes, factor)
+    plain_axis(axes.yaxis, max(len(pooled) for pooled in sizes))
     axes.set_xlabel(f"notional of a cascade, {unit}")
     axes.set_ylabel("cascades at least so large")
     axes.set_title("Sizes")
@@ -137,9 +138,6 @@ def _dollars(axes: "Axes", factor: float) -> None:
     axes.xaxis.set_major_locator(LogLocator(numticks=6))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / factor:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _totals(axes: "Axes", found: list[Sizes]) -> None:

@@ -81,6 +81,7 @@ def table(evidence: Evidence, name: str) -> Table | None:
         row_of(evidence, f"{name}.{chain}.{figure}_{money}", f"{chain}: {figure.replace('_', ', ')}")
         for chain in chains(evidence, name)
         for figure in FIGURES
+        if not evidence.is_nothing(f"{name}.{chain}.{figure}_{money}")
     ]
     return Table("Cost of a transaction: means over replications, with 95 % intervals", head_of(evidence), rows) if rows else None
 

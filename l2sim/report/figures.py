@@ -43,6 +43,8 @@ _STYLE: Mapping[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
     "axes.grid.axis": "y",
     "axes.axisbelow": True,
     "axes.formatter.useoffset": False,
@@ -66,6 +68,16 @@ _STYLE: Mapping[str, Any] = {
     "figure.constrained_layout.h_pad": 0.05,
     "figure.constrained_layout.w_pad": 0.03,
 }
+_COARSE = {
+    0.001: "1 ms", 0.01: "10 ms", 0.1: "0.1 s", 1.0: "1 s", 10.0: "10 s", 60.0: "1 min", 600.0: "10 min", 3600.0: "1 h",
+    36_000.0: "10 h", 86_400.0: "1 d", 604_800.0: "1 week",
+}  # fmt: skip
+_FINE = {
+    0.002: "2 ms", 0.005: "5 ms", 0.02: "20 ms", 0.05: "50 ms", 0.2: "0.2 s", 0.5: "0.5 s", 2.0: "2 s", 5.0: "5 s", 20.0: "20 s",
+    120.0: "2 min", 300.0: "5 min", 900.0: "15 min", 1800.0: "30 min", 7200.0: "2 h", 18_000.0: "5 h", 172_800.0: "2 d",
+}  # fmt: skip
+ENOUGH = 4
+"""Ticks that an axis of durations should have at least."""
 _METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
@@ -102,7 +114,7 @@ def svg(figure: "Figure", name: str) -> str:
     Names inside are prefixed with the figure's, since all figures share the page's; what nothing refers to loses its name.
     """
     text = StringIO()
-    figure.savefig(text, format="svg", metadata=dict(_METADATA))
+    figure.savefig(text, format="svg", metadata=dict(_METADATA), facecolor="none")
     drawn = text.getvalue()
     drawn = drawn[drawn.index("<svg") :].strip()
     drawn = re.sub(r"\s*<metadata>.*?</metadata>|<!--.*?-->\s*", "", drawn, flags=re.DOTALL)
@@ -129,26 +141,24 @@ def legend(axes: "Axes", columns: int = 4) -> None:
         axes.legend(handles, labels, loc="lower right", bbox_to_anchor=(1.0, 1.01), ncols=columns)
 
 
-def duration_axis(axis: "Axis") -> None:
-    """Ticks of a logarithmic axis in seconds at 1 s, 10 s, 1 min, …, written so."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+def duration_axis(axis: "Axis", least: float, largest: float) -> None:
+    """Ticks of a logarithmic axis in seconds at 1 s, 10 s, 1 min, …, written so; finer ones where few would be in sight."""
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-    marks = {
-        0.001: "1 ms", 0.01: "10 ms", 0.1: "0.1 s", 1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 36_000: "10 h",
-        86_400: "1 d", 604_800: "1 week",
-    }  # fmt: skip
-    axis.set_major_locator(FixedLocator(list(marks)))
+    for marks in (_COARSE, _COARSE | _FINE):
+        shown = {mark: text for mark, text in sorted(marks.items()) if least <= mark <= largest}
+        if len(shown) >= ENOUGH:
+            break
+    axis.set_major_locator(FixedLocator(list(shown)))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(
-        FuncFormatter(lambda value, _: next((text for mark, text in marks.items() if abs(value / mark - 1) < 1e-6), ""))
-    )
+    axis.set_major_formatter(FixedFormatter(list(shown.values())))
 
 
-def plain_axis(axis: "Axis") -> None:
-    """Ticks of a logarithmic axis at 1, 2, 5, 10, … written as plain numbers."""
+def plain_axis(axis: "Axis", ratio: float) -> None:
+    """Ticks of a logarithmic axis, finer where the largest value is few times the least, written as plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=7))
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if ratio < 100 else (1.0,), numticks=7))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("e-0", "e-").replace("-", MINUS)))
     axis.set_minor_formatter(NullFormatter())
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from l2sim.events import TransactionIncluded
+from l2sim.events import BlockSealed, TransactionIncluded
 from l2sim.metrics.time_to_finality import NOT_YET, TimeToFinality, reached
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import GREEN, INK, ORANGE, Picture, canvas, duration_axis, legend, svg
 from l2sim.report.tables import Table, head_of, row_of
-from l2sim.report.wording import amount
+from l2sim.report.wording import amount, listed
 from l2sim.units import SECOND
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class Curve(NamedTuple):
     """Durations in all replications."""
     unresolved: int
     """What was not there yet when its replication ended."""
+    what: str
+    """``transactions`` or ``blocks``."""
 
 
 def picture(evidence: Evidence) -> Picture | None:
@@ -71,17 +73,19 @@ def picture(evidence: Evidence) -> Picture | None:
                 dashes = "-" if written else (0, (3, 1.6))
                 axes.plot(GRID, curve.mean, color=colour, linewidth=width, linestyle=dashes, label=name)
                 axes.fill_between(GRID, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0)
-            axes.set_ylabel("share of transactions")
+            axes.set_ylabel(f"share of {curves[0].what}")
             axes.set_ylim(0, 1.02)
             legend(axes, columns=3)
         stack[-1].set_xscale("log")
-        duration_axis(stack[-1].xaxis)
         stack[-1].set_xlim(*_limits(curves))
-        stack[-1].set_xlabel("time since submission (logarithmic)")
+        duration_axis(stack[-1].xaxis, *_limits(curves))
+        stack[-1].set_xlabel(
+            "time since submission (logarithmic)" if curves[0].what == "transactions" else "time since the block was made (logarithmic)"
+        )
         drawn = svg(figure, "finality")
     return Picture(
         "finality",
-        "Time from submission until a transaction is in a block, safe and final",
+        f"Time until {curves[0].what} are {listed(list(dict.fromkeys(STAGES[curve.stage][0] for curve in curves)))}",
         _caption(evidence, rule, curves),
         f"Cumulative distributions of the time to finality on {', '.join(chains)}.",
         drawn,
@@ -89,28 +93,42 @@ def picture(evidence: Evidence) -> Picture | None:
     )
 
 
+def mean_of(evidence: Evidence, name: str, chain: str, stage: str) -> str:
+    """The figure with the mean of a stage: of transactions, or of the chain's blocks where nobody sent any."""
+    figure = f"{name}.{chain}.{stage}_mean"
+    return figure if evidence.level(figure).n else f"{name}.{chain}.{stage}_from_block_mean"
+
+
 def table(evidence: Evidence) -> Table | None:
-    """Means and quantiles as the metric measured them."""
+    """Means and quantiles as the metric measured them, of blocks where nobody sent anything."""
     rows = []
     for name in evidence.metrics("time_to_finality"):
         for chain in evidence.subjects(name):
             for stage, (words, _, _) in STAGES.items():
-                mean, *quantiles = (f"{name}.{chain}.{stage}_{figure}" for figure in ("mean", "p50", "p95", "p99"))
+                mean = mean_of(evidence, name, chain, stage)
                 if evidence.level(mean).n:
-                    row = row_of(evidence, mean, f"{chain}: {words}")
+                    row = row_of(evidence, mean, f"{chain}: {words}{', blocks' if 'from_block' in mean else ''}")
+                    quantiles = (mean.removesuffix("mean") + figure for figure in ("p50", "p95", "p99"))
                     rows.append([*row, *(amount(evidence.level(figure).mean, "s") for figure in quantiles)])
     head = head_of(evidence, "median", "95 %", "99 %")
     return (
-        Table("Time from submission: means over replications with 95 % intervals; last, quantiles as written", head, rows) if rows else None
+        Table(
+            "Time from submission (of blocks: from the block's own time): means with 95 % intervals; last, quantiles as written",
+            head,
+            rows,
+        )
+        if rows
+        else None
     )
 
 
 def _caption(evidence: Evidence, rule: TimeToFinality, curves: list[Curve]) -> str:
     n = evidence.replications
-    observed = sum(curve.observed for curve in curves if curve.world == "written" and curve.stage == "soft")
+    first = "soft" if any(curve.stage == "soft" for curve in curves) else "safe"
+    observed = sum(curve.observed for curve in curves if curve.world == "written" and curve.stage == first)
     missing = max((curve.unresolved for curve in curves if curve.world == "written"), default=0)
     parts = [
-        f"Cumulative distributions averaged over n = {n} replication{'s' if n > 1 else ''}, {amount(observed)} transactions as written."
+        f"Cumulative distributions averaged over n = {n} replication{'s' if n > 1 else ''}, {amount(observed)} {curves[0].what} as written."
     ]
     if n > 1:
         parts.append("Bands: from the lowest to the highest replication.")
@@ -132,10 +150,13 @@ def _limits(curves: list[Curve]) -> tuple[float, float]:
 
 
 def _curves(results: "Results", world: str, rule: TimeToFinality) -> list[Curve]:
+    what = "transactions"
     shares: dict[tuple[str, str], list[tuple[Floats, int, int]]] = {}
     for number in results.measured:
         log = results.log(number)
-        for chain in log.present(TransactionIncluded, "chain"):
+        sent = log.present(TransactionIncluded, "chain")
+        what = "transactions" if sent else "blocks"
+        for chain in sent or log.present(BlockSealed, "chain"):
             for stage, (durations, unresolved) in _durations(log, chain, rule).items():
                 if len(durations):
                     share = np.searchsorted(np.sort(durations), GRID, side="right") / len(durations)
@@ -143,21 +164,25 @@ def _curves(results: "Results", world: str, rule: TimeToFinality) -> list[Curve]
     curves = []
     for (chain, stage), found in sorted(shares.items()):
         every = np.array([share for share, _, _ in found])
-        counts = [sum(column) for column in zip(*[(observed, left) for _, observed, left in found], strict=True)]
-        curves.append(Curve(chain, stage, world, every.mean(axis=0), every.min(axis=0), every.max(axis=0), *counts))
+        observed, unresolved = sum(seen for _, seen, _ in found), sum(left for _, _, left in found)
+        curves.append(Curve(chain, stage, world, every.mean(axis=0), every.min(axis=0), every.max(axis=0), observed, unresolved, what))
     return sorted(curves, key=lambda curve: (curve.chain, list(STAGES).index(curve.stage)))
 
 
 def _durations(log: "Log", chain: str, rule: TimeToFinality) -> dict[str, tuple[Floats, int]]:
-    included, submitted, block = log.select(TransactionIncluded, "time", "submitted", "block", chain=chain)
-    end = log.about["duration"]
-    counted = (submitted >= rule.warm_up) & (submitted <= end - rule.cool_down)
-    included, submitted, block = included[counted], submitted[counted], block[counted]
-    found = {"soft": ((included - submitted) / SECOND, 0)}
+    """Seconds until each stage, and how many were not there at the end."""
+    included, since, block = log.select(TransactionIncluded, "time", "submitted", "block", chain=chain)
+    found = {}
+    if not len(since):
+        since, block = log.select(BlockSealed, "time", "number", chain=chain)
+        included = since[:0]
+    counted = (since >= rule.warm_up) & (since <= log.about["duration"] - rule.cool_down)
+    if len(included):
+        found["soft"] = ((included[counted] - since[counted]) / SECOND, 0)
     for head in ("safe", "finalized"):
-        until = reached(chain, head, block, log)
+        until = reached(chain, head, block[counted], log)
         there = until != NOT_YET
-        found[head] = ((until[there] - submitted[there]) / SECOND, int(np.count_nonzero(~there)))
+        found[head] = ((until[there] - since[counted][there]) / SECOND, int(np.count_nonzero(~there)))
     return found
 
 

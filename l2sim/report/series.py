@@ -98,7 +98,7 @@ def feed(log: "Log", market: str) -> Series:
 
 
 def traded(log: "Log", market: str) -> Series:
-    """The median price of the trades in a market, interval by interval; NaN where nobody traded."""
+    """The median price of the trades in a market, in each interval in which anybody traded."""
     kind = log.about.get("markets", {}).get(market, {}).get("kind")
     if kind == "constant_product":
         times, action, status, x, y = log.select(TransactionIncluded, "time", "action", "status", "x", "y", market=market)
@@ -116,8 +116,9 @@ def traded(log: "Log", market: str) -> Series:
     order = np.argsort(times, kind="stable")
     cuts = np.searchsorted(times[order], ends)
     cuts[-1] = len(times)
-    medians = [np.median(price[order][a:b]) if b > a else np.nan for a, b in pairwise(cuts)]
-    return Series(_middle(ends), np.array(medians))
+    some = np.diff(cuts) > 0
+    medians = [np.median(price[order][first:last]) for first, last in pairwise(cuts) if last > first]
+    return Series(_middle(ends)[some], np.array(medians))
 
 
 def executed(log: "Log", chain: str) -> Series:
@@ -200,5 +201,5 @@ def fees(log: "Log", chain: str, field: str) -> Series:
     ends = edges(log)
     sums, _ = np.histogram(times, ends, weights=fee.astype(np.float64))
     counts, _ = np.histogram(times, ends)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return Series(_middle(ends), np.where(counts, sums / counts, np.nan) / 1e9)
+    some = counts > 0
+    return Series(_middle(ends)[some], sums[some] / counts[some] / 1e9)

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 _PATH: Mapping[str, Any] = {"color": INK, "linestyle": (0, (1, 1.5)), "linewidth": 1.1}
 _FEED: Mapping[str, Any] = {"color": PURPLE, "linestyle": "-", "linewidth": 0.9}
 _TRADED: tuple[Mapping[str, Any], ...] = (
-    {"color": GREEN, "linestyle": (0, (6, 1.5, 1, 1.5)), "linewidth": 1.0},
-    {"color": ORANGE, "linestyle": (0, (3, 1, 1, 1, 1, 1)), "linewidth": 1.0},
-    {"color": SKY, "linestyle": (0, (8, 2)), "linewidth": 1.0},
+    {"color": GREEN, "linestyle": (0, (6, 1.5, 1, 1.5)), "linewidth": 1.0, "drawstyle": "steps-post"},
+    {"color": ORANGE, "linestyle": (0, (3, 1, 1, 1, 1, 1)), "linewidth": 1.0, "drawstyle": "steps-post"},
+    {"color": SKY, "linestyle": (0, (8, 2)), "linewidth": 1.0, "drawstyle": "steps-post"},
 )
 _HEADS: Mapping[str, tuple[str, float]] = {"unsafe": (INK, 1.0), "safe": (GREEN, 1.2), "finalized": (ORANGE, 1.4)}
 FEW = 8.0
@@ -257,11 +257,11 @@ def _draw(axes: "Axes", panel: Panel, per: float) -> None:
         axes.set_yscale("log")
         least = float(np.quantile(positive, 0.03)) if len(positive) else 1.0
         axes.set_ylim(max(least, largest / 1e6) * 0.6, largest * 1.5)
-        duration_axis(axes.yaxis)
+        duration_axis(axes.yaxis, *axes.get_ylim())
         axes.set_ylabel("lag")
     elif panel.form == "log" and len(positive) and largest > FEW * positive.min():
         axes.set_yscale("log")
-        plain_axis(axes.yaxis)
+        plain_axis(axes.yaxis, largest / positive.min())
         axes.set_ylabel(panel.unit)
     else:
         unit = quantity_axis(axes.yaxis, panel.unit if panel.unit in ("USD", "%") else "", largest, magnitude=panel.form == "mirrored")

@@ -30,7 +30,9 @@ def _instant(text: str) -> str:
     try:
         datetime.fromisoformat(text)
     except ValueError:
-        raise PydanticCustomError("instant", "'{text}' is no date and time: write it like 2026-01-29T00:00:00+00:00", {"text": text}) from None
+        raise PydanticCustomError(
+            "instant", "'{text}' is no date and time: write it like 2026-01-29T00:00:00+00:00", {"text": text}
+        ) from None
     return text
 
 
@@ -113,7 +115,9 @@ class LiveL1(LiveChain):
         self.region = rules.region
         self.ordering = rules.ordering
         self.account = world.ledger.open(name, rules.kind, "chains").start
-        self.began = int(datetime.fromisoformat(rules.begins).replace(tzinfo=datetime.fromisoformat(rules.begins).tzinfo or UTC).timestamp())
+        self.began = int(
+            datetime.fromisoformat(rules.begins).replace(tzinfo=datetime.fromisoformat(rules.begins).tzinfo or UTC).timestamp()
+        )
         self.blob_transactions: list[BlobTransaction] = []
         self.saturation: dict[str, Saturation] = {}
         self._base = rules.base_fee.genesis()
@@ -158,9 +162,12 @@ class LiveL1(LiveChain):
             slot += 1
             epoch, position = divmod(slot, rules.slots_per_epoch)
             if position == 0 and epoch >= 1:
+                # The votes of the epoch that just ended count now; two justified epochs in a row finalize the former.
                 justified_before, justified = justified, self._uniform("justification", epoch - 1) < rules.justification
-                if justified and justified_before and epoch >= 2:
-                    self._finalize((epoch - 2) * rules.slots_per_epoch)
+                if justified and epoch >= 2:
+                    self.world.record(HeadAdvanced(self.name, "safe", (epoch - 1) * rules.slots_per_epoch))
+                    if justified_before:
+                        self._finalize((epoch - 2) * rules.slots_per_epoch)
             if self._uniform("missed", slot) >= rules.missed:
                 self._make(slot)
 
@@ -250,8 +257,6 @@ class LiveL1(LiveChain):
         token[self.account] += fees - base
 
     def _finalize(self, slot: int) -> None:
-        if slot <= 0:
-            return
         self.world.record(HeadAdvanced(self.name, "finalized", slot))
         ready = [then for at, then in self._waiting_for_finality if at <= slot]
         self._waiting_for_finality = [(at, then) for at, then in self._waiting_for_finality if at > slot]

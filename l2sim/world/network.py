@@ -58,7 +58,9 @@ class LiveNetwork:
                     path = networkx.shortest_path(self.graph, start, end, weight="typical")
                 except (networkx.NodeNotFound, networkx.NetworkXNoPath):
                     known = ", ".join(sorted(self.graph))
-                    raise ValueError(f"no link leads from region '{start}' to '{end}': add one under network.links (regions: {known})") from None
+                    raise ValueError(
+                        f"no link leads from region '{start}' to '{end}': add one under network.links (regions: {known})"
+                    ) from None
                 self._routes[key] = [self.graph.edges[one, other]["latency"] for one, other in zip(path, path[1:], strict=False)]
         return self._routes[key]
 
@@ -70,7 +72,9 @@ class LiveNetwork:
             total += int(latency.at(np.array([u]), regime)[0])
         return total
 
-    def delays(self, sender: int, start: str, end: str, numbers: "np.ndarray[tuple[int], np.dtype[np.int64]]", regime: float) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+    def delays(
+        self, sender: int, start: str, end: str, numbers: "np.ndarray[tuple[int], np.dtype[np.int64]]", regime: float
+    ) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
         """Delays (ns) of many messages by their numbers, the same as ``delay`` gives one by one."""
         total = np.zeros(len(numbers), np.int64)
         for hop, latency in enumerate(self.route(start, end)):

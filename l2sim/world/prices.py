@@ -22,7 +22,12 @@ class LivePrices:
     """
 
     def __init__(
-        self, prices: Mapping[str, Price], calendar: npt.NDArray[np.int64], streams: Streams, data: Mapping[str, Recording], now: Callable[[], int]
+        self,
+        prices: Mapping[str, Price],
+        calendar: npt.NDArray[np.int64],
+        streams: Streams,
+        data: Mapping[str, Recording],
+        now: Callable[[], int],
     ) -> None:
         self.parts = dict(sorted(prices.items()))
         self.factor: Callable[[str], float] = lambda name: 1.0
@@ -39,9 +44,6 @@ class LivePrices:
             if not (np.isfinite(path).all() and (path > 0).all()):
                 raise ValueError(f"the path of price '{name}' is not positive and finite everywhere")
             self._paths[name] = path.tolist()
-            minutes = np.arange(0, int(calendar[-1]) + MINUTE, MINUTE)
-            closes = path[np.searchsorted(calendar, minutes, side="right") - 1]
-            self._volatility[name] = _smoothed_volatility(closes)
 
     def _at(self) -> int:
         now = self._now()
@@ -71,7 +73,12 @@ class LivePrices:
 
     def volatility(self, name: str) -> float:
         """Volatility per sqrt(year) as seen up to the last full minute."""
-        return self._volatility[name][self._now() // MINUTE]
+        smoothed = self._volatility.get(name)
+        if smoothed is None:  # made when first asked for: long runs of many prices, of which nobody asks, are spared it
+            minutes = np.arange(0, self._times[-1] + MINUTE, MINUTE)
+            closes = np.array(self._paths[name])[np.searchsorted(self._times, minutes, side="right") - 1]
+            smoothed = self._volatility[name] = _smoothed_volatility(closes)
+        return smoothed[self._now() // MINUTE]
 
     def agitation(self, reference: float) -> float:
         """How far the most volatile price exceeds the reference volatility, relative; 0 in calm times."""

@@ -167,4 +167,3 @@ class LiveRollup(LiveChain):
     def _finalize(self, last: int) -> None:
         self.finalized = last
         self.world.record(HeadAdvanced(self.name, "finalized", last))
-

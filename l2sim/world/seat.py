@@ -143,13 +143,24 @@ class Seat:
             return []
         rows, start, stop, _ = live.inbox.waiting
         return [
-            (live.market_names[rows.market[i]], list(live.markets[rows.market[i]].actions)[rows.action[i]], rows.a[i], rows.b[i], rows.c[i], rows.tip[i])
+            (
+                live.market_names[rows.market[i]],
+                list(live.markets[rows.market[i]].actions)[rows.action[i]],
+                rows.a[i],
+                rows.b[i],
+                rows.c[i],
+                rows.tip[i],
+            )
             for i in range(start, stop)
         ]
 
     def balance(self, place: str, asset: str, account: int | None = None) -> float:
         """What one of its accounts (by default the first) holds of an asset on a chain or an outside venue."""
         return self._world.ledger.column(place, asset)[self._own(account)]
+
+    def identities(self, accounts: Ints) -> Ints:
+        """Numbers below 2^32 that accounts, anybody's, keep whoever else is there, shape as given; for decisions about them."""
+        return self._world.identities[accounts]
 
     def chain_of(self, market: str) -> str:
         """The chain that a market is on."""

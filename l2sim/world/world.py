@@ -12,7 +12,7 @@ from l2sim.log import Log
 from l2sim.markets import Market
 from l2sim.part import Part
 from l2sim.prices import Price, Recording
-from l2sim.streams import Streams
+from l2sim.streams import Streams, mix_many
 from l2sim.transactions import Receipt, Rows
 from l2sim.world import Chain
 from l2sim.world.chain import GAS_TOKEN, LiveChain
@@ -26,6 +26,8 @@ from l2sim.world.seat import AttackSeat, Seat
 
 SAMPLES = 1000
 STEPS = 50
+LAST = 2**64
+"""A tie key behind all others: when everybody else of an instant had a turn."""
 
 
 class RunFailed(Exception):
@@ -110,6 +112,8 @@ class World:
             self.seats.append((part, AttackSeat(self, name, name, part, own, None)))
         self._first_accounts = [group.accounts.start for group in self.ledger.groups.values()]
         self._group_names = list(self.ledger.groups)
+        members = [(self.streams.key(f"accounts/{name}"), np.arange(len(group.accounts))) for name, group in self.ledger.groups.items()]
+        self.identities = (np.concatenate([mix_many(key, numbers) for key, numbers in members]) >> np.uint64(32)).astype(np.int64)
 
     # ---- what chains and seats need
 
@@ -185,7 +189,7 @@ class World:
         if self.prices.parts:
             self.clock.process(self._sample())
         for step in range(1, STEPS + 1):
-            self.clock.run(until=self.duration * step // STEPS + (step == STEPS))
+            self.clock.run(until=self.clock.wake(Event(self.clock), self.duration * step // STEPS, LAST))
             if progress is not None:
                 progress(self.clock.now, next(self.clock._eid))
         self._close()
@@ -235,9 +239,8 @@ class World:
         for name, chain in self.home.items():
             book = chain.books[chain.codes[name]]
             gap = book.audit()
-            stake = 1.0 + sum(abs(claim.amount) for claim in book.claims())
-            if not abs(gap) <= 1e-9 * stake:
-                raise BooksDoNotClose(f"market '{name}': its vault and what it owes differ by {gap!r}")
+            if not gap <= 1e-9:
+                raise BooksDoNotClose(f"market '{name}': what it holds and what it owes differ by {gap:.3g} of the sums involved")
         worth = {"usd": 1.0, GAS_TOKEN: self.gas_token_price()}
         worth |= {name: self.prices.index(name) for name in self.prices.parts}
         for fact in self.ledger.statement(worth):

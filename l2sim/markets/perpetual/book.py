@@ -68,6 +68,7 @@ class PerpetualBook(Book):
         self._triggers = Triggers(self.positions)
         self._premium_time = 0.0
         self._settled = 0
+        self._traded = 0.0
         self._view = PerpetualView(self)
         self._actions = (self._open, self._close, self._liquidate, self._deposit, self._withdraw, self._quote)
 
@@ -260,6 +261,7 @@ class PerpetualBook(Book):
         return position.margin + amount
 
     def _replace(self, account: int, old: Position | None, new: Position | None) -> None:
+        self._traded += abs((new.size if new else 0.0) - (old.size if old else 0.0))
         for position, sign in ((old, -1.0), (new, 1.0)):
             if position is not None:
                 if position.size > 0:
@@ -333,7 +335,7 @@ class PerpetualBook(Book):
             money += (-maker.margin, -maker.cash, -maker.inventory * maker.funding)
         for size, entry, margin, funding in positions:
             money += (-margin, size * entry, -size * funding)
-        return max(_discrepancy(units), _discrepancy(money))
+        return max(_discrepancy(units, self._traded), _discrepancy(money, self._traded * self.mark))
 
     # ---- before the clock starts
 
@@ -366,6 +368,7 @@ class PerpetualBook(Book):
             if collecting:
                 gc.enable()
         self.house.settle(self.funding)
+        self._traded += float(np.abs(size).sum())
         self.house.inventory -= float(size.sum())
         self.house.cash += float((size * entry).sum())
         self.long += float(size[size > 0].sum())
@@ -384,5 +387,6 @@ class PerpetualBook(Book):
         return inventory
 
 
-def _discrepancy(terms: list[float]) -> float:
-    return abs(fsum(terms)) / (fsum(map(abs, terms)) or 1.0)
+def _discrepancy(terms: list[float], volume: float) -> float:
+    """How far terms are from summing to zero, relative to what there is or to all that was ever traded."""
+    return abs(fsum(terms)) / (max(fsum(map(abs, terms)), volume) or 1.0)
