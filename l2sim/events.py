@@ -75,7 +75,7 @@ class PriceMoved(NamedTuple):
 
     price: str
     path: float
-    index: float
+    index: float  # type: ignore[assignment]  # hides tuple.index
 
 
 class OutsideTraded(NamedTuple):
@@ -146,7 +146,7 @@ class FundingSettled(NamedTuple):
 
     market: str
     rate: float
-    index: float
+    index: float  # type: ignore[assignment]  # hides tuple.index
 
 
 class QuotesChanged(NamedTuple):

@@ -192,7 +192,7 @@ class Part(BaseModel):
                 "kind '{found}' does not fit here, where '{wanted}' is due",
                 {"found": found.kind, "wanted": cls.kind},
             )
-        return found.model_validate(fields)  # type: ignore[return-value]
+        return found.model_validate(fields)
 
     @classmethod
     def _shorthand(cls, value: Any) -> dict[str, Any] | None:

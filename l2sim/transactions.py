@@ -102,15 +102,18 @@ class Rows(NamedTuple):
 
     def slice(self, start: int, stop: int) -> "Rows":
         """Rows start..stop as new columns."""
-        return Rows(*[column[start:stop] for column in self])
+        columns: list[Any] = [column[start:stop] for column in self]
+        return Rows(*columns)
 
     def take(self, indices: list[int]) -> "Rows":
         """The rows at those indices, in that order."""
-        return Rows(*[[column[i] for i in indices] for column in self])
+        columns: list[Any] = [[column[i] for i in indices] for column in self]
+        return Rows(*columns)
 
     def extend(self, other: "Rows") -> None:
         """Append the rows of another."""
-        for column, more in zip(self, other, strict=True):
+        columns: Any = zip(self, other, strict=True)
+        for column, more in columns:
             column.extend(more)
 
     def sorted(self) -> "Rows":

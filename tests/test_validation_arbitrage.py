@@ -4,11 +4,11 @@ from collections.abc import Callable
 from math import sqrt
 
 import pytest
+from validation import DisagreementError, equal, run_file
 
 from l2sim.agents import arbitrageur
 from l2sim.events import OutsideTraded, TransactionIncluded
 from l2sim.log import Log
-from validation import Disagreement, equal, run_file
 
 BASE, QUOTE = 1000.0, 2_000_000.0
 
@@ -43,7 +43,9 @@ def best(base: float, quote: float, fee: float, price: float) -> tuple[float, fl
 
 def arbitrage(fee: float, price: float, base: float = BASE, quote: float = QUOTE) -> Log:
     pool = f"{{fee: {fee!r}, base_reserve: {base!r}, quote_reserve: {quote!r} USD}}"
-    return run_file("arbitrage", f"markets.pool={pool}", f"prices.eth.points={{0: {price!r} USD}}", f"agents.arbitrageur.capital={quote!r} USD")
+    return run_file(
+        "arbitrage", f"markets.pool={pool}", f"prices.eth.points={{0: {price!r} USD}}", f"agents.arbitrageur.capital={quote!r} USD"
+    )
 
 
 def profit(log: Log) -> float:
@@ -107,6 +109,6 @@ def test_pushing_the_pool_to_the_price_is_caught(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(arbitrageur, "best_input", to_the_price)
     log = arbitrage(0.003, 2100.0)
     assert profit(log) == pytest.approx(1071.5124, rel=1e-7)
-    with pytest.raises(Disagreement, match="input"):
+    with pytest.raises(DisagreementError, match="input"):
         check(log, best(BASE, QUOTE, 0.003, 2100.0))
     check(arbitrage(0.0, 2100.0), best(BASE, QUOTE, 0.0, 2100.0))  # without a fee it is no mistake

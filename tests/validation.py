@@ -24,11 +24,11 @@ SCENARIOS = Path(__file__).resolve().parent / "scenarios"
 BATCHES = 40
 
 
-class Disagreement(AssertionError):
+class DisagreementError(AssertionError):
     """The simulator says something else than theory."""
 
 
-class TooSmallASample(AssertionError):
+class SampleTooSmallError(AssertionError):
     """The sample could not have told a listed mistake from the truth."""
 
 
@@ -74,17 +74,17 @@ def agree(what: str, found: Estimate, expected: float, mistakes: Mapping[str, fl
         mistakes: what listed modelling mistakes would give instead, by name.
 
     Raises:
-        Disagreement: the estimate is more than four standard errors off.
-        TooSmallASample: a mistake is less than eight standard errors away.
+        DisagreementError: the estimate is more than four standard errors off.
+        SampleTooSmallError: a mistake is less than eight standard errors away.
     """
     for mistake, value in mistakes.items():
         if not abs(value - expected) >= 8.0 * found.error:
             away = abs(value - expected) / found.error
-            raise TooSmallASample(f"{what}: '{mistake}' would give {value:g}, only {away:.1f} standard errors from {expected:g}")
+            raise SampleTooSmallError(f"{what}: '{mistake}' would give {value:g}, only {away:.1f} standard errors from {expected:g}")
     z = (found.mean - expected) / found.error
     line = f"{what:58} {expected:12.6g} {found.mean:12.6g} {found.error:10.2g} {z:6.2f} {found.n:9,}"
     if not abs(z) <= 4.0:
-        raise Disagreement(line)
+        raise DisagreementError(line)
     return line
 
 
@@ -92,9 +92,9 @@ def equal(what: str, found: float, expected: float, tolerance: float = 1e-9) -> 
     """Hold an exact figure against theory, within a relative tolerance; a line for the table of validations.
 
     Raises:
-        Disagreement: it is another.
+        DisagreementError: it is another.
     """
     line = f"{what:58} {expected:12.10g} {found:12.10g}"
     if not abs(found - expected) <= tolerance * abs(expected):
-        raise Disagreement(line)
+        raise DisagreementError(line)
     return line

@@ -62,5 +62,5 @@ class BatchPoster(Agent):
                     break
                 me.withdraw_blobs(included)
                 tip *= 2
-            slot, cost, submitted = included.value
+            slot, cost, submitted = yield included
             duty.posted(batch, blobs, submitted, slot, cost)

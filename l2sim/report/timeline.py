@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from l2sim.log import Log
 
 _PATH: Mapping[str, Any] = {"color": INK, "linestyle": (0, (1, 1.5)), "linewidth": 1.1}
-_FEED: Mapping[str, Any] = {"color": PURPLE, "linestyle": "-", "linewidth": 0.9}
+_FEED: Mapping[str, Any] = {"color": PURPLE, "linestyle": "-", "linewidth": 0.9, "zorder": 2.3}
 _TRADED: tuple[Mapping[str, Any], ...] = (
     {"color": GREEN, "linestyle": (0, (6, 1.5, 1, 1.5)), "linewidth": 1.0, "drawstyle": "steps-post"},
     {"color": ORANGE, "linestyle": (0, (3, 1, 1, 1, 1, 1)), "linewidth": 1.0, "drawstyle": "steps-post"},

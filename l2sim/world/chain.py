@@ -145,8 +145,7 @@ class LiveChain:
         for book in self.books:
             book.begin(now)
         gas = size = included = 0
-        if len(self.inbox):
-            assert self.ordering is not None
+        if len(self.inbox) and self.ordering is not None:
             cut, reasons, dropped = self.inbox.select(now, base_fee, gas_limit, self.ordering, self._ordering_luck)
             if dropped is not None:
                 for i, status in reasons:

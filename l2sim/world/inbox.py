@@ -94,7 +94,7 @@ class Inbox:
             messages = []
             while self._messages and self._messages[0][0] < now:
                 messages.append(heappop(self._messages))
-            parts.append(Cut.whole(Rows(*map(list, zip(*messages, strict=True)))))  # type: ignore[arg-type]
+            parts.append(Cut.whole(Rows(*map(list, zip(*messages, strict=True)))))
         if len(parts) < 2:
             return parts[0] if parts else None
         merged = Rows.none()

@@ -1,6 +1,6 @@
 """L1: slots, its fee market for gas and blobs, and Casper's finality, as seen by those who settle on it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -8,8 +8,8 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 from simpy.events import Event
 
-from l2sim.events import HeadAdvanced
 from l2sim.demand import Demand
+from l2sim.events import HeadAdvanced
 from l2sim.fees import Used
 from l2sim.fees.blob import Blob
 from l2sim.fees.eip1559 import Eip1559
@@ -153,7 +153,7 @@ class LiveL1(LiveChain):
         """Call back when the block of that slot is final."""
         self._waiting_for_finality.append((slot, then))
 
-    def _slots(self) -> Iterator[Event]:
+    def _slots(self) -> Generator[Event, Any, None]:
         clock, rules = self.world.clock, self.rules
         justified_before, justified = True, True
         slot = 0

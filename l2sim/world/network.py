@@ -1,5 +1,7 @@
 """The network: regions, and how long messages between them take."""
 
+from itertools import pairwise
+
 import numpy as np
 from pydantic import Field
 
@@ -61,7 +63,7 @@ class LiveNetwork:
                     raise ValueError(
                         f"no link leads from region '{start}' to '{end}': add one under network.links (regions: {known})"
                     ) from None
-                self._routes[key] = [self.graph.edges[one, other]["latency"] for one, other in zip(path, path[1:], strict=False)]
+                self._routes[key] = [self.graph.edges[one, other]["latency"] for one, other in pairwise(path)]
         return self._routes[key]
 
     def delay(self, sender: int, start: str, end: str, number: int, regime: float) -> int:

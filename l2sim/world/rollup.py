@@ -160,9 +160,8 @@ class LiveRollup(LiveChain):
         self.safe = last
         self.world.record(BatchPosted(self.name, first, last, size, blobs, submitted, slot, cost))
         self.world.record(HeadAdvanced(self.name, "safe", last))
-        l1 = self.l1
-        assert l1 is not None
-        l1.on_final(slot, lambda: self._finalize(last))
+        if self.l1 is not None:
+            self.l1.on_final(slot, lambda: self._finalize(last))
 
     def _finalize(self, last: int) -> None:
         self.finalized = last

@@ -317,17 +317,17 @@ class Seat:
         vault = self._world.ledger.groups[market].accounts.start
         self._world.ledger.mint(chain.name, "usd", vault, float(margin.sum()))
         accounts = np.arange(self.accounts.start, self.accounts.stop)
-        chain.books[code].establish(accounts, size, entry, margin)  # type: ignore[attr-defined]
+        chain.books[code].establish(accounts, size, entry, margin)
 
     def admit(self, feed: str) -> None:
         """Become a reporter of a feed."""
         chain = self._world.home[feed]
-        chain.books[chain.codes[feed]].admit(self._own(None))  # type: ignore[attr-defined]
+        chain.books[chain.codes[feed]].admit(self._own(None))
 
     def adopt(self, market: str) -> float:
         """As a market maker, take over what the market itself holds against the positions brought; signed units taken over."""
         chain = self._world.home[market]
-        return float(chain.books[chain.codes[market]].adopt(self._own(None)))  # type: ignore[attr-defined]
+        return float(chain.books[chain.codes[market]].adopt(self._own(None)))
 
     def _own(self, account: int | None) -> int:
         if account is None:
