@@ -14,6 +14,5 @@ def main() -> None:
         began = process_time()
         log = world.run()
         spent = process_time() - began
-        print(
-            f"{hours:3d} h: {spent:6.2f} s, {spent / hours * 1000:5.1f} ms an hour, {log.bytes_a_row('TransactionIncluded')} bytes a transaction"
-        )
+        row = log.bytes_a_row("TransactionIncluded")
+        print(f"{hours:3d} h: {spent:6.2f} s, {spent / hours * 1000:5.1f} ms an hour, {row} bytes a transaction")

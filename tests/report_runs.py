@@ -51,7 +51,11 @@ SCENARIO: dict[str, Any] = {
 ABOUT: dict[str, Any] = {
     "duration": DURATION,
     "prices": {"eth": 2700.0},
-    "groups": {"longs": {"kind": "crowd_of_leveraged_traders"}, "makers": {"kind": "market_maker"}, "stop": {"kind": "sequencer_outage"}},
+    "groups": {
+        "longs": {"kind": "crowd_of_leveraged_traders", "section": "agents", "first": 0, "last": 6},
+        "makers": {"kind": "market_maker", "section": "agents", "first": 6, "last": 7},
+        "stop": {"kind": "sequencer_outage", "section": "attacks", "first": 7, "last": 8},
+    },
     "chains": {
         "arb": {"kind": "rollup", "settles_on": "l1", "block_time": 10 * SECOND, "blocks": 120},
         "l1": {"kind": "l1", "settles_on": None, "block_time": 12 * SECOND, "blocks": 100},

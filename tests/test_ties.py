@@ -153,37 +153,46 @@ def test_ties_by_insertion_are_caught(names: tuple[str, ...]) -> None:
 
 @pytest.fixture
 def hurried() -> Iterator[None]:
-    """An agent that trades outside before it waits for anything, known for one test."""
+    """Agents that trade outside at the very start, and as soon as they have a receipt; known for one test."""
     before = dict(room("agents").kinds())
 
     class Hurried(Agent):
-        """Somebody who trades at the very start."""
+        """Somebody who trades before waiting for anything."""
 
         def run(self, me: Seat) -> Waiting:
             me.trade("eth", 1.0)
             yield me.sleep_until(me.ends)
 
+    class Hedger(Agent):
+        """Somebody who trades whenever a report of its own, which is refused, is in a block."""
+
+        def run(self, me: Seat) -> Waiting:
+            while True:
+                yield me.receipt(me.submit("feed", "report", 1.0, wait=True))
+                me.trade("eth", 1.0)
+
     yield
     ROOMS["agents"]._kinds = before
+
+
+OUTSIDE: dict[str, Any] = {
+    "duration": "31s",
+    "prices": {"eth": {"kind": "path", "points": {"0": "3000 USD"}}},
+    "chains": CHAINS,
+    "markets": {"feed": {"kind": "price_feed", "on": "arb", "of": "eth"}},
+}
 
 
 def first_outside(log: Log) -> list[str]:
     """Who traded first at each instant."""
     trades = frames(log)["OutsideTraded"]
-    assert trades.groupby("time").size().min() == 3
+    assert trades.groupby("time").size().unique().tolist() == [3]
     return list(trades.groupby("time")["sender"].first())
-
-
-OUTSIDE: dict[str, Any] = {
-    "duration": "301s",
-    "prices": {"eth": {"kind": "path", "points": {"0": "3000 USD"}}},
-    "chains": {"outside": {"kind": "outside"}},
-}
 
 
 @pytest.mark.parametrize("names", NAMES, ids=" ".join)
 def test_trades_outside_at_one_instant_come_in_fair_order(names: tuple[str, ...]) -> None:
-    steps = {f"step_{i}": {"at": f"{i}s", "action": "trade", "fields": {"eth": 1}} for i in range(300)}
+    steps = {f"step_{i}": {"at": f"{i}00ms", "action": "trade", "fields": {"eth": 1}} for i in range(300)}
     firsts = first_outside(lived(Scenario.of({**OUTSIDE, "agents": cast(names, {"kind": "scripted", "steps": steps})})))
     assert len(firsts) == 300
     assert unfair(firsts, names) == []
@@ -191,7 +200,15 @@ def test_trades_outside_at_one_instant_come_in_fair_order(names: tuple[str, ...]
 
 @pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("names", NAMES, ids=" ".join)
+def test_receipts_of_one_block_come_in_fair_order(names: tuple[str, ...]) -> None:
+    firsts = first_outside(lived(Scenario.of({**OUTSIDE, "agents": cast(names, {"kind": "hedger"})})))
+    assert len(firsts) > 250
+    assert unfair(firsts, names) == []
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("names", NAMES, ids=" ".join)
 def test_whoever_acts_before_waiting_comes_in_fair_order(names: tuple[str, ...]) -> None:
-    scenario = Scenario.of({**OUTSIDE, "duration": "1s", "agents": cast(names, {"kind": "hurried"})})
-    firsts = [name for seed in range(200) for name in first_outside(lived(scenario, seed))]
+    scenario = Scenario.of({**OUTSIDE, "duration": "100ms", "agents": cast(names, {"kind": "hurried"})})
+    firsts = [frames(lived(scenario, seed))["OutsideTraded"]["sender"][0] for seed in range(100)]
     assert unfair(firsts, names) == []

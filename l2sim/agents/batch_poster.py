@@ -21,7 +21,7 @@ class BatchPoster(Agent):
     max_delay: Annotated[Duration, Positive] = HOUR
     """Age of the oldest block at which a batch is posted though it is not full."""
     poll: Annotated[Duration, Positive] = 10 * SECOND
-    """How often it looks."""
+    """How often it looks, by a clock of its own that L1 does not set."""
     gas: Gas = 170_000
     """Execution gas of a batch on L1."""
     tip: Wei = 2 * GWEI
@@ -46,7 +46,7 @@ class BatchPoster(Agent):
         duty = me.duty
         most = int(self.blobs * me.blob_bytes * self.fill)
         while True:
-            yield me.sleep(self.poll)
+            yield me.sleep_until((me.now // self.poll + 1) * self.poll)
             oldest = duty.oldest()
             if oldest is None or (duty.unsent_bytes() < most and me.now - oldest < self.max_delay):
                 continue

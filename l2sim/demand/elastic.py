@@ -20,7 +20,7 @@ class Elastic(Demand):
     mean: Annotated[Fraction, Positive] = 1.0
     """Mean demand at the reference fee, as a multiple of the target."""
     reference: Annotated[Wei, Positive] = GWEI
-    """The fee at which demand has its mean, wei per unit; with a mean of 1, the fee at which the market rests. A fee of 0 counts as 1 wei."""
+    """Fee at which demand has its mean, wei per unit; with a mean of 1, where the market rests. A fee of 0 counts as 1 wei."""
     elasticity: Annotated[float, NotNegative] = 1.0
     """Per cent that demand falls when the fee rises by one per cent, dimensionless (assumed)."""
     noise: Annotated[float, NotNegative] = 0.3

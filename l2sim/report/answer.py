@@ -158,7 +158,8 @@ def _shared(evidence: Evidence, found: list[tuple[Gain, Interval]], worse: str, 
     parts.append(f"Indistinguishable from zero: {listed(rest)}." if rest else "")
     if small and most:
         others = f"{len(small)} other{'s' if len(small) > 1 else ''}"
-        parts.append(f"{others}: at most {amount(max(small), 'USD')} each, less than {MATERIAL * 100:g} % of the largest.")
+        most_of_them = f"at most {amount(max(small), 'USD')} each, less than {MATERIAL * 100:g} % of the largest"
+        parts.append(f"{others}: {most_of_them if max(small) else 'nothing'}.")
     return " ".join(filter(None, parts))
 
 

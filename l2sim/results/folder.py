@@ -13,7 +13,7 @@ class OutputError(Exception):
     """The output cannot be written; the message names the place and the remedy."""
 
 
-class RunNotFound(Exception):  # noqa: N818
+class RunNotFound(Exception):
     """There is no such run or replication; the message says what there is."""
 
 

@@ -12,7 +12,7 @@ from l2sim.log import Log
 from l2sim.markets import Market
 from l2sim.part import Part
 from l2sim.prices import Price, Recording
-from l2sim.streams import Streams, mix_many
+from l2sim.streams import Streams, mix, mix_many
 from l2sim.transactions import Receipt, Rows
 from l2sim.world import Chain
 from l2sim.world.chain import GAS_TOKEN, LiveChain
@@ -145,7 +145,7 @@ class World:
         """Hand a receipt to whoever waits for it."""
         event = self._tickets.pop(ticket, None)
         if event is not None:
-            self.clock.wake(event, self.clock.now, ticket, receipt)
+            self.clock.wake(event, self.clock.now, mix(ticket, self.clock.now), receipt)
 
     def watch_failures(self, group: str) -> list[tuple[int, int, int, float]]:
         """A list to which the failures of a group are added from now on: account, status, action, first field."""
@@ -184,7 +184,7 @@ class World:
                     self.record(fact)
                 book.facts.clear()
             chain.begin()
-        for part, seat in self.seats:
+        for part, seat in sorted(self.seats, key=lambda member: mix(member[1]._key, 0)):  # who acts at once does so in fair order
             self.clock.process(self._life(part, seat))
         if self.prices.parts:
             self.clock.process(self._sample())

@@ -1,0 +1,64 @@
+"""Duty: what a rollup lets the agents that it appointed, its sequencer and its batch poster, see and do."""
+
+from typing import TYPE_CHECKING
+
+from simpy.events import Event
+
+if TYPE_CHECKING:
+    from l2sim.world.rollup import LiveRollup
+
+
+class Duty:
+    """The rollup as those see it who run it; it leads to nothing that they could not know."""
+
+    __slots__ = ("_chain",)
+
+    def __init__(self, chain: "LiveRollup") -> None:
+        self._chain = chain
+
+    @property
+    def name(self) -> str:
+        """The chain's name."""
+        return self._chain.name
+
+    @property
+    def settles_on(self) -> str | None:
+        """The name of the L1 that it posts its batches to."""
+        return self._chain.rules.settles_on
+
+    # ---- the sequencer's
+
+    @property
+    def halted(self) -> bool:
+        """Whether it makes no blocks."""
+        return self._chain.halted
+
+    def instants(self) -> list[int]:
+        """The times of its blocks (ns), as the sequencer plans them."""
+        return self._chain.instants()
+
+    def resumed(self) -> Event:
+        """When it makes blocks again."""
+        return self._chain.resumed()
+
+    def seal(self) -> None:
+        """Make a block now."""
+        self._chain.seal()
+
+    # ---- the batch poster's
+
+    def oldest(self) -> int | None:
+        """Time (ns) of the oldest block that is in no batch; None where there is none."""
+        return self._chain.oldest()
+
+    def unsent_bytes(self) -> int:
+        """Bytes of the blocks that are in no batch."""
+        return self._chain.unsent_bytes()
+
+    def batch(self, most: int) -> tuple[int, int, int]:
+        """Take blocks for a batch of at most ``most`` bytes (at least one block): first, last, bytes."""
+        return self._chain.batch(most)
+
+    def posted(self, batch: tuple[int, int, int], blobs: int, submitted: int, slot: int, cost: float) -> None:
+        """L1 included a batch: the safe head moves, the backlog shrinks."""
+        self._chain.posted(batch, blobs, submitted, slot, cost)
