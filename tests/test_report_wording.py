@@ -5,7 +5,7 @@ from math import inf, nan
 import pytest
 
 from l2sim.report.glossary import inline, paragraphs
-from l2sim.report.wording import amount, decimals, estimate, is_clear, label, listed, number, phrase, scale, unit_of, verdict
+from l2sim.report.wording import amount, decimals, estimate, is_clear, label, listed, number, phrase, scale, span, unit_of, verdict
 from l2sim.results.intervals import Interval
 
 
@@ -17,22 +17,22 @@ def plain(text: str) -> str:
     ("value", "unit", "text"),
     [
         (768.0, "s", "12.8 min"),
-        (0.0042, "s", "4.2 ms"),
+        (0.0042, "s", "4.20 ms"),
         (0.0, "s", "0 s"),
         (95.0, "s", "95 s"),
         (954.0, "s", "15.9 min"),
         (7200.0, "s", "2 h"),
-        (6.4 * 86400, "s", "6.4 d"),
+        (6.4 * 86400, "s", "6.40 d"),
         (12_345.678, "USD", "12 300 USD"),
         (1_234.0, "USD", "1 234 USD"),
         (-1_250_000.0, "USD", "-1.25 MUSD"),
-        (3.2e9, "USD", "3.2 bnUSD"),
+        (3.2e9, "USD", "3.20 bnUSD"),
         (0.0000012345, "USD", "1.23 µUSD"),
         (0.0, "USD", "0 USD"),
-        (2.5e-9, "ETH", "2.5 gwei"),
+        (2.5e-9, "ETH", "2.50 gwei"),
         (0.0321, "%", "3.21 %"),
         (9.87654, "1/s", "9.88 /s"),
-        (1_200_000.0, "gas/s", "1.2 Mgas/s"),
+        (1_200_000.0, "gas/s", "1.20 Mgas/s"),
         (17.0, "", "17"),
         (nan, "USD", "–"),
         (inf, "", "∞"),
@@ -43,7 +43,7 @@ def test_a_quantity_in_words(value: float, unit: str, text: str) -> None:
 
 
 def test_a_quantity_in_the_unit_of_another() -> None:
-    assert plain(amount(33_000.0, "USD", like=1.2e6)) == "0.033 MUSD"
+    assert plain(amount(33_000.0, "USD", like=1.2e6)) == "0.0330 MUSD"
     assert plain(amount(330.0, "USD", like=1.2e6)) == "330 USD"  # in MUSD it would be lost
 
 
@@ -55,6 +55,10 @@ def test_a_quantity_in_the_unit_of_another() -> None:
 )
 def test_digits_follow_the_uncertainty(value: float, spread: float, places: int) -> None:
     assert decimals(value, spread) == places
+
+
+def test_a_given_duration_has_no_idle_digits() -> None:
+    assert [plain(span(ns)) for ns in (90 * 60 * 10**9, 2 * 10**6, 3_280_000, 30 * 10**9)] == ["90 min", "2 ms", "3.28 ms", "30 s"]
 
 
 def test_an_interval_has_the_unit_and_the_digits_of_its_mean() -> None:

@@ -40,7 +40,7 @@ class BatchPoster(Agent):
     """Share of its blobs' bytes that it uses."""
 
     def arrive(self, me: Seat) -> None:
-        me.endow(me.duty.l1.name, me.gas_token, self.funds / ETH)
+        me.endow(me.duty.settles_on, me.gas_token, self.funds / ETH)
 
     def run(self, me: Seat) -> Waiting:
         duty = me.duty

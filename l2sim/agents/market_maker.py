@@ -72,13 +72,12 @@ class MarketMaker(Agent):
     """Ether that it brings for fees."""
 
     def arrive(self, me: Seat) -> None:
-        chain, venue, price = me.chain_of(self.market), me.venue(), me.underlying(self.market)
+        chain = me.chain_of(self.market)
         me.endow(chain, "usd", self.capital)
         me.endow(chain, me.gas_token, self.gas / ETH)
         me.adopt(self.market)
-        hedge = -self.hedge_ratio * self._inventory(me)
-        me.endow(venue, price, hedge)
-        me.endow(venue, "usd", self.outside_capital - hedge * me.price(price))
+        me.endow(me.venue(), "usd", self.outside_capital)
+        me.carry(me.underlying(self.market), -self.hedge_ratio * self._inventory(me))
 
     def run(self, me: Seat) -> Waiting:
         chain, price = me.chain_of(self.market), me.underlying(self.market)

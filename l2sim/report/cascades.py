@@ -10,10 +10,9 @@ from l2sim.metrics.liquidation_cascade import LiquidationCascade
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import CALM, FAINT, STILL, WRITTEN, Picture, canvas, plain_axis, quantity_axis, svg
 from l2sim.report.tables import Table, head_of, row_of
-from l2sim.report.wording import amount, listed, phrase, scale, verdict
+from l2sim.report.wording import amount, listed, phrase, scale, span, verdict
 from l2sim.results.intervals import interval
 from l2sim.results.run import AS_WRITTEN, WITHOUT_ATTACKS, WITHOUT_IMPACT
-from l2sim.units import SECOND
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +61,7 @@ def picture(evidence: Evidence, name: str, metric: LiquidationCascade) -> Pictur
     n = evidence.replications
     caption = (
         f"Left: how many cascades of a replication are at least so large, averaged over n = {n} replication{'s' if n > 1 else ''}; "
-        f"liquidations belong to one cascade as long as none waits more than {amount(metric.gap / SECOND, 's')} for the next. "
+        f"liquidations belong to one cascade as long as none waits more than {span(metric.gap)} for the next. "
         "Right: notional liquidated in each replication, thin lines join worlds on the same luck"
     )
     caption += "; bars: mean and 95 % interval (Student's t over replications)." if n > 1 else "; one replication, so no interval."

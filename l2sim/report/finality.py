@@ -11,7 +11,7 @@ from l2sim.metrics.time_to_finality import NOT_YET, TimeToFinality, reached
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import GREEN, INK, ORANGE, Picture, canvas, duration_axis, legend, svg
 from l2sim.report.tables import Table, head_of, row_of
-from l2sim.report.wording import amount, listed
+from l2sim.report.wording import amount, listed, span
 from l2sim.units import SECOND
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _caption(evidence: Evidence, rule: TimeToFinality, curves: list[Curve]) -> s
     if evidence.compared:
         parts.append(f"Solid: as written; dashed: without {evidence.attacks}.")
     if rule.warm_up or rule.cool_down:
-        parts.append(f"Left out: the first {amount(rule.warm_up / SECOND, 's')} and the last {amount(rule.cool_down / SECOND, 's')}.")
+        parts.append(f"Left out: the first {span(rule.warm_up)} and the last {span(rule.cool_down)}.")
     if missing:
         parts.append(f"Of the slowest stage {amount(missing)} had not got there when their run ended and are not in the curve.")
     return " ".join(parts)

@@ -182,5 +182,6 @@ def listed(items: list[str], last: str = "and") -> str:
 
 
 def span(nanoseconds: int) -> str:
-    """A duration in words."""
-    return amount(nanoseconds / 1e9, "s")
+    """A duration that was given, not measured, in words: without digits that say nothing."""
+    factor, unit = scale("s", nanoseconds / 1e9)
+    return f"{nanoseconds / 1e9 / factor:.4g}{_after(unit)}"

@@ -87,14 +87,18 @@ class LiveOutside(LiveChain):
                 factor = max(LEAST, 1.0 + area / (after - before))
         cost = quantity * path * factor
         cost += abs(cost) * self.rules.fee
+        self.exchange(price, quantity, cost, account)
+        self.world.record(OutsideTraded(self.name, price, account, quantity, cost, self.factor(price) - 1.0))
+        return cost
+
+    def exchange(self, price: str, quantity: float, cost: float, account: int) -> None:
+        """Hand over units against US dollars, without any effect on the price."""
         dollars = self.world.ledger.column(self.name, "usd")
         units = self.world.ledger.column(self.name, price)
         dollars[account] -= cost
         dollars[self.account] += cost
         units[account] += quantity
         units[self.account] -= quantity
-        self.world.record(OutsideTraded(self.name, price, account, quantity, cost, self.factor(price) - 1.0))
-        return cost
 
     def _depth(self, price: str) -> float:
         if not self.rules.thinning:

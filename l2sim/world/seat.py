@@ -11,6 +11,7 @@ from l2sim.streams import mix
 from l2sim.transactions import ANY_FEE, NEVER, Rows
 from l2sim.units import ETH
 from l2sim.world.chain import GAS_TOKEN, LiveChain
+from l2sim.world.duty import Duty
 from l2sim.world.l1 import BlobTransaction, Saturation
 from l2sim.world.rollup import BYTES_A_BLOB
 
@@ -43,7 +44,7 @@ class Seat:
         """Its stream name, such as ``keepers/0``."""
         self.accounts = accounts
         """The ledger accounts that it owns."""
-        self.duty: Any = duty
+        self.duty: Any = None if duty is None else Duty(duty)  # type: ignore[arg-type]
         """The chain that appointed it (its sequencer, its batch poster); None for everybody else."""
         self._world = world
         self._group = group
@@ -287,7 +288,7 @@ class Seat:
 
     def post_blobs(self, blobs: int, gas: int, tip: int, cap: int, blob_cap: int) -> Event:
         """Send a blob transaction to the L1 of its chain; the event's value is (slot, cost in ETH, submitted)."""
-        l1 = self.duty.l1
+        l1 = self._world.l1(self.duty.settles_on)
         self._sent += 1
         arrives = self.now + self._world.network.delay(self._key, self._region, l1.region, self.now, self._world.regime(l1))
         included = Event(self._world.clock)
@@ -297,7 +298,7 @@ class Seat:
 
     def withdraw_blobs(self, included: Event) -> None:
         """Take a blob transaction back that no block has included, to replace it."""
-        l1 = self.duty.l1
+        l1 = self._world.l1(self.duty.settles_on)
         l1.blob_transactions = [t for t in l1.blob_transactions if t.included is not included]
 
     # ---- before the clock starts
@@ -307,6 +308,10 @@ class Seat:
         amounts = np.broadcast_to(np.asarray(amount, np.float64), (len(self.accounts),)).tolist()
         for account, one in zip(self.accounts, amounts, strict=True):
             self._world.ledger.mint(place, asset, account, one)
+
+    def carry(self, price: str, units: float) -> None:
+        """Hold units outside already, bought at today's price on credit: what they gain and lose from now on is its own."""
+        self._world.carried.append((price, units, self._own(None)))
 
     def establish(
         self, market: str, size: npt.NDArray[np.float64], entry: npt.NDArray[np.float64], margin: npt.NDArray[np.float64]

@@ -77,6 +77,8 @@ class World:
         if self.venues:
             self.prices.factor = next(iter(self.venues.values())).factor
         self._open_markets(description.markets)
+        self.carried: list[tuple[str, float, int]] = []
+        """Positions outside from before the start: price, units, account."""
         self._tickets: dict[int, Event] = {}
         self._failures: dict[str, list[tuple[int, int, int, float]]] = {}
         self._first_accounts: list[int] = []
@@ -177,6 +179,8 @@ class World:
                 except Exception as error:
                     raise self._blame(seat, error) from error
         self.ledger.begin()
+        for price, units, account in self.carried:
+            next(iter(self.venues.values())).exchange(price, units, units * self.prices.path(price), account)
         self._opening_claims = self._claims()
         for chain in self.chains.values():
             for book in chain.books:
