@@ -1,9 +1,8 @@
 """Relations between runs that hold without any closed form, to the last bit: scale, time, onlookers, conservation."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,9 @@ from l2sim.log import Log
 from l2sim.markets.constant_product import ConstantProductBook
 from l2sim.part import ROOMS, room
 from l2sim.scenario import Scenario
-from l2sim.streams import Streams
 from l2sim.world.chain import LiveChain
 from l2sim.world.ledger import BooksDoNotClose
 from l2sim.world.seat import Seat
-from l2sim.world.world import World
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from l2sim.report.answer import findings
 from l2sim.report.evidence import Evidence
 from l2sim.results import OutputError, Run, RunNotFound
 
-FIGURES = ["cascades_cascade", "costs_cost", "finality", "gains_profit", "network", "timeline"]
+FIGURES = ["cascades", "costs", "finality", "gains", "network", "timeline"]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_the_data_of_every_figure_lies_beside_it(run: Run, page: str) -> None:
     for name in FIGURES:
         assert len(pd.read_csv(run.path / "figures" / f"{name}.csv")) > 0
         assert f'<figure id="{name}">' in page
-    gains = pd.read_csv(run.path / "figures" / "gains_profit.csv").set_index(["group", "what"])
+    gains = pd.read_csv(run.path / "figures" / "gains.csv").set_index(["group", "what"])
     assert gains.loc[("longs", "difference"), "mean_usd"] == pytest.approx(-5e6)
     assert gains.loc[("longs", "as_written"), "mean_usd"] == pytest.approx(-5.1e6)
 
@@ -232,11 +232,11 @@ def test_one_replication_has_no_interval(tmp_path: Path) -> None:
     assert "one replication, no interval" in told
     assert "Worse off than without the attack: longs by 5 MUSD." in told
     assert not re.search(r"\[[-+]?\d", told)
-    assert "95 % intervals (" not in page
+    assert "95 % intervals" not in page
 
 
 def test_a_group_that_only_one_world_has_is_compared_with_nothing(run: Run) -> None:
-    gains = pd.read_csv(run.path / "figures" / "gains_profit.csv").set_index(["group", "what"])
+    gains = pd.read_csv(run.path / "figures" / "gains.csv").set_index(["group", "what"])
     assert gains.loc[("stop", "difference"), "mean_usd"] == pytest.approx(2.0)
     assert ("stop", "without_attacks") not in gains.index
 

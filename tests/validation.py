@@ -77,14 +77,14 @@ def agree(what: str, found: Estimate, expected: float, mistakes: Mapping[str, fl
         DisagreementError: the estimate is more than four standard errors off.
         SampleTooSmallError: a mistake is less than eight standard errors away.
     """
-    for mistake, value in mistakes.items():
-        if not abs(value - expected) >= 8.0 * found.error:
-            away = abs(value - expected) / found.error
-            raise SampleTooSmallError(f"{what}: '{mistake}' would give {value:g}, only {away:.1f} standard errors from {expected:g}")
     z = (found.mean - expected) / found.error
     line = f"{what:58} {expected:12.6g} {found.mean:12.6g} {found.error:10.2g} {z:6.2f} {found.n:9,}"
     if not abs(z) <= 4.0:
         raise DisagreementError(line)
+    for mistake, value in mistakes.items():
+        if not abs(value - expected) >= 8.0 * found.error:
+            away = abs(value - expected) / found.error
+            raise SampleTooSmallError(f"{what}: '{mistake}' would give {value:g}, only {away:.1f} standard errors from {expected:g}")
     return line
 
 

@@ -9,7 +9,7 @@ from l2sim.report.gains import Gain, gains
 from l2sim.report.wording import amount, estimate, is_clear, listed, phrase, verdict
 from l2sim.results.intervals import Interval
 
-CARDS = 4
+CARDS = 6
 MATERIAL = 0.01
 """Share of the largest amount below which a group is not named in a sentence."""
 
@@ -97,7 +97,8 @@ def _finality(evidence: Evidence) -> Iterator[Finding]:
         for chain in sent or evidence.subjects(name):
             figures = {stage: mean_of(evidence, name, chain, stage) for stage in words}
             told = [statement(evidence, figure, words[stage]) for stage, figure in figures.items()]
-            yield Finding(f"Finality on {chain}" if sent else f"Finality of blocks on {chain}", " ".join(filter(None, told)))
+            topic = f"Finality on {chain}" if sent else f"Finality of blocks on {chain}"
+            yield Finding(topic + evidence.which(name), " ".join(filter(None, told)))
 
 
 def _cascades(evidence: Evidence) -> Iterator[Finding]:
@@ -112,14 +113,14 @@ def _cascades(evidence: Evidence) -> Iterator[Finding]:
             ("traders_lost", "Taken from owners by liquidation"),
         )
         text = " ".join(filter(None, (statement(evidence, f"{name}.{figure}", words) for figure, words in topics)))
-        yield Finding(f"Liquidations{f' in {where}' if where else ''}", text)
+        yield Finding(f"Liquidations{f' in {where}' if where else ''}{evidence.which(name)}", text)
 
 
 def _loop(evidence: Evidence) -> Iterator[Finding]:
     told = []
     for figure, found in evidence.multipliers():
         said = _note(found, evidence, "one")
-        what = evidence.label(figure)
+        what = evidence.label(figure) + evidence.which(figure.partition(".")[0])
         if found.n and not evidence.is_nothing(f"{figure.partition('.')[0]}.notional"):
             ratio = f"{phrase(found)} times what it is where trades move no price"
             told.append(f"{what[0].upper()}{what[1:]} is {ratio}{_pairs(found, evidence)}{said}.")
@@ -131,9 +132,11 @@ def _profit(evidence: Evidence) -> Iterator[Finding]:
     for name in evidence.metrics("profit_and_loss"):
         found = gains(evidence, name)
         if evidence.compared:
-            yield Finding("Who paid", _shared(evidence, [(gain, gain.effect) for gain in found], "Worse off than without", "Better off"))
+            text = _shared(evidence, [(gain, gain.effect) for gain in found], "Worse off than without", "Better off")
+            yield Finding(f"Who paid{evidence.which(name)}", text)
         else:
-            yield Finding("Who gained", _shared(evidence, [(gain, gain.written) for gain in found], "Lost", "Gained"))
+            text = _shared(evidence, [(gain, gain.written) for gain in found], "Lost", "Gained")
+            yield Finding(f"Who gained{evidence.which(name)}", text)
 
 
 def _shared(evidence: Evidence, found: list[tuple[Gain, Interval]], worse: str, better: str) -> str:
@@ -175,17 +178,18 @@ def _others(evidence: Evidence) -> Iterator[Finding]:
             )
         )
         if not evidence.is_nothing(f"{name}.shortfall"):
-            yield Finding("Bad debt", text)
+            yield Finding("Bad debt" + evidence.which(name), text)
     for name in evidence.metrics("inclusion_delay"):
         for chain in evidence.subjects(name):
             told = [
                 statement(evidence, f"{name}.{chain}.max", "Longest wait for a block"),
                 statement(evidence, f"{name}.{chain}.dropped", "Transactions dropped"),
             ]
-            yield Finding(f"Waiting on {chain}", " ".join(filter(None, told)))
+            yield Finding(f"Waiting on {chain}{evidence.which(name)}", " ".join(filter(None, told)))
     for name in evidence.metrics("cost_per_transaction"):
         for chain in evidence.subjects(name):
-            yield Finding(f"Costs on {chain}", statement(evidence, f"{name}.{chain}.total_mean_usd", "A transaction pays on average"))
+            text = statement(evidence, f"{name}.{chain}.total_mean_usd", "A transaction pays on average")
+            yield Finding(f"Costs on {chain}{evidence.which(name)}", text)
 
 
 # ---- cards
@@ -196,15 +200,16 @@ def _cards(evidence: Evidence) -> Iterator[Card]:
         losers = [gain for gain in gains(evidence, name) if gain.weight < 0]
         if losers:
             found = losers[0].effect if evidence.compared else losers[0].written
-            yield _card(evidence, f"profit of {losers[0].group}", found, "USD", signed=True)
+            yield _card(evidence, f"profit of {losers[0].group}{evidence.which(name)}", found, "USD", signed=True)
     for name in evidence.metrics("liquidation_cascade"):
         if not evidence.is_nothing(f"{name}.notional"):
-            yield _of(evidence, f"{name}.notional", "notional liquidated")
+            yield _of(evidence, f"{name}.notional", f"notional liquidated{evidence.which(name)}")
     for name in evidence.metrics("time_to_finality"):
         chains = [chain for chain in evidence.subjects(name) if evidence.level(f"{name}.{chain}.finalized_mean").n]
         if chains:
             slowest = max(chains, key=lambda chain: abs(evidence.effect(f"{name}.{chain}.finalized_mean").mean))
-            yield _of(evidence, f"{name}.{slowest}.finalized_mean", f"mean time until a transaction on {slowest} is final")
+            words = f"mean time until a transaction on {slowest} is final{evidence.which(name)}"
+            yield _of(evidence, f"{name}.{slowest}.finalized_mean", words)
     for figure, found in evidence.multipliers():
         if found.n and figure.endswith(".notional") and not evidence.is_nothing(figure):
             value, bounds = estimate(found, "×")

@@ -51,7 +51,7 @@ def picture(evidence: Evidence, name: str, metric: LiquidationCascade) -> Pictur
     found = [_sizes(world, results, metric) for world, results in worlds.items() if results is not None]
     if not any(sizes.totals.any() for sizes in found):
         return None
-    anchor = f"cascades_{name}"
+    anchor = evidence.anchor("cascades", name)
     with canvas(3.0) as figure:
         left, right = figure.subplots(1, 2, width_ratios=[1.35, 1.0])
         _survival(left, found)
@@ -66,7 +66,7 @@ def picture(evidence: Evidence, name: str, metric: LiquidationCascade) -> Pictur
     )
     caption += "; bars: mean and 95 % interval (Student's t over replications)." if n > 1 else "; one replication, so no interval."
     labels = listed([WORLDS[sizes.world][0] for sizes in found])
-    return Picture(anchor, "Sizes of liquidation cascades", caption, f"Cascade sizes {labels}.", drawn, _data(found))
+    return Picture(anchor, f"Sizes of liquidation cascades{evidence.which(name)}", caption, f"Cascade sizes {labels}.", drawn, _data(found))
 
 
 def table(evidence: Evidence, name: str) -> Table:
@@ -79,19 +79,19 @@ def table(evidence: Evidence, name: str) -> Table:
             like = evidence.level(figure).mean or None
             rows.append([*row, *([amount(still, evidence.unit(figure), like=like)] if evidence.still is not None else [])])
     head = head_of(evidence, *(["without impact"] if evidence.still is not None else []))
-    return Table("Liquidations: means over replications, with 95 % intervals", head, rows)
+    return Table(f"Liquidations{evidence.which(name)}: {evidence.how}", head, rows)
 
 
 def multipliers(evidence: Evidence) -> Table | None:
     """How many times larger figures are than where trades move no price."""
     rows = []
     for name, found in evidence.multipliers():
-        rows.append([evidence.label(name), phrase(found, "×"), verdict(found, "one"), str(found.n), str(evidence.replications - found.n)])
+        words = evidence.label(name) + evidence.which(name.partition(".")[0])
+        rows.append([words, phrase(found, "×"), verdict(found, "one"), str(found.n), str(evidence.replications - found.n)])
     head = ["", "ratio", "", "pairs", "pairs without a ratio"]
-    caption = (
-        "Multiplier: as written over the same luck where trades move no price; geometric mean, 95 % interval from Student's t on logarithms"
-    )
-    return Table(caption, head, rows) if rows else None
+    note = "As written over the same luck where trades move no price"
+    note += "; geometric mean, 95 % interval from Student's t on logarithms." if evidence.replications > 1 else "."
+    return Table("Multiplier of the loop between price and liquidations", head, rows, note=note) if rows else None
 
 
 def _sizes(world: str, results: "Results", metric: LiquidationCascade) -> Sizes:

@@ -39,7 +39,7 @@ def picture(evidence: Evidence, name: str) -> Picture | None:
     ]
     if not rows or not any(total.mean > 0 for _, _, (_, _, total) in rows):
         return None
-    anchor = f"costs_{name}"
+    anchor = evidence.anchor("costs", name)
     with canvas(0.85 + 0.36 * len(rows)) as figure:
         axes = figure.subplots()
         places = np.arange(len(rows))[::-1].astype(float)
@@ -83,7 +83,7 @@ def table(evidence: Evidence, name: str) -> Table | None:
         for figure in FIGURES
         if not evidence.is_nothing(f"{name}.{chain}.{figure}_{money}")
     ]
-    return Table("Cost of a transaction: means over replications, with 95 % intervals", head_of(evidence), rows) if rows else None
+    return Table(f"Cost of a transaction{evidence.which(name)}: {evidence.how}", head_of(evidence), rows) if rows else None
 
 
 def _data(rows: list[tuple[str, str, list[Interval]]], money: str) -> "pd.DataFrame":

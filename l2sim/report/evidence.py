@@ -35,6 +35,12 @@ class Evidence:
         return self.written.replications
 
     @property
+    def how(self) -> str:
+        """How figures are given, for captions."""
+        n = self.replications
+        return f"means over n = {n} replications, with 95 % intervals" if n > 1 else "one replication, no intervals"
+
+    @property
     def compared(self) -> bool:
         """Whether there is a world without the attacks to compare with."""
         return self.calm is not None
@@ -98,6 +104,15 @@ class Evidence:
     def metrics(self, kind: str) -> "dict[str, Metric]":
         """The scenario's metrics of a kind, by name."""
         return {name: metric for name, metric in sorted(self.scenario.metrics.items()) if metric.kind == kind}
+
+    def which(self, name: str) -> str:
+        """A metric's name in brackets where there are several of its kind, to tell them apart; else nothing."""
+        alike = self.metrics(self.scenario.metrics[name].kind)
+        return f" ({name.replace('_', ' ')})" if len(alike) > 1 else ""
+
+    def anchor(self, base: str, name: str) -> str:
+        """What a metric's figure is called in the page and among the files."""
+        return f"{base}_{name}" if self.which(name) else base
 
     def subjects(self, metric: str) -> list[str]:
         """The subjects that a metric answers about, such as chains."""

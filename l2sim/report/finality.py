@@ -51,10 +51,8 @@ class Curve(NamedTuple):
     """``transactions`` or ``blocks``."""
 
 
-def picture(evidence: Evidence) -> Picture | None:
+def picture(evidence: Evidence, name: str, rule: TimeToFinality) -> Picture | None:
     """The distributions by chain; nothing where nothing was sent and no block was made."""
-    metric = next(iter(evidence.metrics("time_to_finality").values()), None)
-    rule = metric if isinstance(metric, TimeToFinality) else TimeToFinality()
     curves = _curves(evidence.written, "written", rule)
     if evidence.calm is not None:
         curves += _curves(evidence.calm, "without", rule)
@@ -69,9 +67,9 @@ def picture(evidence: Evidence) -> Picture | None:
             for curve in sorted(here, key=lambda curve: list(STAGES).index(curve.stage)):
                 words, colour, width = STAGES[curve.stage]
                 written = curve.world == "written"
-                name = words if written else f"{words}, without"
+                called = words if written else f"{words}, without"
                 dashes = "-" if written else (0, (3, 1.6))
-                axes.plot(GRID, curve.mean, color=colour, linewidth=width, linestyle=dashes, label=name)
+                axes.plot(GRID, curve.mean, color=colour, linewidth=width, linestyle=dashes, label=called)
                 axes.fill_between(GRID, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0)
             axes.set_ylabel(f"share of {curves[0].what}")
             axes.set_ylim(0, 1.02)
@@ -82,10 +80,11 @@ def picture(evidence: Evidence) -> Picture | None:
         stack[-1].set_xlabel(
             "time since submission (logarithmic)" if curves[0].what == "transactions" else "time since the block was made (logarithmic)"
         )
-        drawn = svg(figure, "finality")
+        anchor = evidence.anchor("finality", name)
+        drawn = svg(figure, anchor)
     return Picture(
-        "finality",
-        f"Time until {curves[0].what} are {listed(list(dict.fromkeys(STAGES[curve.stage][0] for curve in curves)))}",
+        anchor,
+        f"Time until {curves[0].what} are {listed(list(dict.fromkeys(STAGES[curve.stage][0] for curve in curves)))}{evidence.which(name)}",
         _caption(evidence, rule, curves),
         f"Cumulative distributions of the time to finality on {', '.join(chains)}.",
         drawn,
@@ -100,26 +99,21 @@ def mean_of(evidence: Evidence, name: str, chain: str, stage: str) -> str:
 
 
 def table(evidence: Evidence) -> Table | None:
-    """Means and quantiles as the metric measured them, of blocks where nobody sent anything."""
-    rows = []
+    """Means and quantiles as the metrics measured them, of blocks where nobody sent anything."""
+    rows: list[list[str]] = []
     for name in evidence.metrics("time_to_finality"):
+        found = []
         for chain in evidence.subjects(name):
             for stage, (words, _, _) in STAGES.items():
                 mean = mean_of(evidence, name, chain, stage)
                 if evidence.level(mean).n:
-                    row = row_of(evidence, mean, f"{chain}: {words}{', blocks' if 'from_block' in mean else ''}")
+                    row = row_of(evidence, mean, f"{chain}: {words}{' (blocks)' if 'from_block' in mean else ''}")
                     quantiles = (mean.removesuffix("mean") + figure for figure in ("p50", "p95", "p99"))
-                    rows.append([*row, *(amount(evidence.level(figure).mean, "s") for figure in quantiles)])
+                    found.append([*row, *(amount(evidence.level(figure).mean, "s") for figure in quantiles)])
+        rows += [*([[name.replace("_", " ")]] if found and evidence.which(name) else []), *found]
     head = head_of(evidence, "median", "95 %", "99 %")
-    return (
-        Table(
-            "Time from submission (of blocks: from the block's own time): means with 95 % intervals; last, quantiles as written",
-            head,
-            rows,
-        )
-        if rows
-        else None
-    )
+    note = "From submission, of blocks from their own time. The last three columns are quantiles as written."
+    return Table(f"Time to finality: {evidence.how}", head, rows, note=note) if rows else None
 
 
 def _caption(evidence: Evidence, rule: TimeToFinality, curves: list[Curve]) -> str:

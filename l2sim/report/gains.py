@@ -67,7 +67,7 @@ def picture(evidence: Evidence, name: str) -> Picture | None:
     found = [gain for gain in every if gain.size >= VISIBLE * max(gain.size for gain in every)]
     if not found:
         return None
-    anchor = f"gains_{name}"
+    anchor = evidence.anchor("gains", name)
     with canvas(0.95 + 0.36 * len(found)) as figure:
         both = evidence.compared
         stack = figure.subplots(1, 2 if both else 1, sharey=True, squeeze=False, width_ratios=[1.25, 1.0] if both else None)[0]
@@ -105,7 +105,7 @@ def table(evidence: Evidence, name: str) -> Table | None:
     total = f"{name}.sum"
     foot = ["sum over everybody", rounded(evidence.level(total).mean)]
     foot += [rounded(evidence.without(total).mean), rounded(evidence.effect(total).mean)] if evidence.compared else []
-    return Table("Profit and loss: means over replications, with 95 % intervals", head_of(evidence), rows, foot) if rows else None
+    return Table(f"Profit and loss{evidence.which(name)}: {evidence.how}", head_of(evidence), rows, foot) if rows else None
 
 
 def rounded(dollars: float) -> str:

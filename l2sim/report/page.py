@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from l2sim.metrics.liquidation_cascade import LiquidationCascade
+from l2sim.metrics.time_to_finality import TimeToFinality
 from l2sim.report import answer, cascades, costs, finality, gains, glossary, network, tables, timeline
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import Picture
@@ -113,7 +114,9 @@ def _timeline(evidence: Evidence) -> Section:
 
 
 def _finality(evidence: Evidence) -> Section:
-    return Section("finality", "Time to finality", _there(finality.picture(evidence)), _there(finality.table(evidence)))
+    rules = {name: rule for name, rule in evidence.metrics("time_to_finality").items() if isinstance(rule, TimeToFinality)}
+    pictures = [picture for name, rule in rules.items() if (picture := finality.picture(evidence, name, rule))]
+    return Section("finality", "Time to finality", pictures, _there(finality.table(evidence)))
 
 
 def _cascades(evidence: Evidence) -> Section:

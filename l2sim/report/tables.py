@@ -76,9 +76,8 @@ def key_figures(evidence: Evidence) -> Table | None:
             rows += [row_of(evidence, figure, evidence.label(figure)) for figure in figures]
     if not rows:
         return None
-    how = "means over replications, with 95 % intervals" if evidence.replications > 1 else "one replication, no intervals"
     note = "(0 inside): the interval contains zero. " if evidence.compared and evidence.replications > 1 else ""
-    return Table(f"Key figures: {how}", head_of(evidence), rows, note=f"{note}Figures that are zero throughout are left out.")
+    return Table(f"Key figures: {evidence.how}", head_of(evidence), rows, note=f"{note}Figures that are zero throughout are left out.")
 
 
 def provenances(run: "Run") -> list[Table]:

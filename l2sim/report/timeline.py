@@ -128,7 +128,8 @@ def _time_unit(duration: int) -> tuple[float, str]:
 
 
 def _caption(evidence: Evidence, panels: list[Panel], windows: list[series.Window], first: int) -> str:
-    parts = [f"One replication of {evidence.replications} (number {first}), so no intervals."]
+    n = evidence.replications
+    parts = [f"Replication {first} of n = {n}, so no intervals." if n > 1 else "The only replication, so no intervals."]
     if windows:
         during = listed([f"{window.name} from {span(int(window.begins))} to {span(int(window.ends))}" for window in windows])
         parts.append(f"Shaded: {during}.")

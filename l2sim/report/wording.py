@@ -5,6 +5,7 @@ from math import floor, isfinite, isnan, log10
 from typing import NamedTuple
 
 from l2sim.results.intervals import Interval
+from l2sim.units import HOUR, MINUTE, SECOND
 
 THIN = "\u202f"
 MINUS = "\u2212"
@@ -183,5 +184,9 @@ def listed(items: list[str], last: str = "and") -> str:
 
 def span(nanoseconds: int) -> str:
     """A duration that was given, not measured, in words: without digits that say nothing."""
-    factor, unit = scale("s", nanoseconds / 1e9)
-    return f"{nanoseconds / 1e9 / factor:.4g}{_after(unit)}"
+    minutes, rest = divmod(nanoseconds, MINUTE)
+    if minutes > 60 and not rest and minutes % 60:
+        return f"{minutes // 60}{THIN}h {minutes % 60}{THIN}min"
+    factor, unit = scale("s", nanoseconds / SECOND)
+    factor, unit = (3600.0, "h") if nanoseconds == HOUR else (factor, unit)
+    return f"{nanoseconds / SECOND / factor:.4g}{_after(unit)}"
