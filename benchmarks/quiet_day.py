@@ -42,7 +42,8 @@ class Naive:
         price = scenario.prices["eth"].start
         self.base, self.quote = market.base_reserve, market.base_reserve * price
         self.usd = [crowd.wealth] * crowd.size
-        self.eth = [crowd.wealth / price + crowd.gas / ETH] * crowd.size
+        self.eth = [crowd.wealth / price] * crowd.size
+        self.gas = [crowd.gas / ETH] * crowd.size
         self.mempool: list[Any] = []
         self.log: list[dict[str, Any]] = []
         self.blocks: list[dict[str, Any]] = []
@@ -111,7 +112,7 @@ class Naive:
             gas = 0
             for _, who, buys, amount, reference, included in block:
                 fee = 120_000 * price / ETH
-                self.eth[who] -= fee + data_fee
+                self.gas[who] -= fee + data_fee
                 gas += 120_000
                 status, got = 0, 0.0
                 effective = amount * phi

@@ -41,11 +41,20 @@ class Names:
         return code
 
 
-def _spread(shared: list[tuple[int, float]], column: list[Any]) -> None:
-    """Write numbers that several rows share out, one for each row."""
+def _spread(shared: list[tuple[int, Any]], column: list[Any]) -> None:
+    """Write out what was kept together, a number for each row."""
     for n, value in shared:
-        column.extend([value] * n)
+        column.extend(value.tolist() if isinstance(value, np.ndarray) else [value] * n)
     shared.clear()
+
+
+def _gathered(shared: list[tuple[int, Any]], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """The same as an array."""
+    lengths, values = zip(*shared, strict=True)
+    if any(isinstance(value, np.ndarray) for value in values):
+        parts = [value if isinstance(value, np.ndarray) else np.full(n, value, dtype) for n, value in shared]
+        return np.concatenate(parts).astype(dtype)
+    return np.repeat(np.array(values, dtype), lengths)
 
 
 class Table:
@@ -65,7 +74,7 @@ class Table:
         self._chunks: list[list[npt.NDArray[Any]]] = []
         self._length = 0
         self._sealed = 0
-        self._shared: list[list[tuple[int, float]]] = [[] for _ in self.columns]
+        self._shared: list[list[tuple[int, Any]]] = [[] for _ in self.columns]
 
     def __len__(self) -> int:
         return self._length
@@ -78,7 +87,7 @@ class Table:
             self._gather()
 
     def extend(self, n: int, *columns: Any) -> None:
-        """Add ``n`` rows: for each column a list, or one number that all of them share; ``time`` first, names as codes."""
+        """Add ``n`` rows: for each column a list, an array, or one number that all share; ``time`` first, names as codes."""
         if self._rows:
             self._gather()
         for column, shared, more in zip(self._open, self._shared, columns, strict=True):
@@ -86,6 +95,11 @@ class Table:
                 if shared:
                     _spread(shared, column)
                 column.extend(more)
+            elif isinstance(more, np.ndarray):
+                if column:
+                    column.extend(more.tolist())
+                else:
+                    shared.append((n, more))
             elif column:
                 column.extend([more] * n)
             else:
@@ -109,8 +123,7 @@ class Table:
         chunk = []
         for column, shared, dtype in zip(self._open, self._shared, self.dtypes.values(), strict=True):
             if shared:
-                lengths, values = zip(*shared, strict=True)
-                chunk.append(np.repeat(np.array(values, dtype), lengths))
+                chunk.append(_gathered(shared, dtype))
                 shared.clear()
             else:
                 chunk.append(np.array(column, dtype))

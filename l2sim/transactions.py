@@ -126,16 +126,28 @@ class Rows(NamedTuple):
         """No rows."""
         return cls(*[[] for _ in cls._fields])
 
+    def listed(self) -> "Rows":
+        """The same rows as lists."""
+        columns: list[Any] = [column.tolist() if isinstance(column, np.ndarray) else column for column in self]
+        return Rows(*columns)
+
     @classmethod
-    def of(cls, n: int, **columns: "list[int] | list[float] | npt.NDArray[np.generic] | float") -> "Rows":
-        """Rows from columns of length ``n``; a scalar is repeated. Columns left out get their neutral value."""
-        made: list[list[Any]] = []
+    def of(cls, n: int, arrays: bool = False, **columns: Any) -> "Rows":
+        """Rows from columns of length ``n``; a scalar is repeated, columns left out get their neutral value.
+
+        The columns are lists, or with ``arrays`` arrays, which compiled code can read.
+        """
+        made: list[Any] = []
         for name in cls._fields:
             value = columns.get(name, _NEUTRAL[name])
-            made.append(value.tolist() if isinstance(value, np.ndarray) else value if isinstance(value, list) else [value] * n)
+            if arrays:
+                made.append(np.ascontiguousarray(np.broadcast_to(np.asarray(value, _DTYPES.get(name, np.int64)), n)))
+            else:
+                made.append(value.tolist() if isinstance(value, np.ndarray) else value if isinstance(value, list) else [value] * n)
         return cls(*made)
 
 
+_DTYPES: Mapping[str, npt.DTypeLike] = {"tie": np.uint64, **dict.fromkeys(("a", "b", "c", "slippage", "reference"), np.float64)}
 _NEUTRAL: Mapping[str, float] = {
     **dict.fromkeys(Rows._fields, 0), "a": 0.0, "b": 0.0, "c": 0.0, "slippage": float("inf"), "reference": 0.0,
     "cap": ANY_FEE, "deadline": NEVER,

@@ -20,3 +20,16 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the recorded data in ../shared/data, which is not here")
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """After `make validate`, a table of what was expected and found; checks hand their lines in by ``record_property``."""
+    if terminalreporter.config.option.markexpr != "validate":
+        return
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, [])]
+    lines = sorted(line for report in reports for name, line in report.user_properties if name == "validation")
+    if lines:
+        terminalreporter.section("validations")
+        terminalreporter.line(f"{'':58} {'expected':>12} {'found':>12} {'error':>10} {'z':>6} {'n':>9}")
+        for line in lines:
+            terminalreporter.line(line)

@@ -14,6 +14,8 @@ from l2sim.events import AccountClosed
 from l2sim.log import Log
 from l2sim.markets import Opening
 from l2sim.markets.constant_product import ConstantProduct, ConstantProductBook
+from l2sim.markets.perpetual import Perpetual
+from l2sim.markets.perpetual.book import PerpetualBook
 from l2sim.part import ROOMS, room
 from l2sim.scenario import Scenario
 from l2sim.simulation import experiment, simulate
@@ -116,16 +118,17 @@ def cheats() -> Iterator[None]:
         def open(self, opening: Opening) -> ConstantProductBook:
             return Generous(self, opening)
 
-    class Promising(ConstantProductBook):
-        """Owes what it has not got."""
+    class Promising(PerpetualBook):
+        """Promises its insurance fund a dollar that nobody paid, at each block."""
 
-        def audit(self) -> float:
-            return 1.0
+        def begin(self, now: int) -> None:
+            super().begin(now)
+            self.insurance_fund += 1.0
 
-    class PromisingPool(ConstantProduct):
-        """A pool whose promises exceed what it holds."""
+    class PromisingPerpetual(Perpetual):
+        """A perpetual that owes more than it holds."""
 
-        def open(self, opening: Opening) -> ConstantProductBook:
+        def open(self, opening: Opening) -> PerpetualBook:
             return Promising(self, opening)
 
     yield
@@ -134,11 +137,16 @@ def cheats() -> Iterator[None]:
 
 @pytest.mark.usefixtures("cheats")
 @pytest.mark.parametrize(
-    ("kind", "message"),
-    [("generous_pool", r"usd on arb: .* was brought in, but .* is held"), ("promising_pool", r"market 'pool': its vault and what it owes")],
+    ("market", "kind", "message"),
+    [
+        ("pool", "generous_pool", r"usd on arb: .* was brought in, but .* is held"),
+        ("eth_perp", "promising_perpetual", r"market 'eth_perp': what it holds and what it owes differ by"),
+    ],
 )
-def test_a_market_that_makes_money_fails_loudly_and_leaves_nothing(kind: str, message: str, tmp_path: Path) -> None:
-    scenario = small("duration=2min", f"markets.pool.kind={kind}", "markets.pool.on=arb", "markets.pool.base=eth", "markets.pool.base_reserve=500")
+def test_a_market_that_cheats_fails_loudly_and_leaves_nothing(market: str, kind: str, message: str, tmp_path: Path) -> None:
+    plan = small("duration=2min").resolved()
+    plan["markets"][market]["kind"] = kind
+    scenario = Scenario.of(plan)
     with pytest.raises(BooksDoNotClose, match=message):
         simulate(scenario)
     with pytest.raises(BooksDoNotClose, match=message):

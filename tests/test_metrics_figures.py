@@ -146,6 +146,31 @@ def test_a_head_that_falls_back_does_not_hide_what_was_reached() -> None:
 # ---- transactions
 
 
+def test_inclusion_delay_by_agent() -> None:
+    """Accounts 0 to 2 are the crowd's, 3 the keeper's; the last group sends nothing and has no row."""
+    log = Log()
+    log.about = {"groups": {"keeper": {"first": 3, "last": 4}, "crowd": {"first": 0, "last": 3}, "maker": {"first": 4, "last": 5}}}
+    for sender, waited in ((0, 2.0), (2, 4.0), (3, 10.0)):
+        fact = TransactionIncluded("arb", 1, 0, sender, "pool", "swap", 0, 21_000, 0.0, 0.0, 0.0, 0.0)
+        log.record(round(waited * SECOND), fact)
+    log.record(SECOND, TransactionDropped("arb", 0, 3, "pool", "swap", 1))
+    by_agent = InclusionDelay(by="agent").measure(log)
+    assert list(by_agent.index) == ["crowd", "keeper"]
+    assert by_agent["mean"].tolist() == [3.0, 10.0]
+    assert by_agent["dropped"].tolist() == [0.0, 1.0]
+    assert InclusionDelay().measure(log).loc["arb", "included"] == 3
+
+
+def test_a_cascade_says_whose_positions_they_were() -> None:
+    log = Log()
+    log.about = {"groups": {"longs": {"first": 0, "last": 2}, "shorts": {"first": 2, "last": 4}}}
+    for second, account in enumerate((0, 1, 3)):
+        fact = PositionLiquidated("perp", account, 9, 1.0, 100.0, 100.0, 0.0, 0.0, 0.0, 0.0)
+        log.record(second * SECOND, fact)
+    answer = LiquidationCascade().measure(log)
+    assert (answer["positions"], answer["longs.positions"], answer["shorts.positions"]) == (3, 2, 1)
+
+
 def test_inclusion_delay_counts_the_dropped_apart(rollup: Log) -> None:
     rollup.record(5 * SECOND, TransactionDropped("arb", SECOND, 0, "pool", "swap", Status.DEADLINE))
     arb = InclusionDelay().measure(rollup).loc["arb"]

@@ -107,3 +107,10 @@ def test_three_orderings_serve_three_kinds_of_people() -> None:
     assert profit["priority_bidder"] > 1000 > 100 > profit["priority_nearby"]
     assert min(profit["random_nearby"], profit["random_bidder"]) > 1000
     assert found["priority_cascade.positions"] > found["fcfs_cascade.positions"]
+
+    # Another ordering on one rollup changes nothing on the others, and makes of it what it makes of them.
+    varied = figures(simulate(scenario.vary({"chains.fcfs.ordering": {"kind": "priority_fee"}})))
+    elsewhere = [name for name in found.index if name.startswith(("random_cascade", "debt.priority_perp", "throughput.random"))]
+    pd.testing.assert_series_equal(varied[elsewhere], found[elsewhere])
+    assert varied["wait.fcfs_savers.mean"] > 3 * varied["wait.fcfs_tippers.mean"]
+    assert varied["profit.groups.fcfs_bidder.profit"] > 1000 > 100 > varied["profit.groups.fcfs_nearby.profit"]

@@ -1,5 +1,6 @@
 """Sequencer: makes the rollup's blocks."""
 
+from bisect import bisect_left
 from typing import Annotated, Literal
 
 import numpy as np
@@ -32,11 +33,12 @@ class Sequencer(Agent):
 
     def run(self, me: Seat) -> Waiting:
         duty = me.duty
-        for time in duty.instants():
+        instants, next_one = duty.instants(), 0
+        while next_one < len(instants):
             if duty.halted:
                 yield duty.resumed()
-            if time < me.now:
+            if instants[next_one] < me.now:
+                next_one = bisect_left(instants, me.now)
                 continue
-            yield me.sleep_until(time)
-            if not duty.halted:
-                duty.seal()
+            yield me.sleep_until(instants[next_one])
+            next_one += 1 if duty.halted else duty.seal(next_one)

@@ -80,6 +80,14 @@ class Book(ABC):
             y.append(outcome[2])
         return status, x, y
 
+    def run_blocks(self, rows: Rows, start: int, stop: int, bounds: Any) -> tuple[Any, Any, Any]:
+        """Execute rows start..stop, on arrays, of several blocks in a row; statuses, x and y as arrays.
+
+        ``bounds`` are the positions, from ``start``, at which blocks begin, and the end. Where a row has no reference price
+        yet, it is the mid price at which its block found the market. The same bits as ``run`` block by block.
+        """
+        raise TypeError(f"{type(self).__name__} has no kernel")
+
     @abstractmethod
     def quote(self, action: int, a: float, b: float, c: float) -> Outcome:
         """What the action would give now, changing nothing."""
@@ -132,6 +140,9 @@ class Market(Part, room="markets"):
     """Gas that each action uses."""
     size: ClassVar[Mapping[str, int]] = {}
     """Bytes that each action takes in a batch, after compression."""
+
+    compiles: ClassVar[bool] = False
+    """Whether its book ships a kernel, ``run_blocks``, for blocks on arrays."""
 
     on: ChainName
     """The chain it lives on."""

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from math import inf
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
+
+import numpy as np
 
 from pydantic import Field
 
+from l2sim.compiled import compiled
 from l2sim.markets import Book, Market, Opening, PriceSource
 from l2sim.part import PriceName
 from l2sim.transactions import Outcome, Rows, Status
@@ -31,6 +34,8 @@ class ConstantProduct(Market):
     """Assumed: one swap through a router, its two token transfers included."""
     size: ClassVar[Mapping[str, int]] = {"buy": 120, "sell": 120}
     """Assumed: a router call of about 250 bytes, compressed."""
+
+    compiles: ClassVar[bool] = True
 
     base: PriceName
     """The asset it trades against US dollars, by the name of its price."""
@@ -70,6 +75,42 @@ def swap(amount: float, reserve_in: float, reserve_out: float, fee: float) -> fl
     """What a pool gives for ``amount`` of the asset of ``reserve_in``."""
     effective = amount * (1.0 - fee)
     return reserve_out * effective / (reserve_in + effective)
+
+
+def swaps(
+    base: Any, usd: Any, account: int, phi: float, bounds: Any, actions: Any, senders: Any, slippages: Any, references: Any,
+    status: Any, x: Any, y: Any,
+) -> None:  # fmt: skip
+    """Swaps of several blocks on arrays: ``x`` holds what senders offer, and then what was taken; ``y`` what they got."""
+    for block in range(len(bounds) - 1):
+        mid = usd[account] / base[account]
+        for i in range(bounds[block], bounds[block + 1]):
+            sender, a = senders[i], x[i]
+            reference = references[i] if references[i] != 0.0 else mid
+            buying = actions[i] == BUY
+            paid, got = (usd, base) if buying else (base, usd)
+            reserve_in, reserve_out = paid[account], got[account]
+            effective = a * phi
+            if not 0.0 < a < inf:
+                status[i] = INVALID
+            elif not a <= paid[sender]:
+                status[i] = INSUFFICIENT_FUNDS
+            else:
+                out = reserve_out * effective / (reserve_in + effective)
+                if not out < reserve_out:
+                    status[i] = NO_LIQUIDITY
+                elif buying and a > out * (reference * (1.0 + slippages[i])):
+                    status[i] = SLIPPAGE
+                elif not buying and out < a * (reference * (1.0 - slippages[i])):
+                    status[i] = SLIPPAGE
+                else:
+                    paid[sender] -= a
+                    got[sender] += out
+                    paid[account] += a
+                    got[account] -= out
+                    y[i] = out
+            if status[i] != 0:
+                x[i] = 0.0
 
 
 class ConstantProductBook(Book):
@@ -150,6 +191,12 @@ class ConstantProductBook(Book):
             gave(0.0)
         base[account], usd[account] = x, y
         return statuses, ins, outs
+
+    def run_blocks(self, rows: Rows, start: int, stop: int, bounds: Any) -> tuple[Any, Any, Any]:
+        status, x, y = np.zeros(stop - start, np.int8), rows.a[start:stop].copy(), np.zeros(stop - start)
+        fields = rows.action[start:stop], rows.sender[start:stop], rows.slippage[start:stop], rows.reference[start:stop]
+        compiled(swaps)(self.base, self.usd, self.account, 1.0 - self.fee, bounds, *fields, status, x, y)
+        return status, x, y
 
     def quote(self, action: int, a: float, b: float, c: float) -> Outcome:
         if not 0.0 < a < inf:

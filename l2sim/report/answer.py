@@ -178,8 +178,13 @@ def _others(evidence: Evidence) -> Iterator[Finding]:
             )
         )
         if not evidence.is_nothing(f"{name}.shortfall"):
-            yield Finding("Bad debt" + evidence.which(name), text)
-    for name in evidence.metrics("inclusion_delay"):
+            markets = [statement(evidence, f"{name}.{market}.bad_debt", f"Bad debt in {market}") for market in evidence.subjects(name)]
+            yield Finding("Bad debt" + evidence.which(name), " ".join(filter(None, [text, *markets])))
+    for name, metric in evidence.metrics("inclusion_delay").items():
+        if getattr(metric, "by", "chain") == "agent":
+            waits = [statement(evidence, f"{name}.{agent}.mean", agent) for agent in evidence.subjects(name)]
+            yield Finding(f"Mean wait for a block{evidence.which(name)}", " ".join(filter(None, waits)))
+            continue
         for chain in evidence.subjects(name):
             told = [
                 statement(evidence, f"{name}.{chain}.max", "Longest wait for a block"),
@@ -207,13 +212,21 @@ def _cards(evidence: Evidence) -> Iterator[Card]:
     for name in evidence.metrics("time_to_finality"):
         chains = [chain for chain in evidence.subjects(name) if evidence.level(f"{name}.{chain}.finalized_mean").n]
         if chains:
-            slowest = max(chains, key=lambda chain: abs(evidence.effect(f"{name}.{chain}.finalized_mean").mean))
+            of = evidence.effect if evidence.compared else evidence.level
+            slowest = max(chains, key=lambda chain: abs(of(f"{name}.{chain}.finalized_mean").mean))
             words = f"mean time until a transaction on {slowest} is final{evidence.which(name)}"
             yield _of(evidence, f"{name}.{slowest}.finalized_mean", words)
     for figure, found in evidence.multipliers():
         if found.n and figure.endswith(".notional") and not evidence.is_nothing(figure):
             value, bounds = estimate(found, "×")
-            yield Card("Ratio to no impact", "notional liquidated", value, _bounds(found, bounds, "one"), is_clear(found, 1.0))
+            clear = found.n == 1 or is_clear(found, 1.0)
+            yield Card(
+                "Ratio to no impact",
+                f"notional liquidated{evidence.which(figure.partition('.')[0])}",
+                value,
+                _bounds(found, bounds, "one"),
+                clear,
+            )
 
 
 def _of(evidence: Evidence, figure: str, words: str) -> Card:

@@ -59,8 +59,9 @@ def picture(evidence: Evidence, name: str, metric: LiquidationCascade) -> Pictur
         figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=3)
         drawn = svg(figure, anchor)
     n = evidence.replications
+    over = f"averaged over n = {n} replications" if n > 1 else "in the only one there is"
     caption = (
-        f"Left: how many cascades of a replication are at least so large, averaged over n = {n} replication{'s' if n > 1 else ''}; "
+        f"Left: how many cascades of a replication are at least so large, {over}; "
         f"liquidations belong to one cascade as long as none waits more than {span(metric.gap)} for the next. "
         "Right: notional liquidated in each replication, thin lines join worlds on the same luck"
     )

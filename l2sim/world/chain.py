@@ -1,8 +1,10 @@
 """A running chain: an inbox, books, and the making of blocks. Rollups and L1 are special cases; so is an outside venue."""
 
+from math import fsum
 from operator import add
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from simpy.events import Event
 
 from l2sim.events import BlockSealed, TransactionDropped, TransactionIncluded
@@ -12,14 +14,11 @@ from l2sim.streams import mix
 from l2sim.transactions import Receipt, Rows, Status
 from l2sim.units import ETH
 from l2sim.world.inbox import Cut, Inbox
+from l2sim.world.ledger import GAS_TOKEN
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from l2sim.world import Chain
     from l2sim.world.world import World
-
-GAS_TOKEN = "eth"  # noqa: S105
 
 
 class LiveChain:
@@ -31,7 +30,7 @@ class LiveChain:
         self.kind = rules.kind
         self.region = "us_east"
         self.ordering: Ordering | None = None
-        self.inbox = Inbox()
+        self.inbox = Inbox(world.engines[name] == "arrays")
         self.height = 0
         self.last_block = 0
         self.books: list[Book] = []
@@ -158,7 +157,7 @@ class LiveChain:
                     self.world.record(fact)
                 book.facts.clear()
         if included or blobs or self.kind == "l1":
-            self._sealed.append(now, BlockSealed(self.name, self.height, included, gas, base_fee, blob_base_fee, blobs, len(self.inbox)))
+            self.note(now, BlockSealed(self.name, self.height, included, gas, base_fee, blob_base_fee, blobs, len(self.inbox)))
         self._tell(now)
         return gas, size
 
@@ -203,7 +202,7 @@ class LiveChain:
         if broke:
             return self._without_the_broke(cut, token, fees, data, base_fee, now)
         used = sum(gas) if traits.gas is None else traits.gas * n
-        self.collect(token, sum(fees), sum(data), used * base_fee / ETH)
+        self.collect(token, fsum(fees), fsum(data), used * base_fee / ETH)
 
         status, markets, calls, x, y = self._run(rows, start, stop)
         # What is the same for all rows of the block is written as one number.
@@ -267,6 +266,25 @@ class LiveChain:
         codes = self._call_codes
         calls = [codes[m][1][action] for m, action in zip(market, rows.action[start:stop], strict=True)]
         return status, [codes[m][0] for m in market], calls, x, y
+
+    def note(self, time: int, block: BlockSealed) -> None:
+        """Write a block down."""
+        self._sealed.append(time, block)
+
+    def write(
+        self, rows: Rows, start: int, stop: int, times: Any, heights: Any, status: Any, fees: Any, data: float, x: Any, y: Any
+    ) -> None:
+        """Write down executed rows of several blocks, on arrays, all of this chain's first market."""
+        market, actions = self._call_codes[0]
+        calls = np.array(actions)[rows.action[start:stop]]
+        self._included.extend(
+            stop - start, times, self._chain_code, heights, rows.submitted[start:stop], rows.sender[start:stop], market, calls,
+            status, rows.gas[start:stop], fees, data, x, y,
+        )  # fmt: skip
+
+    def watched(self) -> bool:
+        """Whether anybody waits for its next block, or anything here looks outside at it."""
+        return bool(self._waiters or self.sources or any(self._listeners.values()))
 
     def _drop(self, now: int, rows: Rows, i: int, status: int) -> None:
         market = rows.market[i]

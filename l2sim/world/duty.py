@@ -41,9 +41,9 @@ class Duty:
         """When it makes blocks again."""
         return self._chain.resumed()
 
-    def seal(self) -> None:
-        """Make a block now."""
-        self._chain.seal()
+    def seal(self, first: int) -> int:
+        """Make the block due at ``instants()[first]``, which is now, and those after it that nobody can tell from now; how many."""
+        return self._chain.seal(first)
 
     # ---- the batch poster's
 

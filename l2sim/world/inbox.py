@@ -32,10 +32,13 @@ class Traits(NamedTuple):
     @classmethod
     def of(cls, rows: Rows) -> "Traits":
         """The traits of rows."""
-        gas, size = set(rows.gas), set(rows.size)
+        if not rows.number:
+            return cls()
+        least, most = (np.min, np.max) if isinstance(rows.cap, np.ndarray) else (min, max)
+        gas, size = int(least(rows.gas)), int(least(rows.size))
         return cls(
-            min(rows.cap, default=ANY_FEE), min(rows.deadline, default=NEVER), any(rows.tip), any(rows.ticket), any(rows.reference),
-            gas.pop() if len(gas) == 1 else None, size.pop() if len(size) == 1 else None,
+            int(least(rows.cap)), int(least(rows.deadline)), bool(most(rows.tip)), bool(most(rows.ticket)), bool(most(rows.reference)),
+            gas if gas == most(rows.gas) else None, size if size == most(rows.size) else None,
         )  # fmt: skip
 
 
@@ -62,7 +65,9 @@ class Inbox:
     Crowds hand in long columns sorted by arrival, of which each block is a cut; single messages go through a heap.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, arrays: bool = False) -> None:
+        self.arrays = arrays
+        """Whether crowds hand in arrays; what waits in the mempool is lists all the same."""
         self._columns: list[Cut] = []
         self._messages: list[tuple[int | float, ...]] = []
         self.waiting = _NOTHING
@@ -70,6 +75,24 @@ class Inbox:
 
     def __len__(self) -> int:
         return self.waiting.stop - self.waiting.start
+
+    def stretch(self, times: list[int]) -> tuple[Rows, list[int], Traits] | None:
+        """The arrivals of blocks at these times, where they are rows of one crowd's columns as they stand; nothing is taken.
+
+        Returns the columns, the positions at which each block's rows begin and the last one's end, and the traits; None where
+        something waits already, or more than one sender's transactions would have to be merged.
+        """
+        due = [cut for cut in self._columns if cut.rows.arrives[cut.start] < times[-1]]
+        if len(self) or len(due) != 1 or (self._messages and self._messages[0][0] < times[-1]):
+            return None
+        rows, start, stop, traits = due[0]
+        bounds = start + np.searchsorted(rows.arrives[start:stop], np.array(times))
+        return rows, [start, *bounds.tolist()], traits
+
+    def taken(self, rows: Rows, position: int) -> None:
+        """A stretch of blocks has taken everything in these columns before ``position``."""
+        cuts = [Cut(cut.rows, position, cut.stop, cut.traits) if cut.rows is rows else cut for cut in self._columns]
+        self._columns = [cut for cut in cuts if cut.start < cut.stop]
 
     def add(self, rows: Rows) -> None:
         """Rows that arrive now or later, sorted by arrival and tie key."""
@@ -86,7 +109,8 @@ class Inbox:
             arrives = rows.arrives
             if arrives[start] < now:
                 stop = bisect_left(arrives, now, start)
-                parts.append(Cut(rows, start, stop, traits))
+                part = Cut(rows.slice(start, stop).listed(), 0, stop - start, traits) if self.arrays else Cut(rows, start, stop, traits)
+                parts.append(part)
                 self._columns[i] = Cut(rows, stop, end, traits)
         if parts:
             self._columns = [column for column in self._columns if column.start < column.stop]

@@ -16,8 +16,8 @@ from l2sim.fees.eip1559 import Eip1559
 from l2sim.ordering import Ordering
 from l2sim.units import ETH, GWEI, SECOND, Duration, Fraction, Gas, Positive, Share, Wei
 from l2sim.world import Chain
-from l2sim.world.chain import GAS_TOKEN, LiveChain
-from l2sim.world.ledger import BURNED
+from l2sim.world.chain import LiveChain
+from l2sim.world.ledger import BURNED, GAS_TOKEN
 from l2sim.world.rollup import GAS_PER_BLOB
 
 if TYPE_CHECKING:

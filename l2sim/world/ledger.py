@@ -1,11 +1,19 @@
 """The ledger: who holds how much of which asset where, double entry, in columns of plain numbers."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from math import fsum
+from typing import Any
+
+import numpy as np
 
 from l2sim.events import AccountClosed
 
 BURNED = "burned"
+GAS_TOKEN = "gas"  # noqa: S105
+"""The asset that fees are paid in: ether in a purse of its own, apart from ether that is traded."""
+
+Column = Any
+"""A list of floats, or a float64 array: the same numbers either way, indexed by account."""
 
 
 class BooksDoNotClose(Exception):
@@ -25,10 +33,13 @@ class Group:
 class Ledger:
     """Balances by (place, asset), each a list indexed by account; places are chains, outside venues and markets' claims."""
 
-    def __init__(self) -> None:
+    def __init__(self, capacity: int, arrays: Collection[str] = ()) -> None:
+        """Room for ``capacity`` accounts; balances at the places in ``arrays`` are numpy arrays, which compiled code can read."""
+        self.capacity = capacity
+        self._arrays = arrays
         self.groups: dict[str, Group] = {}
         self.size = 0
-        self._columns: dict[tuple[str, str], list[float]] = {}
+        self._columns: dict[tuple[str, str], Column] = {}
         self._minted: dict[tuple[str, str], list[float]] = {}
         self._opening: dict[tuple[str, str], dict[str, float]] = {}
 
@@ -37,15 +48,15 @@ class Ledger:
         accounts = range(self.size, self.size + n)
         self.groups[name] = Group(name, kind, section, accounts)
         self.size += n
-        for column in self._columns.values():
-            column.extend([0.0] * n)
+        if self.size > self.capacity:
+            raise ValueError(f"'{name}' needs {n} accounts, but the ledger has room for {self.capacity}")
         return accounts
 
-    def column(self, place: str, asset: str) -> list[float]:
+    def column(self, place: str, asset: str) -> Column:
         """The balances of an asset at a place, indexed by account."""
         key = (place, asset)
         if key not in self._columns:
-            self._columns[key] = [0.0] * self.size
+            self._columns[key] = np.zeros(self.capacity) if place in self._arrays else [0.0] * self.capacity
             self._minted[key] = []
         return self._columns[key]
 

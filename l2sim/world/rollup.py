@@ -1,5 +1,6 @@
 """A rollup: a sequencer makes blocks, a batch poster puts them on L1, heads follow L1's."""
 
+from bisect import bisect_left
 from collections import deque
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated
@@ -7,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 from simpy.events import Event
 
 from l2sim.events import BatchPosted, HeadAdvanced
-from l2sim.fees import Fee, Used
+from l2sim.fees import Fee, FeeState, Used
 from l2sim.ordering import Ordering
 from l2sim.part import ChainName, Part, in_room
 from l2sim.units import ETH, Bytes, Fraction, Gas, Positive
 from l2sim.world import Chain
 from l2sim.world.chain import LiveChain
+from l2sim.world.stretch import stretch
 
 if TYPE_CHECKING:
     from l2sim.world.l1 import LiveL1
@@ -66,8 +68,8 @@ class LiveRollup(LiveChain):
         self._data_scalar = rules.data_fee_scalar * GAS_PER_BLOB / BYTES_A_BLOB / ETH
         self.halted = False
         self._resumed = Event(world.clock)
-        self._fee_state = rules.fee.genesis()
-        self._resting = False
+        self.fee_state = rules.fee.genesis()
+        self._resting: FeeState | None = None
         self.unposted: deque[tuple[int, int, int]] = deque()
         self.unposted_bytes = 0
         self._unsent = 0
@@ -88,7 +90,7 @@ class LiveRollup(LiveChain):
         return int(self.rules.sequencer.block_time)  # type: ignore[attr-defined]
 
     def base_fee(self) -> int:
-        return self.rules.fee.price(self._fee_state)
+        return self.rules.fee.price(self.fee_state)
 
     def data_price(self) -> float:
         return self.l1.blob_base_fee() * self._data_scalar if self.l1 else 0.0
@@ -104,18 +106,36 @@ class LiveRollup(LiveChain):
 
     # ---- the sequencer's side
 
-    def seal(self) -> None:
-        """Make a block now."""
-        now = self.world.clock.now
-        self.height += 1
-        gas, size = self.make_block(now, self.gas_limit())
-        if gas or not self._resting:
-            state = self.rules.fee.next(self._fee_state, Used(gas=gas, gas_limit=self.rules.block_gas_limit))
-            self._resting = not gas and state == self._fee_state
-            self._fee_state = state
+    def seal(self, first: int) -> int:
+        """Make the block that is due at ``instants()[first]``, which is now; and those after it that nobody can tell from now.
+
+        Returns how many were made.
+        """
+        last = first + 1
+        if self.inbox.arrays and not self.watched():
+            last = max(last, bisect_left(self._instants, self.world.clock.peek(), first))
+        made = stretch(self, self._instants[first:last]) if last - first > 1 else 0
+        if not made:
+            self.height += 1
+            gas, size = self.make_block(self.world.clock.now, self.gas_limit())
+            self.sealed(self.height, self.world.clock.now, gas, size, self.next_fee(self.fee_state, gas))
+        return made or 1
+
+    def next_fee(self, state: FeeState, gas: int) -> FeeState:
+        """The fee's state after a block that used so much gas."""
+        if not gas and state is self._resting:
+            return state
+        after = self.rules.fee.next(state, Used(gas=gas, gas_limit=self.rules.block_gas_limit))
+        if not gas and after == state:
+            self._resting = after
+        return after
+
+    def sealed(self, height: int, time: int, gas: int, size: int, fee_state: FeeState) -> None:
+        """A block was made: its fee state is the chain's, its bytes wait for a batch."""
+        self.fee_state = fee_state
         if self.rules.batch_poster is not None:
             size += self.rules.block_overhead
-            self.unposted.append((self.height, now, size))
+            self.unposted.append((height, time, size))
             self.unposted_bytes += size
             self._unsent += size
 

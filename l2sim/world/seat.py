@@ -10,9 +10,10 @@ from simpy.events import AnyOf, Event
 from l2sim.streams import mix
 from l2sim.transactions import ANY_FEE, NEVER, Rows
 from l2sim.units import ETH
-from l2sim.world.chain import GAS_TOKEN, LiveChain
+from l2sim.world.chain import LiveChain
 from l2sim.world.duty import Duty
 from l2sim.world.l1 import BlobTransaction, Saturation
+from l2sim.world.ledger import GAS_TOKEN
 from l2sim.world.rollup import BYTES_A_BLOB
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class Seat:
 
     def balance(self, place: str, asset: str, account: int | None = None) -> float:
         """What one of its accounts (by default the first) holds of an asset on a chain or an outside venue."""
-        return self._world.ledger.column(place, asset)[self._own(account)]
+        return float(self._world.ledger.column(place, asset)[self._own(account)])
 
     def identities(self, accounts: Ints) -> Ints:
         """Numbers below 2^32 that accounts, anybody's, keep whoever else is there, shape as given; for decisions about them."""
@@ -273,7 +274,7 @@ class Seat:
         if not (arrives[1:] > arrives[:-1]).all():
             order = np.lexsort((ties, arrives))
             columns = {name: column[order] if isinstance(column, np.ndarray) else column for name, column in columns.items()}
-        chain.inbox.add(Rows.of(n, market=code, **columns))
+        chain.inbox.add(Rows.of(n, chain.inbox.arrays, market=code, **columns))
 
     def trade(self, price: str, quantity: float, account: int | None = None) -> Fill:
         """Buy (or sell, quantity < 0) outside at once, moving the price. Outside, balances may be negative: it is a margin account."""

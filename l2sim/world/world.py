@@ -15,10 +15,11 @@ from l2sim.prices import Price, Recording
 from l2sim.streams import Streams, mix, mix_many
 from l2sim.transactions import Receipt, Rows
 from l2sim.world import Chain
-from l2sim.world.chain import GAS_TOKEN, LiveChain
+from l2sim.world.chain import LiveChain
 from l2sim.world.clock import Clock
+from l2sim.world.engine import Engine, engines
 from l2sim.world.l1 import LiveL1
-from l2sim.world.ledger import BURNED, BooksDoNotClose, Ledger
+from l2sim.world.ledger import BURNED, GAS_TOKEN, BooksDoNotClose, Ledger
 from l2sim.world.network import LiveNetwork, Network
 from l2sim.world.outside import LiveOutside
 from l2sim.world.prices import LivePrices
@@ -53,6 +54,23 @@ class Description(Protocol):
     def attacks(self) -> Mapping[str, Any]: ...
 
 
+def _cast(description: Description) -> list[tuple[str, Any, str | None]]:
+    """Every agent with its name and the chain that appointed it, where one did."""
+    cast: list[tuple[str, Any, str | None]] = [(name, part, None) for name, part in description.agents.items()]
+    for chain_name, chain in description.chains.items():
+        for field in type(chain).model_fields:
+            part = getattr(chain, field)
+            if isinstance(part, Part) and part.room is not None and part.room.name == "agents":
+                cast.append((f"{chain_name}.{field}", part, chain_name))
+    return cast
+
+
+def _accounts(description: Description) -> int:
+    """How many ledger accounts there will be: the burn, one for each chain, market and attack, and those of the agents."""
+    of_agents = sum(part.count * part.accounts() for _, part, _ in _cast(description))
+    return 1 + len(description.chains) + len(description.markets) + len(description.attacks) + of_agents
+
+
 class World:
     """One run: clock, chains, ledger, network, prices, seats and the log.
 
@@ -60,13 +78,16 @@ class World:
     simultaneous acts come in the order of seeded keys.
     """
 
-    def __init__(self, description: Description, streams: Streams, recordings: Mapping[str, Recording] | None = None) -> None:
+    def __init__(
+        self, description: Description, streams: Streams, recordings: Mapping[str, Recording] | None = None, engine: Engine = "auto"
+    ) -> None:
         self.duration = description.duration
         self.description = description
         self.streams = streams
         self.clock = Clock()
         self.log = Log()
-        self.ledger = Ledger()
+        self.engines = engines(description, engine)
+        self.ledger = Ledger(_accounts(description), {name for name, chosen in self.engines.items() if chosen == "arrays"})
         self.network = LiveNetwork(description.network, streams)
         self.ledger.open(BURNED, "sink", "chains")
         self.chains: dict[str, LiveChain] = {}
@@ -98,13 +119,8 @@ class World:
 
     def _seat(self, description: Description) -> None:
         self.seats: list[tuple[Any, Seat]] = []
-        cast: list[tuple[str, Any, LiveChain | None]] = [(name, part, None) for name, part in description.agents.items()]
-        for chain_name, chain in description.chains.items():
-            for field in type(chain).model_fields:
-                part = getattr(chain, field)
-                if isinstance(part, Part) and part.room is not None and part.room.name == "agents":
-                    cast.append((f"{chain_name}.{field}", part, self.chains[chain_name]))
-        for name, part, duty in sorted(cast, key=lambda member: (member[1].stage, member[0])):
+        for name, part, employer in sorted(_cast(description), key=lambda member: (member[1].stage, member[0])):
+            duty = self.chains[employer] if employer else None
             accounts = self.ledger.open(name, part.kind, "agents", part.count * part.accounts())
             for i in range(part.count):
                 own = accounts[i * part.accounts() : (i + 1) * part.accounts()]
@@ -132,7 +148,7 @@ class World:
 
     def gas_token_price(self) -> float:
         """What the gas token is worth now (USD): the index of 'eth', or 3000 USD where the scenario has none."""
-        return self.prices.index(GAS_TOKEN) if GAS_TOKEN in self.prices.parts else 3000.0
+        return self.prices.index("eth") if "eth" in self.prices.parts else 3000.0
 
     def regime(self, chain: LiveChain) -> float:
         """Stress on messages to a chain: excess volatility plus congestion, 0 in calm times."""
@@ -147,7 +163,7 @@ class World:
         """Hand a receipt to whoever waits for it."""
         event = self._tickets.pop(ticket, None)
         if event is not None:
-            self.clock.wake(event, self.clock.now, mix(ticket, self.clock.now), receipt)
+            self.clock.wake(event, self.clock.now, mix(ticket, receipt.block), receipt)
 
     def watch_failures(self, group: str) -> list[tuple[int, int, int, float]]:
         """A list to which the failures of a group are added from now on: account, status, action, first field."""
@@ -193,15 +209,22 @@ class World:
         if self.prices.parts:
             self.clock.process(self._sample())
         for step in range(1, STEPS + 1):
-            self.clock.run(until=self.clock.wake(Event(self.clock), self.duration * step // STEPS, LAST))
+            try:
+                self.clock.run(until=self.clock.wake(Event(self.clock), self.duration * step // STEPS, LAST))
+            except (RunFailed, BooksDoNotClose):
+                raise
+            except Exception as error:
+                raise RunFailed(f"failed at {self._when()} of simulated time: {type(error).__name__}: {error}") from error
             if progress is not None:
                 progress(self.clock.now, next(self.clock._eid))
         self._close()
         return self.log
 
     def _blame(self, seat: Seat, error: Exception) -> RunFailed:
-        when = f"{self.clock.now / 1e9:.3f} s"
-        return RunFailed(f"'{seat.name}' failed at {when} of simulated time: {type(error).__name__}: {error}")
+        return RunFailed(f"'{seat.name}' failed at {self._when()} of simulated time: {type(error).__name__}: {error}")
+
+    def _when(self) -> str:
+        return f"{self.clock.now / 1e9:.3f} s"
 
     def _life(self, part: Any, seat: Seat) -> Generator[Event, Any, None]:
         """An agent's own generator, its failures put down to its name."""
@@ -216,6 +239,8 @@ class World:
                 raise
             except Exception as error:
                 raise self._blame(seat, error) from error
+            if not isinstance(event, Event):
+                raise self._blame(seat, TypeError(f"it yielded {event!r}, where something to wait for is due, such as me.sleep(…)"))
             value = yield event
 
     def _sample(self) -> Generator[Event, Any, None]:

@@ -1,0 +1,37 @@
+"""Which engine executes a chain's blocks: plain lists, or arrays and compiled code. Both give the same bits."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
+
+Engine = Literal["auto", "lists", "arrays"]
+
+WORTH_COMPILING = 250_000
+"""Transactions of crowds from which arrays pay for loading compiled code (some 0.5 s, and seconds more the first time)."""
+
+
+class _Description(Protocol):
+    @property
+    def duration(self) -> int: ...
+    @property
+    def chains(self) -> Mapping[str, Any]: ...
+    @property
+    def markets(self) -> Mapping[str, Any]: ...
+    @property
+    def agents(self) -> Mapping[str, Any]: ...
+
+
+def engines(description: _Description, wanted: Engine) -> dict[str, Literal["lists", "arrays"]]:
+    """The engine of each chain.
+
+    Arrays need a rollup with a single market whose kind ships a kernel; ``auto`` takes them where crowds send enough.
+    """
+    chosen: dict[str, Literal["lists", "arrays"]] = dict.fromkeys(description.chains, "lists")
+    for name, chain in description.chains.items():
+        here = [market for market, rules in description.markets.items() if rules.on == name]
+        if wanted == "lists" or chain.kind != "rollup" or len(here) != 1 or not description.markets[here[0]].compiles:
+            continue
+        crowds = [agent for agent in description.agents.values() if getattr(agent, "market", None) == here[0]]
+        expected = sum(getattr(agent, "rate", 0.0) * agent.count for agent in crowds) * description.duration / 1e9
+        if wanted == "arrays" or expected >= WORTH_COMPILING:
+            chosen[name] = "arrays"
+    return chosen
