@@ -13,4 +13,4 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     from numba import njit
 
-    return njit(cache=True, fastmath=False, error_model="numpy")(function)  # type: ignore[no-any-return]
+    return njit(cache=True, fastmath=False, error_model="numpy")(function)

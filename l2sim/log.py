@@ -41,19 +41,12 @@ class Names:
         return code
 
 
-def _spread(shared: list[tuple[int, Any]], column: list[Any]) -> None:
-    """Write out what was kept together, a number for each row."""
-    for n, value in shared:
-        column.extend(value.tolist() if isinstance(value, np.ndarray) else [value] * n)
-    shared.clear()
-
-
-def _gathered(shared: list[tuple[int, Any]], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """The same as an array."""
-    lengths, values = zip(*shared, strict=True)
+def _joined(parts: list[tuple[int, Any]], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """A column from its parts: how many rows, and an array of as many numbers or the one that they share."""
+    lengths, values = zip(*parts, strict=True)
     if any(isinstance(value, np.ndarray) for value in values):
-        parts = [value if isinstance(value, np.ndarray) else np.full(n, value, dtype) for n, value in shared]
-        return np.concatenate(parts).astype(dtype)
+        pieces = [value if isinstance(value, np.ndarray) else np.full(n, value, dtype) for n, value in parts]
+        return np.concatenate(pieces, dtype=dtype, casting="unsafe")
     return np.repeat(np.array(values, dtype), lengths)
 
 
@@ -74,7 +67,8 @@ class Table:
         self._chunks: list[list[npt.NDArray[Any]]] = []
         self._length = 0
         self._sealed = 0
-        self._shared: list[list[tuple[int, Any]]] = [[] for _ in self.columns]
+        self._parts: list[list[tuple[int, Any]]] = [[] for _ in self.columns]
+        self._types = list(self.dtypes.values())
 
     def __len__(self) -> int:
         return self._length
@@ -90,29 +84,26 @@ class Table:
         """Add ``n`` rows: for each column a list, an array, or one number that all share; ``time`` first, names as codes."""
         if self._rows:
             self._gather()
-        for column, shared, more in zip(self._open, self._shared, columns, strict=True):
+        for i, (column, more) in enumerate(zip(self._open, columns, strict=True)):
             if type(more) is list:
-                if shared:
-                    _spread(shared, column)
                 column.extend(more)
-            elif isinstance(more, np.ndarray):
-                if column:
-                    column.extend(more.tolist())
-                else:
-                    shared.append((n, more))
-            elif column:
-                column.extend([more] * n)
             else:
-                shared.append((n, more))
+                if column:
+                    self._flush(i)
+                self._parts[i].append((n, more))
         self._length += n
         if self._length - self._sealed >= _CHUNK:
             self._seal()
+
+    def _flush(self, i: int) -> None:
+        """Put what lies open in a column behind its parts."""
+        self._parts[i].append((len(self._open[i]), np.array(self._open[i], self._types[i])))
+        self._open[i].clear()
 
     def _gather(self) -> None:
         """Move facts that came one by one into the columns."""
         code = self._names.code
         for i, column in enumerate(zip(*self._rows, strict=True)):
-            _spread(self._shared[i], self._open[i])
             self._open[i].extend(map(code, column) if i in self._coded else column)
         self._rows.clear()
         if self._length - self._sealed >= _CHUNK:
@@ -120,15 +111,12 @@ class Table:
 
     def _seal(self) -> None:
         """Make the open columns a chunk of arrays."""
-        chunk = []
-        for column, shared, dtype in zip(self._open, self._shared, self.dtypes.values(), strict=True):
-            if shared:
-                chunk.append(_gathered(shared, dtype))
-                shared.clear()
-            else:
-                chunk.append(np.array(column, dtype))
-                column.clear()
-        self._chunks.append(chunk)
+        for i, column in enumerate(self._open):
+            if column or not self._parts[i]:
+                self._flush(i)
+        self._chunks.append([_joined(parts, dtype) for parts, dtype in zip(self._parts, self._types, strict=True)])
+        for parts in self._parts:
+            parts.clear()
         self._sealed = self._length
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:

@@ -112,6 +112,12 @@ class Refers(NamedTuple):
     """Annotation for a field that names a member of a section of the scenario, or of one of several: ``prices|markets``."""
 
     section: str
+    also: tuple[str, ...] = ()
+    """Names that are known without being a member of it."""
+    kind: str = ""
+    """The kind that the member must be of, where not every kind will do."""
+    offers: tuple[str, ...] = ()
+    """Actions that the market must have."""
 
 
 ChainName = Annotated[str, Refers("chains")]

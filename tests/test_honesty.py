@@ -291,7 +291,7 @@ def discreet() -> Any:
 @pytest.mark.usefixtures("discreet")
 @pytest.mark.parametrize(("ordering", "shown"), [("priority_fee", True), ("first_come_first_served", False), ("random", False), ("discreet", False)])
 def test_what_waits_is_seen_where_the_ordering_shows_it_and_nothing_that_has_not_arrived(ordering: str, shown: bool) -> None:
-    changes = {"chains.arb.ordering": {"kind": ordering}, "chains.arb.block_gas_limit": "240 kgas", "agents.traders.rate": "6 /s", "duration": "1min"}
+    changes = {"chains.arb.ordering": {"kind": ordering}, "chains.arb.block_gas_limit": "600 kgas", "agents.traders.rate": "30 /s", "duration": "1min"}
     world = World(small(*SHORT).vary(changes), Streams(1, 0))
     lengths = []
 

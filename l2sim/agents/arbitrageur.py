@@ -4,7 +4,7 @@ from math import sqrt
 from typing import Annotated, NamedTuple
 
 from l2sim.agents import Agent, Waiting
-from l2sim.part import MarketName
+from l2sim.part import Refers
 from l2sim.transactions import NEVER, Status
 from l2sim.units import ETH, Duration, Fraction, NotNegative, Share, Usd, Wei
 from l2sim.world.seat import Seat
@@ -68,7 +68,7 @@ class Arbitrageur(Agent):
     It decides on the state after each block, has one transaction in flight at a time, and ignores its own impact outside.
     """
 
-    market: MarketName
+    market: Annotated[str, Refers("markets", offers=("buy", "sell"))]
     """The pool."""
     capital: Annotated[Usd, NotNegative] = 1e6
     """US dollars that it brings to the chain, and again the base asset for as much."""

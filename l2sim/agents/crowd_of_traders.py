@@ -12,7 +12,7 @@ from l2sim.agents import Agent, Waiting
 from l2sim.distributions import Distribution, In
 from l2sim.distributions.constant import Constant
 from l2sim.distributions.lognormal import Lognormal
-from l2sim.part import MarketName
+from l2sim.part import Refers
 from l2sim.streams import arrivals
 from l2sim.transactions import ANY_FEE, NEVER
 from l2sim.units import (
@@ -91,7 +91,7 @@ class CrowdOfTraders(Agent):
 
     size: Annotated[int, Field(ge=1)] = 1000
     """Accounts."""
-    market: MarketName
+    market: Annotated[str, Refers("markets", offers=("buy", "sell"))]
     """The pool."""
     rate: Annotated[Frequency, Positive]
     """Trades of the whole crowd in usual times."""

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from l2sim.agents import Agent, Waiting, hold
-from l2sim.part import MarketName
+from l2sim.part import Refers
 from l2sim.transactions import Status
 from l2sim.units import ETH, SECOND, Duration, Fraction, NotNegative, Positive, Share, Usd, Wei
 from l2sim.world.seat import Seat
@@ -48,7 +48,7 @@ class Liquidator(Agent):
     transactions revert and cost gas.
     """
 
-    market: MarketName
+    market: Annotated[str, Refers("markets", offers=("liquidate", "close"))]
     """The perpetual."""
     capital: Annotated[Usd, NotNegative] = 2e6
     """US dollars that it brings to the chain, as margin for what it has to hold."""

@@ -4,7 +4,7 @@ from math import sqrt
 from typing import Annotated, ClassVar, NamedTuple
 
 from l2sim.agents import Agent, Waiting, hold
-from l2sim.part import MarketName
+from l2sim.part import Refers
 from l2sim.units import ETH, SECOND, YEAR, Duration, Fraction, NotNegative, Positive, Share, Usd, Wei
 from l2sim.world.seat import Seat
 
@@ -40,7 +40,7 @@ class MarketMaker(Agent):
 
     stage: ClassVar[int] = 1
 
-    market: MarketName
+    market: Annotated[str, Refers("markets", offers=("deposit", "quote"))]
     """The perpetual."""
     capital: Annotated[Usd, NotNegative] = 20e6
     """US dollars that it deposits as margin on the chain."""

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from l2sim.agents import Agent, Waiting
-from l2sim.part import MarketName
+from l2sim.part import Refers
 from l2sim.units import ETH, SECOND, Duration, Fraction, NotNegative, Positive, Wei
 from l2sim.world.seat import Seat
 
@@ -20,7 +20,7 @@ def due(seen: float, told: float, deviation: float | None, age: int, heartbeat: 
 class OracleReporter(Agent):
     """Watches the outside price and reports it to a feed; its reports are transactions and wait like any other."""
 
-    feed: MarketName
+    feed: Annotated[str, Refers("markets", offers=("report",))]
     """The feed that it reports to; that says which price."""
     observe: Annotated[Duration, Positive] = 1 * SECOND
     """How often it looks at the price; with a heartbeat only, it looks at heartbeats only."""

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from l2sim.agents import Agent, Waiting
-from l2sim.part import MarketName, Part
+from l2sim.part import ChainName, MarketName, Part, Refers
 from l2sim.transactions import NEVER
 from l2sim.units import ETH, Duration, Fraction, NotNegative, Quantity, Wei
 from l2sim.world.seat import Seat
@@ -51,7 +51,7 @@ class Scripted(Agent):
 
     steps: dict[str, Step] = {}
     """What it does, by name."""
-    holdings: dict[str, dict[str, Quantity]] = {}
+    holdings: dict[ChainName, dict[Annotated[str, Refers("prices", also=("usd", "eth"))], Quantity]] = {}
     """What each of its accounts brings: place -> asset -> amount, such as {arb: {usd: 5000 USD, eth: 2}}."""
     gas: Wei = 1 * ETH
     """Ether for fees that each account brings to each chain on which it acts."""

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from l2sim.attacks import Attack
-from l2sim.part import ChainName
+from l2sim.part import Refers
 from l2sim.units import GWEI, Gas, Wei
 from l2sim.world.seat import AttackSeat
 
@@ -17,7 +17,7 @@ class L1FeeSpike(Attack):
     The attacker pays what it uses, out of an account that may go into debt; its loss is the price of the attack.
     """
 
-    on: ChainName
+    on: Annotated[str, Refers("chains", kind="l1")]
     """The L1 whose fees rise."""
     gas: Gas = 0
     """Gas bought in every slot, as far as there is room."""

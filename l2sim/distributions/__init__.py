@@ -37,7 +37,7 @@ class Distribution(Part, room="distributions"):
 
 
 def In(dimension: str) -> AfterValidator:
-    """Annotation for a field: the distribution's quantities must be of this dimension (0 fits all)."""
+    """Annotation for a field: the distribution's quantities must be of this dimension (0 fits all), and none negative."""
 
     def check(distribution: Distribution) -> Distribution:
         for name in type(distribution).model_fields:
@@ -49,6 +49,8 @@ def In(dimension: str) -> AfterValidator:
                         "'{name}' of this distribution must be given in units of {wanted}, not of {found}",
                         {"name": name, "wanted": dimension, "found": quantity.dimension},
                     )
+        if distribution.quantile(np.array([2.0**-54]))[0] < 0.0:
+            raise PydanticCustomError("range", "this distribution must not give negative numbers")
         return distribution
 
     return AfterValidator(check)

@@ -4,6 +4,7 @@ Sources: EIP-4844 (rule and Cancun), EIP-7691 (Prague), EIP-7918 (reserve price,
 the blob parameters only); activation times and parameters of Ethereum mainnet from go-ethereum's chain configuration, read 2026.
 """
 
+from functools import lru_cache
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -29,6 +30,7 @@ def fake_exponential(factor: int, numerator: int, denominator: int) -> int:
     return total // denominator
 
 
+@lru_cache(maxsize=16)  # a slot's fee is asked for twice: as its price, and when the next excess is found
 def blob_base_fee(excess_blob_gas: int, update_fraction: int, minimum: int = 1) -> int:
     """Wei per blob gas at that excess (EIP-4844)."""
     return fake_exponential(minimum, excess_blob_gas, update_fraction)

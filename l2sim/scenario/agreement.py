@@ -3,10 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from l2sim.part import Part, did_you_mean
+from pydantic_core import PydanticCustomError
+
+from l2sim.part import Part, Refers, did_you_mean
 from l2sim.scenario.mistakes import Mistake
 from l2sim.scenario.nodes import Where
 from l2sim.scenario.references import Found, members
+from l2sim.units import GAS
 
 
 class _Cast(NamedTuple):
@@ -19,8 +22,9 @@ class _Cast(NamedTuple):
     def chain(self, name: Any) -> type[Part] | None:
         return self.parts.get(("chains", str(name)))
 
-    def chains(self, fit: Callable[[type[Part]], bool]) -> str:
-        return ", ".join(where[1] for where, part in sorted(self.parts.items()) if len(where) == 2 and where[0] == "chains" and fit(part))
+    def those(self, section: str, fit: Callable[[type[Part]], bool]) -> str:
+        """The members of a section that would do, as text."""
+        return ", ".join(where[1] for where, part in sorted(self.parts.items()) if len(where) == 2 and where[0] == section and fit(part))
 
 
 Disagreement = Iterator[tuple[str, str]]
@@ -31,12 +35,34 @@ def disagreements(found: Sequence[Found], scenario: Mapping[str, Any], regions: 
     """What does not go together: a path, whether its last key is what is wrong, and a mistake whose mark is left to the caller."""
     cast = _Cast(scenario, {one.where: one.part for one in found if one.part is not None and (one.part.kind or not one.part.room)}, regions)
     for one in found:
+        if one.refers is not None:
+            for message in _suits(one.refers, str(one.value), cast):
+                yield one.where, one.key, Mistake(message, ".".join(one.where))
         if one.part is None or not isinstance(one.value, Mapping):
             continue
-        for check in (_market, _settlement, _region, _action, _column):
+        for check in (_market, _room_in_blocks, _settlement, _region, _action, _column):
             for key, message in check(one.where, one.part, one.value, cast):
                 where = (*one.where, *key.split("."))
                 yield where, "." in key, Mistake(message, ".".join(where))
+
+
+def _suits(refers: Refers, name: str, cast: _Cast) -> Iterator[str]:
+    """A member that is named is of a kind that will do."""
+    part = cast.parts.get((refers.section, name))
+    if part is None:
+        return
+    missing = [action for action in refers.offers if action not in getattr(part, "actions", {})]
+    if missing:
+        fit = cast.those(refers.section, lambda part: set(refers.offers) <= getattr(part, "actions", {}).keys())
+        yield f"'{name}' is of kind '{part.kind}', which has no action '{missing[0]}'" + (f"; those that have: {fit}" if fit else "")
+    if refers.kind and not _is(part, refers.kind):
+        fit = cast.those(refers.section, lambda part: _is(part, refers.kind))
+        yield f"'{name}' is of kind '{part.kind}', where kind '{refers.kind}' is due" + (f"; of that kind are: {fit}" if fit else "")
+
+
+def _is(part: type[Part], kind: str) -> bool:
+    """Whether a class is that kind or made from it."""
+    return kind in {getattr(base, "kind", "") for base in part.__mro__}
 
 
 def _market(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
@@ -46,20 +72,38 @@ def _market(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Ca
     on = fields.get("on")
     chain = cast.chain(on)
     if chain is not None and not getattr(chain, "trades", True):
-        fit = cast.chains(lambda part: getattr(part, "trades", True))
+        fit = cast.those("chains", lambda part: getattr(part, "trades", True))
         yield "on", f"'{on}' is of kind '{chain.kind}', which has no markets" + (f"; chains that have: {fit}" if fit else "")
     feed = members(cast.scenario, "markets").get(str(fields.get("index")))
     if isinstance(feed, Mapping) and feed.get("on") != on:
         yield "index", f"feed '{fields['index']}' is on '{feed.get('on')}', not on '{on}'"
 
 
+def _room_in_blocks(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+    """Whatever one may do on a chain fits into its blocks; else it would wait for ever, and everything behind it too."""
+    if len(where) != 2 or where[0] != "chains":
+        return
+    for key in ("block_gas_limit", "throttled_gas_limit"):
+        try:
+            limit = GAS.read(fields[key])
+        except (KeyError, PydanticCustomError):
+            continue
+        for name, market in members(cast.scenario, "markets").items():
+            uses: Mapping[str, int] = getattr(cast.parts.get(("markets", name)), "gas", {})
+            heaviest = max(uses, key=uses.__getitem__, default="")
+            if heaviest and market.get("on") == where[1] and uses[heaviest] > limit:
+                yield key, f"'{heaviest}' in market '{name}' uses {uses[heaviest]} gas and would never fit into a block of {limit}"
+
+
 def _settlement(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
     """A chain settles on an L1."""
     chain = cast.chain(fields.get("settles_on")) if "settles_on" in part.model_fields else None
     if chain is not None and chain.kind != "l1":
-        fit = cast.chains(lambda part: part.kind == "l1")
+        fit = cast.those("chains", lambda part: part.kind == "l1")
         choice = f"; of kind 'l1' are: {fit}" if fit else "; add a chain of kind 'l1'"
         yield "settles_on", f"'{fields['settles_on']}' is of kind '{chain.kind}', which keeps no batches{choice}"
+    if "settles_on" in part.model_fields and fields.get("batch_poster") and not fields.get("settles_on"):
+        yield "batch_poster", "a batch poster needs an L1 to post to: name it under 'settles_on', or write 'batch_poster: null'"
 
 
 def _region(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:

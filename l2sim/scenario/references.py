@@ -18,8 +18,8 @@ class Found(NamedTuple):
     value: Any
     part: type[Part] | None = None
     """The class that the value is read as, where it is a part."""
-    sections: tuple[str, ...] = ()
-    """The sections of which the value names a member, where it is a reference."""
+    refers: Refers | None = None
+    """Of which sections the value names a member, and which one will do, where it is a reference."""
     key: bool = False
     """Whether the reference is the last key of ``where`` and not what is under it."""
 
@@ -28,7 +28,7 @@ def walk(annotation: Any, value: Any, where: Where = (), metadata: Sequence[Any]
     """Every part and every reference in ``value``, which is written for a field annotated so."""
     for note in metadata:
         if isinstance(note, Refers) and isinstance(value, str):
-            yield Found(where, value, sections=tuple(note.section.split("|")), key=key)
+            yield Found(where, value, refers=note, key=key)
         elif isinstance(note, InRoom):
             annotation = room(note.name).base
     origin, arguments = get_origin(annotation), get_args(annotation)
@@ -65,12 +65,13 @@ def _inside(annotation: type[Part], value: Any, where: Where) -> Iterator[Found]
 def unresolved(found: Sequence[Found], scenario: Mapping[str, Any]) -> Iterator[tuple[Found, Mistake]]:
     """The references that lead nowhere, or to a member that cannot serve; marks are left to the caller."""
     for one in found:
-        if not one.sections:
+        if one.refers is None:
             continue
-        known = sorted({name for section in one.sections for name in _serving(scenario, section, alone=len(one.sections) == 1)})
+        sections = one.refers.section.split("|")
+        known = sorted({name for section in sections for name in _serving(scenario, section, alone=len(sections) == 1)}.union(one.refers.also))
         if one.value not in known:
-            nouns = " or ".join(_NOUNS.get(section, section) for section in one.sections)
-            hint = did_you_mean(one.value, known) or f"; there is nothing under '{one.sections[0]}'"
+            nouns = " or ".join(_NOUNS.get(section, section) for section in sections)
+            hint = did_you_mean(one.value, known) or f"; there is nothing under '{sections[0]}'"
             yield one, Mistake(f"there is no {nouns} '{one.value}'{hint}", ".".join(one.where))
 
 

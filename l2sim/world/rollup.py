@@ -111,10 +111,10 @@ class LiveRollup(LiveChain):
 
         Returns how many were made.
         """
-        last = first + 1
+        made = 0
         if self.inbox.arrays and not self.watched():
-            last = max(last, bisect_left(self._instants, self.world.clock.peek(), first))
-        made = stretch(self, self._instants[first:last]) if last - first > 1 else 0
+            last = bisect_left(self._instants, self.world.clock.peek(), first)
+            made = stretch(self, self._instants[first : max(last, first + 1)])
         if not made:
             self.height += 1
             gas, size = self.make_block(self.world.clock.now, self.gas_limit())

@@ -1,15 +1,14 @@
 """A stretch: blocks that nobody looks at in between, made in one go by compiled code, with the same bits as one by one."""
 
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from l2sim.compiled import compiled
 from l2sim.events import BlockSealed
+from l2sim.fees import FeeState
 from l2sim.transactions import ANY_FEE, NEVER, Rows
 from l2sim.units import ETH
-from l2sim.world.inbox import Traits
 from l2sim.world.ledger import GAS_TOKEN
 
 if TYPE_CHECKING:
@@ -42,59 +41,71 @@ def stretch(chain: "LiveRollup", times: list[int]) -> int:
     if found is None:
         return 0
     rows, bounds, traits = found
-    in_order = chain.ordering.by_arrival or (chain.ordering.by_tip and not traits.tips)
+    in_order = chain.rules.ordering.by_arrival or (chain.rules.ordering.by_tip and not traits.tips)
     plain = traits.lowest_cap == ANY_FEE and traits.first_deadline == NEVER and not (traits.tickets or traits.references or traits.tips)
     if not in_order or not plain or traits.gas is None or traits.size is None:
         return 0
-    planned = _plan(chain, bounds, traits.gas, traits.size)
-    return _make(chain, rows, bounds[: len(planned) + 1], traits, times, planned) if planned else 0
+    return _make(chain, rows, np.array(bounds), traits.gas, traits.size, times)
 
 
-def _plan(chain: "LiveRollup", bounds: list[int], gas: int, size: int) -> list[int]:
-    """The base fees of the blocks, as far as everything that arrives fits into them."""
-    fees: list[int] = []
-    state, unposted, limit = chain.fee_state, chain.unposted_bytes, chain.gas_limit()
-    for start, stop in pairwise(bounds):
-        used = (stop - start) * gas
-        if used > limit or (chain.rules.backlog_limit is not None and unposted > chain.rules.backlog_limit):
+class _Block(NamedTuple):
+    """A block that is planned."""
+
+    rows: int
+    base_fee: int
+    fee: float
+    """What each row pays for execution, ETH."""
+    fee_state: FeeState
+    """Of the fee, after the block."""
+
+
+def _plan(chain: "LiveRollup", counts: list[int], gas: int, size: int) -> list[_Block]:
+    """The blocks, as far as everything that arrives fits into them."""
+    blocks: list[_Block] = []
+    state, unposted, limit, rules = chain.fee_state, chain.unposted_bytes, chain.gas_limit(), chain.rules
+    for n in counts:
+        if n * gas > limit or (rules.backlog_limit is not None and unposted > rules.backlog_limit):
             break
-        fees.append(chain.rules.fee.price(state))
-        state = chain.next_fee(state, used)
-        unposted += (stop - start) * size + chain.rules.block_overhead
-    return fees
+        base_fee = rules.fee.price(state)
+        state = chain.next_fee(state, n * gas)
+        blocks.append(_Block(n, base_fee, gas * (base_fee / ETH), state))
+        unposted += n * size + rules.block_overhead
+    return blocks
 
 
-def _make(chain: "LiveRollup", rows: Rows, bounds: list[int], traits: Traits, times: list[int], base_fees: list[int]) -> int:
-    gas, size = traits.gas or 0, traits.size or 0
-    start, counts = bounds[0], np.diff(bounds)
-    fees, data = [gas * (base_fee / ETH) for base_fee in base_fees], size * chain.data_price()
-    costs = np.repeat(np.array([fee + data for fee in fees]), counts)
-    token = chain.world.ledger.column(chain.name, GAS_TOKEN)
-    broke = compiled(charge)(token, rows.sender[start : bounds[-1]], costs, np.array(bounds) - start, np.empty(len(costs)))
-    made = len(base_fees) if broke < 0 else broke
+def _make(chain: "LiveRollup", rows: Rows, bounds: Any, gas: int, size: int, times: list[int]) -> int:
+    counts = bounds[1:] - bounds[:-1]
+    blocks = _plan(chain, counts.tolist(), gas, size)
+    data, token = size * chain.data_price(), chain.world.ledger.column(chain.name, GAS_TOKEN)
+    start, stop = int(bounds[0]), int(bounds[len(blocks)])
+    costs = np.array([block.fee + data for block in blocks]).repeat(counts[: len(blocks)])
+    broke = compiled(charge)(token, rows.sender[start:stop], costs, bounds[: len(blocks) + 1] - start, np.empty(len(costs)))
+    made = len(blocks) if broke < 0 else broke
+    if not made:
+        return 0
     first = chain.height
-    for i in range(made):
-        n = int(counts[i])
-        used = n * gas
+    for (n, base_fee, fee, state), time in zip(blocks[:made], times, strict=False):
         chain.height += 1
         if n:
-            chain.collect(token, n * fees[i], n * data, used * base_fees[i] / ETH)
-            chain.note(times[i], BlockSealed(chain.name, chain.height, n, used, base_fees[i], 0, 0, 0))
-        chain.sealed(chain.height, times[i], used, n * size, chain.next_fee(chain.fee_state, used))
-    if made:
-        chain.last_block = times[made - 1]
-        _execute(chain, rows, bounds[: made + 1], np.array(times[:made]), np.array(fees[:made]), data, first)
+            chain.collect(token, n * fee, n * data, n * gas * base_fee / ETH)
+            chain.note(time, BlockSealed(chain.name, chain.height, n, n * gas, base_fee, 0, 0, 0))
+        chain.sealed(chain.height, time, n * gas, n * size, state)
+    chain.last_block = times[made - 1]
+    chain.inbox.taken(rows, int(bounds[made]))
+    _execute(chain, rows, bounds[: made + 1], counts[:made], times[:made], [block.fee for block in blocks[:made]], data, first)
     return made
 
 
-def _execute(chain: "LiveRollup", rows: Rows, bounds: list[int], times: Any, fees: Any, data: float, height: int) -> None:
+def _execute(
+    chain: "LiveRollup", rows: Rows, bounds: Any, counts: Any, times: list[int], fees: list[float], data: float, height: int
+) -> None:
     """Execute blocks whose senders have paid, the first of them after ``height``, and write their rows down."""
-    start, stop, counts = bounds[0], bounds[-1], np.diff(bounds)
-    chain.inbox.taken(rows, stop)
+    start, stop = int(bounds[0]), int(bounds[-1])
     if stop == start:
         return
-    status, x, y = chain.books[0].run_blocks(rows, start, stop, np.array(bounds) - start)
-    heights = np.repeat(np.arange(height + 1, height + len(bounds)), counts)
-    chain.write(rows, start, stop, np.repeat(times, counts), heights, status, np.repeat(fees, counts), data, x, y)
-    for i in np.flatnonzero(status).tolist():
-        chain.world.failed(rows, start + i, int(status[i]))
+    status, x, y = chain.books[0].run_blocks(rows, start, stop, bounds - start)
+    heights = np.arange(height + 1, height + len(bounds)).repeat(counts)
+    chain.write(rows, start, stop, np.array(times).repeat(counts), heights, status, np.array(fees).repeat(counts), data, x, y)
+    if status.any():
+        for i in np.flatnonzero(status).tolist():
+            chain.world.failed(rows, start + i, int(status[i]))

@@ -67,7 +67,7 @@ def _cast(description: Description) -> list[tuple[str, Any, str | None]]:
 
 def _accounts(description: Description) -> int:
     """How many ledger accounts there will be: the burn, one for each chain, market and attack, and those of the agents."""
-    of_agents = sum(part.count * part.accounts() for _, part, _ in _cast(description))
+    of_agents = sum(int(part.count * part.accounts()) for _, part, _ in _cast(description))
     return 1 + len(description.chains) + len(description.markets) + len(description.attacks) + of_agents
 
 

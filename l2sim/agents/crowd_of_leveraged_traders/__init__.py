@@ -14,7 +14,7 @@ from l2sim.agents.crowd_of_leveraged_traders.crowd import Crowd, Decision
 from l2sim.distributions import Distribution, In
 from l2sim.distributions.constant import Constant
 from l2sim.distributions.lognormal import Lognormal
-from l2sim.part import MarketName
+from l2sim.part import Refers
 from l2sim.streams import arrivals
 from l2sim.transactions import NEVER
 from l2sim.units import ETH, HOUR, MINUTE, SECOND, Duration, Fraction, Frequency, NotNegative, Positive, Quantity, Share, Usd, Wei
@@ -39,7 +39,7 @@ class CrowdOfLeveragedTraders(Agent):
 
     size: Annotated[int, Field(ge=1)] = 1000
     """Accounts, each with one position."""
-    market: MarketName
+    market: Annotated[str, Refers("markets", offers=("open", "close"))]
     """The perpetual."""
     long_share: Annotated[Fraction, Share] = 1.0
     """Share of the positions that are long."""
