@@ -12,7 +12,7 @@ from l2sim.events import TransactionIncluded
 if TYPE_CHECKING:
     import pandas as pd
 
-_CHUNK = 8192
+_CHUNK = 32_768
 _DTYPES: dict[type, np.dtype[Any]] = {int: np.dtype(np.int64), float: np.dtype(np.float64), str: np.dtype(np.int16)}
 
 # The one table with a row a transaction is kept narrow: 62 bytes a row.
