@@ -36,7 +36,9 @@ SOMETIME = st.integers(0, 240).map(lambda seconds: f"{seconds}s")
 
 CHANGES: dict[str, st.SearchStrategy[Any]] = {
     "prices.eth.volatility": st.sampled_from(["0 %", "100 %", "1000 %"]),
-    "prices.eth.shocks.fall": st.fixed_dictionaries({"at": SOMETIME, "size": st.floats(-0.7, 1.5), "over": st.sampled_from(["0s", "1min"])}),
+    "prices.eth.shocks.fall": st.fixed_dictionaries(
+        {"at": SOMETIME, "size": st.floats(-0.7, 1.5), "over": st.sampled_from(["0s", "1min"])}
+    ),
     "chains.arb.ordering": st.sampled_from([{"kind": "first_come_first_served"}, {"kind": "priority_fee"}, {"kind": "random"}]),
     "chains.arb.fee": st.sampled_from([{"kind": "constant", "fee": "0 wei"}, {"kind": "eip1559", "initial": "5 gwei", "elasticity": 6}]),
     "chains.arb.block_gas_limit": st.sampled_from(["500 kgas", "2 Mgas", "32 Mgas"]),
@@ -77,7 +79,15 @@ CHANGES: dict[str, st.SearchStrategy[Any]] = {
         {"kind": st.just("l1_fee_spike"), "on": st.just("l1"), "begins": SOMETIME, "lasts": st.just("1min"), "gas": st.just("60 Mgas")}
     ),
 }
-LEAVE_OUT = ("agents.keepers", "agents.leveraged", "agents.maker", "agents.reporter", "agents.traders", "agents.arbitrageur", "attacks.outage")
+LEAVE_OUT = (
+    "agents.keepers",
+    "agents.leveraged",
+    "agents.maker",
+    "agents.reporter",
+    "agents.traders",
+    "agents.arbitrageur",
+    "attacks.outage",
+)
 
 
 @st.composite

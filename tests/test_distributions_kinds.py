@@ -95,6 +95,8 @@ def test_a_bare_value_is_a_constant():
         ("3 USD", "'value' of this distribution must be given in units of duration, not of usd"),
         ({"kind": "uniform", "low": 0, "high": "3 USD"}, "'high' of this distribution must be given in units of duration"),
         ({"kind": "empirical", "values": ["1 s", "3 USD"]}, "the values must all be given in the same kind of unit"),
+        ("-3 s", "this distribution must not give negative numbers"),
+        ({"kind": "uniform", "low": "-1 s", "high": "3 s"}, "this distribution must not give negative numbers"),
         ({"kind": "empirical", "values": ["1 s"], "weights": [1, 2]}, "there are 1 values but 2 weights"),
         ({"kind": "empirical", "values": ["1 s"], "weights": [0]}, "the weights must not all be 0"),
         ({"kind": "empirical", "values": ["1 s"], "weights": [-1]}, "must be 0 or more, but is -1"),

@@ -120,7 +120,8 @@ LOOKS: dict[str, list[tuple[Any, ...]]] = {
     "blob_base_fee": [("l1",)],
     "fee": [("pool", "buy"), ("pool", "sell", 10**9), ("eth_perp", "liquidate"), ("eth_feed", "report")],
     **{name: [(market,) for market in MARKETS] for name in ("mid", "view", "chain_of", "rules", "underlying")},
-    "quote": [("pool", "buy", 1000.0), ("pool", "sell", 1.0), ("eth_perp", "open", 1.0, 5.0), *(("eth_perp", "liquidate", account) for account in SOME)],
+    "quote": [("pool", "buy", 9.0), ("pool", "sell", 1.0), ("eth_perp", "open", 1.0, 5.0)]
+    + [("eth_perp", "liquidate", account) for account in SOME],
     "balance": [(place, asset) for place in ("arb", "outside") for asset in ("usd", "eth")],
     "venue": [()],
     "rng": [("probe",), ("probe", 7)],
@@ -289,9 +290,14 @@ def discreet() -> Any:
 
 
 @pytest.mark.usefixtures("discreet")
-@pytest.mark.parametrize(("ordering", "shown"), [("priority_fee", True), ("first_come_first_served", False), ("random", False), ("discreet", False)])
+@pytest.mark.parametrize(
+    ("ordering", "shown"), [("priority_fee", True), ("first_come_first_served", False), ("random", False), ("discreet", False)]
+)
 def test_what_waits_is_seen_where_the_ordering_shows_it_and_nothing_that_has_not_arrived(ordering: str, shown: bool) -> None:
-    changes = {"chains.arb.ordering": {"kind": ordering}, "chains.arb.block_gas_limit": "600 kgas", "agents.traders.rate": "30 /s", "duration": "1min"}
+    changes = {
+        "chains.arb.ordering": {"kind": ordering}, "chains.arb.block_gas_limit": "600 kgas", "duration": "1min",
+        "agents.traders": {"rate": "30 /s", "fee_response": 0, "volatility_response": 0},
+    }  # fmt: skip
     world = World(small(*SHORT).vary(changes), Streams(1, 0))
     lengths = []
 

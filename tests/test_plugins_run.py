@@ -218,10 +218,19 @@ class Mishap(Attack):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"agents.clumsy": {"kind": "stumbler", "count": 3}}, r"^'clumsy/[012]' failed at 1\.500 s of simulated time: ZeroDivisionError: a stone$"),
+        (
+            {"agents.clumsy": {"kind": "stumbler", "count": 3}},
+            r"^'clumsy/[012]' failed at 1\.500 s of simulated time: ZeroDivisionError: a stone$",
+        ),
         ({"agents.clumsy": {"kind": "stumbler", "where": "arrive"}}, r"^'clumsy/0' failed at 0\.000 s .*: ZeroDivisionError: no luggage$"),
-        ({"agents.clumsy": {"kind": "stumbler", "where": "nonsense"}}, r"^'clumsy/0' failed at 1\.500 s .*: TypeError: it yielded 5, where"),
-        ({"attacks.bang": {"kind": "mishap", "begins": "2s", "lasts": "1s"}}, r"^'bang' failed at 2\.000 s .*: ZeroDivisionError: out of powder$"),
+        (
+            {"agents.clumsy": {"kind": "stumbler", "where": "nonsense"}},
+            r"^'clumsy/0' failed at 1\.500 s .*: TypeError: it yielded 5, where",
+        ),
+        (
+            {"attacks.bang": {"kind": "mishap", "begins": "2s", "lasts": "1s"}},
+            r"^'bang' failed at 2\.000 s .*: ZeroDivisionError: out of powder$",
+        ),
         ({"agents.early.steps.second.fields.price": "13 USD"}, r"failed at 0\.100 s .*: ArithmeticError: an unlucky number$"),
         ({"agents.savers.market": "lottery"}, r"^'savers/[01]' failed at 1\.000 s .*: market 'lottery' has no action 'buy'; it has enter$"),
         (
@@ -231,7 +240,9 @@ class Mishap(Attack):
     ],
     ids=["run", "arrive", "nonsense", "attack", "market", "action", "market_on_l1"],
 )
-def test_whoever_fails_is_named_with_the_simulated_time_and_nothing_is_written(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_whoever_fails_is_named_with_the_simulated_time_and_nothing_is_written(
+    changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
     scenario = Scenario.of(PLAN).vary(changes)
     with pytest.raises(RunFailed, match=message):
         experiment(scenario, replications=2, out=tmp_path / "results")

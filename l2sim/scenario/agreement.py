@@ -91,7 +91,7 @@ def _room_in_blocks(where: Where, part: type[Part], fields: Mapping[str, Any], c
         for name, market in members(cast.scenario, "markets").items():
             uses: Mapping[str, int] = getattr(cast.parts.get(("markets", name)), "gas", {})
             heaviest = max(uses, key=uses.__getitem__, default="")
-            if heaviest and market.get("on") == where[1] and uses[heaviest] > limit:
+            if heaviest and isinstance(market, Mapping) and market.get("on") == where[1] and uses[heaviest] > limit:
                 yield key, f"'{heaviest}' in market '{name}' uses {uses[heaviest]} gas and would never fit into a block of {limit}"
 
 
@@ -103,7 +103,7 @@ def _settlement(where: Where, part: type[Part], fields: Mapping[str, Any], cast:
         choice = f"; of kind 'l1' are: {fit}" if fit else "; add a chain of kind 'l1'"
         yield "settles_on", f"'{fields['settles_on']}' is of kind '{chain.kind}', which keeps no batches{choice}"
     if "settles_on" in part.model_fields and fields.get("batch_poster") and not fields.get("settles_on"):
-        yield "batch_poster", "a batch poster needs an L1 to post to: name it under 'settles_on', or write 'batch_poster: null'"
+        yield "settles_on", "a batch poster needs an L1 to post to: name it here, or write 'batch_poster: null'"
 
 
 def _region(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:

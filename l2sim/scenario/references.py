@@ -1,6 +1,7 @@
 """References: one walk over annotations and plain data that finds the class of every part and every name of another member."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
@@ -68,7 +69,8 @@ def unresolved(found: Sequence[Found], scenario: Mapping[str, Any]) -> Iterator[
         if one.refers is None:
             continue
         sections = one.refers.section.split("|")
-        known = sorted({name for section in sections for name in _serving(scenario, section, alone=len(sections) == 1)}.union(one.refers.also))
+        serving = (_serving(scenario, section, alone=len(sections) == 1) for section in sections)
+        known = sorted({*one.refers.also, *chain.from_iterable(serving)})
         if one.value not in known:
             nouns = " or ".join(_NOUNS.get(section, section) for section in sections)
             hint = did_you_mean(one.value, known) or f"; there is nothing under '{sections[0]}'"
