@@ -5,7 +5,6 @@ from math import inf
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
-
 from pydantic import Field
 
 from l2sim.compiled import compiled
@@ -99,9 +98,9 @@ def swaps(
                 out = reserve_out * effective / (reserve_in + effective)
                 if not out < reserve_out:
                     status[i] = NO_LIQUIDITY
-                elif buying and a > out * (reference * (1.0 + slippages[i])):
-                    status[i] = SLIPPAGE
-                elif not buying and out < a * (reference * (1.0 - slippages[i])):
+                elif (buying and a > out * (reference * (1.0 + slippages[i]))) or (
+                    not buying and out < a * (reference * (1.0 - slippages[i]))
+                ):
                     status[i] = SLIPPAGE
                 else:
                     paid[sender] -= a
