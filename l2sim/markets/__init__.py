@@ -70,15 +70,10 @@ class Book(ABC):
 
     def run(self, rows: Rows, start: int, stop: int) -> tuple[list[int], list[float], list[float]]:
         """Execute rows start..stop in order; statuses, x and y. A kind may inline its arithmetic here for speed."""
-        status: list[int] = []
-        x: list[float] = []
-        y: list[float] = []
-        for i in range(start, stop):
-            outcome = self.apply(rows.action[i], rows.sender[i], rows.a[i], rows.b[i], rows.c[i], rows.slippage[i], rows.reference[i])
-            status.append(outcome[0])
-            x.append(outcome[1])
-            y.append(outcome[2])
-        return status, x, y
+        cut = rows.slice(start, stop)
+        fields = zip(cut.action, cut.sender, cut.a, cut.b, cut.c, cut.slippage, cut.reference, strict=True)
+        outcomes = [self.apply(*row) for row in fields]
+        return [status for status, _, _ in outcomes], [x for _, x, _ in outcomes], [y for _, _, y in outcomes]
 
     def run_blocks(self, rows: Rows, start: int, stop: int, bounds: Any) -> tuple[Any, Any, Any]:
         """Execute rows start..stop, on arrays, of several blocks in a row; statuses, x and y as arrays.
