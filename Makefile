@@ -21,7 +21,7 @@ help:
 	@echo "make clean      remove .venv, caches and what was built; results stay"
 
 demo: .venv/ready-to-run
-	@$(BIN) -m l2sim run scenarios/sequencer_outage.yaml --replications 5
+	@$(BIN) -m l2sim run scenarios/sequencer_outage.yaml --replications 6
 
 test: .venv/ready-to-test
 	$(BIN) -m pytest -n 2 -m "not validate"

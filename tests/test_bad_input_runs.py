@@ -112,10 +112,10 @@ def test_several_mistakes_are_told_at_once_and_a_good_scenario_beside_them_is_no
     assert sorted(path.name for path in tmp_path.iterdir()) == ["good.yaml", "s.yaml"]
 
 
-@pytest.mark.parametrize("out", ["/proc/nowhere", "s.yaml/results"])
-def test_a_folder_that_cannot_be_written(out: str, tmp_path: Path) -> None:
-    if out.startswith("/proc") and not Path("/proc/self").exists():
-        pytest.skip("there is no /proc here")
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    if not Path("/proc/self").exists():
+        pytest.skip("there is no /proc here, which nobody may write to")
+    out = "/proc/nowhere"
     (tmp_path / "s.yaml").write_text(TEXT, "utf-8")
     began = monotonic()
     done = typed(tmp_path, "run", "s.yaml", "--set", "duration=30d", "--out", out)
@@ -139,11 +139,10 @@ def test_a_folder_that_may_not_be_written_is_no_reason_to_run_first(tmp_path: Pa
 
 
 @pytest.mark.skipif(os.name != "posix", reason="process groups are those of POSIX")
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_ctrl_c_in_the_middle_keeps_whole_replications_and_nothing_else(jobs: str, tmp_path: Path) -> None:
+def test_ctrl_c_in_the_middle_keeps_whole_replications_and_nothing_else(tmp_path: Path) -> None:
     settings = ["duration=4min", "agents.leveraged.size=100"]
     (tmp_path / "s.yaml").write_text(TEXT, "utf-8")
-    words = ["run", "s.yaml", "--replications", "200", "--jobs", jobs, *(word for setting in settings for word in ("--set", setting))]
+    words = ["run", "s.yaml", "--replications", "200", "--jobs", "2", *(word for setting in settings for word in ("--set", setting))]
     process = subprocess.Popen(
         [sys.executable, "-m", "l2sim", *words],
         cwd=tmp_path,

@@ -99,7 +99,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     return small("duration=4min", "prices.eth.shocks.fall.at=30s").without(*absent).vary(changes)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(scenarios(), st.integers(0, 3))
 def test_the_books_close_whatever_the_scenario(scenario: Scenario, seed: int) -> None:
     log = lived(scenario, seed)  # raises BooksDoNotClose

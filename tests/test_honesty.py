@@ -136,7 +136,9 @@ PLAIN = {"name", "accounts", "duty", "now", "ends", "gas_token", "blob_bytes"}
 OF_THINGS: dict[type, dict[str, list[tuple[Any, ...]] | None]] = {
     PerpetualView: {
         **{name: [(account,) for account in SOME] for name in ("position", "equity", "liquidation_price", "inventory")},
-        "liquidatable": [(), (5, {7})],
+        "liquidatable": [(), (5,)],
+        "come_up": [(), (3,)],
+        "offers": [((5, 7),)],
     },
     Duty: {"instants": [()], "oldest": [()], "unsent_bytes": [()], **dict.fromkeys(("resumed", "seal", "batch", "posted"))},
 }

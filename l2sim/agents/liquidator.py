@@ -1,6 +1,8 @@
 """A liquidator of a perpetual."""
 
+from collections import deque
 from collections.abc import Sequence
+from heapq import heappop, heappush
 from math import copysign
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,41 +81,52 @@ class Liquidator(Agent):
         chain, price, own = me.chain_of(self.market), me.underlying(self.market), me.accounts[0]
         view = me.view(self.market)
         liquidate = list(view.terms.actions).index("liquidate")
+        fresh: deque[int] = deque()
+        """Accounts to look at, the longest overdue first."""
+        dull: list[tuple[int, int]] = []
+        """A heap of accounts that did not pay, with the time to look again."""
         pending: dict[int, int] = {}
-        dull: dict[int, int] = {}
+        """Accounts with a liquidation on the way, and until when."""
         closing: Event | None = None
-        more = False
+        known = 0
         me.failures()
         news = me.news(self.market)
         while True:
-            if more or pending or view.position(own).size:
+            if fresh or pending:
                 yield me.any(news, me.block(chain))
             else:
-                yield me.any(news, me.sleep_until(min(dull.values()))) if dull else news
+                yield me.any(news, me.sleep(self.attention)) if dull or view.position(own).size else news
             if news.triggered:
                 news = me.news(self.market)
+            came = view.come_up(known)
+            known += len(came)
+            fresh.extend(came)
             for _, _, action, victim in me.failures():
-                if action == liquidate:
-                    pending.pop(int(victim), None)
+                if action == liquidate and pending.pop(int(victim), None) is not None:
+                    fresh.append(int(victim))
+            fresh.extend(account for account, until in pending.items() if until < me.now)
             pending = {account: until for account, until in pending.items() if until >= me.now and view.position(account).size}
-            dull = {account: until for account, until in dull.items() if until > me.now}
             if closing is None or closing.triggered:
                 closing = self._unwind(me, own)
             hold(me, price, -view.position(own).size)
             room = self.in_flight - len(pending)
-            seen = view.liquidatable(room, {**pending, **dull, own: 0})
-            more = len(seen) == room
+            while dull and dull[0][0] <= me.now and len(fresh) < room:
+                fresh.append(heappop(dull)[1])
+            look = dict.fromkeys(fresh.popleft() for _ in range(min(room, len(fresh))))
+            seen = view.offers(account for account in look if account != own and account not in pending)
             if self.overlap < 1.0:
                 luck = me.rng("overlap", me.height(chain)).random(len(seen)).tolist()
-                dull |= {
-                    position.account: me.now + me.block_interval(chain) for position, u in zip(seen, luck, strict=True) if u >= self.overlap
-                }
-                seen = [position for position in seen if position.account not in dull]
+                for position, u in zip(seen, luck, strict=True):
+                    if u >= self.overlap:
+                        heappush(dull, (me.now + me.block_interval(chain), position.account))
+                seen = [position for position, u in zip(seen, luck, strict=True) if u < self.overlap]
             terms, fee, capital = view.terms, me.fee(self.market, "liquidate", self.tip), me.balance(chain, "usd")
             chosen = choose(seen, view.mark, terms.liquidation_discount, terms.initial_margin, fee, self.minimum_profit, capital)
             self._go_for(me, chosen)
             pending |= dict.fromkeys(chosen, me.now + self.patience)
-            dull |= {position.account: me.now + self.attention for position in seen if position.account not in pending}
+            for position in seen:
+                if position.account not in pending:
+                    heappush(dull, (me.now + self.attention, position.account))
 
     def _unwind(self, me: Seat, own: int) -> "Event | None":
         """Close what makers take of what it had to keep; the receipt to wait for."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from l2sim.report.evidence import Evidence
 from l2sim.report.finality import mean_of
 from l2sim.report.gains import Gain, gains
+from l2sim.report.side_by_side import TOLD, headline, sides, told, told_of_waits
 from l2sim.report.wording import amount, estimate, is_clear, listed, phrase, verdict
 from l2sim.results.intervals import Interval
 
@@ -42,6 +43,8 @@ def introduction(evidence: Evidence) -> str:
         base = f"Every difference below is paired: the same world on the same luck, with and without {names}."
     else:
         base = "The scenario has no attack, so there is no other world to compare with."
+        if headline(evidence):
+            base += f" The rollups {listed(sides(evidence))} are set side by side instead, within one world."
     if n == 1:
         return f"{base} There is one replication, so nothing can be said about how much luck is in a figure: no interval is given."
     return (
@@ -51,7 +54,7 @@ def introduction(evidence: Evidence) -> str:
 
 def findings(evidence: Evidence) -> list[Finding]:
     """What the measured figures say, topic by topic; a topic without figures is left out."""
-    made = [*_profit(evidence), *_finality(evidence), *_cascades(evidence), *_loop(evidence), *_others(evidence)]
+    made = [*_beside(evidence), *_profit(evidence), *_finality(evidence), *_cascades(evidence), *_loop(evidence), *_others(evidence)]
     return [finding for finding in made if finding.text]
 
 
@@ -90,6 +93,17 @@ def _note(found: Interval, evidence: Evidence, of: str = "zero") -> str:
     return f": {said}" if said and evidence.replications > 1 else ""
 
 
+def _beside(evidence: Evidence) -> Iterator[Finding]:
+    if not evidence.compared:
+        yield from (Finding(topic, text) for topic, text in told(evidence))
+
+
+def _is_told(evidence: Evidence, market: str | None) -> bool:
+    """Whether what happened in a market is among what is told side by side."""
+    markets = evidence.scenario.markets
+    return not evidence.compared and market in markets and markets[market].on in sides(evidence)
+
+
 def _finality(evidence: Evidence) -> Iterator[Finding]:
     words = {"soft": "In a block after", "safe": "Safe after", "finalized": "Final after"}
     for name in evidence.metrics("time_to_finality"):
@@ -103,9 +117,9 @@ def _finality(evidence: Evidence) -> Iterator[Finding]:
 
 def _cascades(evidence: Evidence) -> Iterator[Finding]:
     for name, metric in evidence.metrics("liquidation_cascade").items():
-        if evidence.is_nothing(f"{name}.notional"):
-            continue
         where = getattr(metric, "market", None)
+        if evidence.is_nothing(f"{name}.notional") or _is_told(evidence, where):
+            continue
         topics = (
             ("notional", "Liquidated in all"),
             ("largest_notional", "Largest cascade"),
@@ -157,6 +171,8 @@ def _shared(evidence: Evidence, found: list[tuple[Gain, Interval]], worse: str, 
         else:
             winners.insert(0, f"{gain.group} by {phrase(part, 'USD')}")
     against = f" {evidence.attacks}" if evidence.compared else ""
+    if headline(evidence):
+        losers, winners, rest = (_first(named) for named in (losers, winners, rest))
     parts = [f"{worse}{against}: {listed(losers)}." if losers else "", f"{better}: {listed(winners)}." if winners else ""]
     parts.append(f"Indistinguishable from zero: {listed(rest)}." if rest else "")
     if small and most:
@@ -164,6 +180,27 @@ def _shared(evidence: Evidence, found: list[tuple[Gain, Interval]], worse: str, 
         most_of_them = f"at most {amount(max(small), 'USD')} each, less than {MATERIAL * 100:g} % of the largest"
         parts.append(f"{others}: {most_of_them if max(small) else 'nothing'}.")
     return " ".join(filter(None, parts))
+
+
+def _first(named: list[str]) -> list[str]:
+    """The first few, and how many more the table has."""
+    more = len(named) - TOLD
+    return [*named[:TOLD], f"{more} more, in the table"] if more > 0 else named
+
+
+def _waits(evidence: Evidence, name: str) -> str:
+    """Mean waits of agents; beside other chains only the most telling."""
+    agents = evidence.subjects(name)
+    if not headline(evidence) or len(agents) <= TOLD:
+        return " ".join(filter(None, (statement(evidence, f"{name}.{agent}.mean", agent) for agent in agents)))
+    if not evidence.compared and (text := told_of_waits(evidence, name)):
+        return text
+    of = evidence.effect if evidence.compared else evidence.level
+    size = {agent: abs(found.mean) for agent in agents if (found := of(f"{name}.{agent}.mean")).n}
+    first = sorted(size, key=lambda agent: -size[agent])[:TOLD]
+    which = "in which the attack makes most of a difference" if evidence.compared else "that are longest"
+    parts = [statement(evidence, f"{name}.{agent}.mean", agent) for agent in first]
+    return " ".join([*parts, f"These are the {len(first)} of {len(agents)} {which}; the others are among the key figures."])
 
 
 def _others(evidence: Evidence) -> Iterator[Finding]:
@@ -177,13 +214,15 @@ def _others(evidence: Evidence) -> Iterator[Finding]:
                 ),
             )
         )
-        if not evidence.is_nothing(f"{name}.shortfall"):
-            markets = [statement(evidence, f"{name}.{market}.bad_debt", f"Bad debt in {market}") for market in evidence.subjects(name)]
+        subjects = evidence.subjects(name)
+        apart = [market for market in subjects if not _is_told(evidence, market)]
+        if not evidence.is_nothing(f"{name}.shortfall") and (apart or not subjects):
+            markets = [statement(evidence, f"{name}.{market}.bad_debt", f"Bad debt in {market}") for market in apart]
             yield Finding("Bad debt" + evidence.which(name), " ".join(filter(None, [text, *markets])))
     for name, metric in evidence.metrics("inclusion_delay").items():
         if getattr(metric, "by", "chain") == "agent":
-            waits = [statement(evidence, f"{name}.{agent}.mean", agent) for agent in evidence.subjects(name)]
-            yield Finding(f"Mean wait for a block{evidence.which(name)}", " ".join(filter(None, waits)))
+            who = " by role" if not evidence.compared and told_of_waits(evidence, name) else ""
+            yield Finding(f"Mean wait for a block{who}{evidence.which(name)}", _waits(evidence, name))
             continue
         for chain in evidence.subjects(name):
             told = [
@@ -201,6 +240,11 @@ def _others(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _cards(evidence: Evidence) -> Iterator[Card]:
+    if not evidence.compared and (first := headline(evidence)):
+        for chain in first.values:
+            value, bounds = estimate(first.level(chain), first.unit)
+            yield Card(f"On {chain}", first.words, value, _bounds(first.level(chain), bounds, ""), True)
+        return
     for name in evidence.metrics("profit_and_loss"):
         losers = [gain for gain in gains(evidence, name) if gain.weight < 0]
         if losers:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from l2sim.metrics.liquidation_cascade import LiquidationCascade
 from l2sim.metrics.time_to_finality import TimeToFinality
-from l2sim.report import answer, cascades, costs, finality, gains, glossary, network, tables, timeline
+from l2sim.report import answer, cascades, costs, finality, gains, glossary, network, panels, side_by_side, tables, timeline
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import Picture
 from l2sim.report.tables import Table
@@ -80,7 +80,7 @@ def _context(evidence: Evidence, sections: list[Section]) -> dict[str, Any]:
         "introduction": answer.introduction(evidence),
         "cards": answer.cards(evidence),
         "findings": answer.findings(evidence),
-        "key_figures": tables.key_figures(evidence),
+        "key_figures": None if _stands_beside(evidence) else tables.key_figures(evidence),
         "sections": sections,
         "provenance": tables.provenances(run),
         "chosen": tables.chosen(run),
@@ -104,9 +104,21 @@ def _context(evidence: Evidence, sections: list[Section]) -> dict[str, Any]:
 
 def _sections(evidence: Evidence) -> Iterator[Section]:
     """The sections with figures; one without anything to show is left out."""
-    for section in (_timeline(evidence), _finality(evidence), _cascades(evidence), _gains(evidence), _costs(evidence), _network(evidence)):
+    parts = (_side_by_side, _timeline, _finality, _cascades, _gains, _costs, _network)
+    for section in (part(evidence) for part in parts):
         if section.pictures or section.tables:
             yield section
+
+
+def _side_by_side(evidence: Evidence) -> Section:
+    found = side_by_side.tables(evidence)
+    found += _there(tables.key_figures(evidence)) if _stands_beside(evidence) else []
+    return Section("side-by-side", "Side by side", _there(panels.picture(evidence)), found)
+
+
+def _stands_beside(evidence: Evidence) -> bool:
+    """Whether the table of key figures comes after the chains side by side, which say most of it more clearly."""
+    return not evidence.compared and side_by_side.headline(evidence) is not None
 
 
 def _timeline(evidence: Evidence) -> Section:

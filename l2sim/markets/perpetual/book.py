@@ -307,6 +307,15 @@ class PerpetualBook(Book):
     def calls(self) -> int:
         return self._triggers.come_up(self.mark, self.funding, self.terms.maintenance_margin)
 
+    def come_up(self, since: int) -> list[int]:
+        """The accounts that became liquidatable, in that order, but for the first ``since``."""
+        self.calls()
+        return self._triggers.history[since:]
+
+    def overdue(self, position: Position) -> bool:
+        """Whether a position may be liquidated now."""
+        return triggered(position, self.mark, self.funding, self.terms.maintenance_margin)
+
     def triggered(self) -> Iterator[int]:
         """The accounts that may be liquidated now: longs first, on each side the most overdue first."""
         return self._triggers.all(self.mark, self.funding, self.terms.maintenance_margin)

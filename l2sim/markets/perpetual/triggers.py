@@ -19,8 +19,9 @@ class _Side:
     is no longer that of the account's position.
     """
 
-    def __init__(self, positions: Mapping[int, Position], sign: float) -> None:
+    def __init__(self, positions: Mapping[int, Position], sign: float, history: list[int]) -> None:
         self._positions = positions
+        self._history = history
         self._sign = sign
         self.waiting: Heap = []
         self.overdue: Heap = []
@@ -37,19 +38,17 @@ class _Side:
         if len(self.waiting) > len(accounts):
             heapify(self.waiting)
 
-    def move(self, level: float) -> int:
-        """Follow the level; how many positions have newly become triggered."""
-        fresh = 0
+    def move(self, level: float) -> None:
+        """Follow the level; whoever newly becomes triggered enters the history."""
         while self.waiting and self.waiting[0][0] <= level:
             entry = heappop(self.waiting)
             if self._holds(entry):
                 heappush(self.overdue, (-entry[0], entry[1]))
-                fresh += 1
+                self._history.append(entry[1])
         while self.overdue and (-self.overdue[0][0] > level or not self._holds((-self.overdue[0][0], self.overdue[0][1]))):
             key, account = heappop(self.overdue)
             if self._holds((-key, account)):
                 heappush(self.waiting, (-key, account))
-        return fresh
 
     def triggered(self) -> list[int]:
         """The accounts that are triggered, the most overdue first."""
@@ -68,9 +67,10 @@ class Triggers:
     """Both sides. A price update costs what it triggers, and what a recovery makes healthy again."""
 
     def __init__(self, positions: Mapping[int, Position]) -> None:
-        self._longs = _Side(positions, -1.0)
-        self._shorts = _Side(positions, 1.0)
-        self._come_up = 0
+        self.history: list[int] = []
+        """The accounts that became triggered so far, in that order; one that recovers and falls again is there again."""
+        self._longs = _Side(positions, -1.0, self.history)
+        self._shorts = _Side(positions, 1.0, self.history)
 
     def watch(self, account: int, position: Position) -> None:
         """Keep an eye on a position that is new or has changed."""
@@ -82,10 +82,10 @@ class Triggers:
         self._shorts.add_many(accounts[size < 0], trigger[size < 0])
 
     def come_up(self, mark: float, funding: float, maintenance: float) -> int:
-        """How often a position has become triggered so far; one that recovers and falls again counts again."""
-        self._come_up += self._longs.move(-(mark * (1.0 - maintenance) - funding))
-        self._come_up += self._shorts.move(mark * (1.0 + maintenance) - funding)
-        return self._come_up
+        """How often a position has become triggered so far."""
+        self._longs.move(-(mark * (1.0 - maintenance) - funding))
+        self._shorts.move(mark * (1.0 + maintenance) - funding)
+        return len(self.history)
 
     def any(self, mark: float, funding: float, maintenance: float) -> bool:
         """Whether anything is triggered."""

@@ -1,6 +1,6 @@
 """What everybody may see of a perpetual: state on a public chain, read-only."""
 
-from collections.abc import Container
+from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -102,16 +102,22 @@ class PerpetualView:
         cash = maker.cash - maker.inventory * (funding - maker.funding)
         return Inventory(maker.inventory, cash, maker.margin, maker.equity(self._book.mark, funding))
 
-    def liquidatable(self, n: int | None = None, skip: Container[int] = ()) -> list[Liquidatable]:
-        """The positions that may be liquidated now: longs first, on each side the most overdue first.
+    def liquidatable(self, n: int | None = None) -> list[Liquidatable]:
+        """The positions that may be liquidated now, at most ``n``: longs first, on each side the most overdue first."""
+        return self.offers(islice(self._book.triggered(), n))
 
-        At most ``n``, without the accounts in ``skip``; what is skipped costs next to nothing.
-        """
+    def come_up(self, since: int = 0) -> list[int]:
+        """The accounts that became liquidatable, in that order, but for the first ``since``; some may be healthy again or gone."""
+        return self._book.come_up(since)
+
+    def offers(self, accounts: Iterable[int]) -> list[Liquidatable]:
+        """What taking these accounts' positions over would come to, for those that may be liquidated now."""
         book = self._book
         mark = book.mark
         found = []
-        for account in islice((account for account in book.triggered() if account not in skip), n):
-            size = book.positions[account].size
-            deal = book.take_over(book.positions[account], mark)
-            found.append(Liquidatable(account, size, deal.gain, deal.kept))
+        for account in accounts:
+            position = book.positions.get(account)
+            if position is not None and book.overdue(position):
+                deal = book.take_over(position, mark)
+                found.append(Liquidatable(account, position.size, deal.gain, deal.kept))
         return found
