@@ -392,7 +392,7 @@ def test_the_view_shows_and_cannot_change() -> None:
     public = {name for name in dir(venue.view) if not name.startswith("_")}
     assert public == {
         *("terms", "mark", "index", "index_time", "funding", "open_interest", "insurance_fund", "bad_debt", "quotes"),
-        *("position", "equity", "liquidation_price", "inventory", "liquidatable"),
+        *("position", "equity", "liquidation_price", "inventory", "liquidatable", "come_up", "offers"),
     }
     with pytest.raises(AttributeError):
         venue.view.mark = 1.0

@@ -115,6 +115,7 @@ STILL = {
     "chains.outside.thinning": 0,
     "agents.maker.volatility_spread": 0,
     "agents.maker.reaction": "30ms",
+    "agents.maker.depth": "10 MUSD",  # it takes whatever keepers sell on, so that they never send two messages at a time
     "agents.keepers.count": 1,
     "agents.leveraged.rate": 0,
     "agents.leveraged.stop_loss": None,
