@@ -24,13 +24,19 @@ from l2sim.units import MINUTE, SECOND
 
 CHAINS = ("a", "b", "c")
 ROLES = ("crowd", "keeper", "maker", "savers", "tippers")
+ROLLUP = {
+    "kind": "rollup",
+    "ordering": {"kind": "first_come_first_served"},
+    "fee": {"kind": "constant", "fee": "0.001 gwei"},
+    "sequencer": {"kind": "sequencer", "block_time": "1s"},
+}
 KINDS = {"keeper": "liquidator", "maker": "market_maker"}
 
 
-def scenario(chains: tuple[str, ...] = CHAINS, metrics: dict[str, Any] | None = None) -> Scenario:
+def scenario(chains: tuple[str, ...] = CHAINS, metrics: dict[str, Any] | None = None, *, attacked: bool = False) -> Scenario:
     agents = {
         f"{chain}_{role}": {"kind": KINDS.get(role, "crowd_of_leveraged_traders"), "market": f"{chain}_perp"}
-        | ({"size": 10, "notional": "100 USD"} if role not in KINDS else {"capital": "1 MUSD"})
+        | ({"size": 10, "notional": "100 USD", "leverage": 5} if role not in KINDS else {"capital": "1 MUSD"})
         for chain in chains
         for role in ROLES
     }
@@ -41,9 +47,13 @@ def scenario(chains: tuple[str, ...] = CHAINS, metrics: dict[str, Any] | None = 
             "title": "Side by side",
             "duration": "10min",
             "prices": {"eth": {"kind": "geometric_brownian", "start": "3000 USD", "volatility": "60 %"}},
-            "chains": {"outside": {"kind": "outside"}, **{chain: {"preset": "minimal"} for chain in chains}},
+            "chains": {
+                "outside": {"kind": "outside"},
+                **dict.fromkeys(chains, ROLLUP),
+            },
             "markets": {f"{chain}_perp": {"kind": "perpetual", "on": chain, "index": "eth"} for chain in chains},
             "agents": agents,
+            "attacks": {"stop": {"kind": "sequencer_outage", "on": "a", "begins": "5min", "lasts": "1min"}} if attacked else {},
             "metrics": {**asked, **cascades, "throughput": {"kind": "throughput"}} if metrics is None else metrics,
         },
         "beside",
@@ -76,13 +86,15 @@ def log_of(chains: tuple[str, ...], luck: int) -> Log:
         log.record(3 * MINUTE, TransactionDropped(chain, 2 * MINUTE, names.index(f"{chain}_keeper"), "x", "open", 1))
     for place, name in enumerate(names):
         gain = (place - len(names) / 2) * 1000.0 + luck
-        log.record(10 * MINUTE, AccountClosed(name, groups[name]["kind"], name[0], "usd", 0.0, gain, 1.0, gain))
+        log.record(10 * MINUTE, AccountClosed(name, str(groups[name]["kind"]), name[0], "usd", 0.0, gain, 1.0, gain))
     return log
 
 
-def make(out: Path, replications: int = 3, chains: tuple[str, ...] = CHAINS, metrics: dict[str, Any] | None = None) -> Run:
+def make(
+    out: Path, replications: int = 3, chains: tuple[str, ...] = CHAINS, metrics: dict[str, Any] | None = None, *, attacked: bool = False
+) -> Run:
     """A run kept in a folder, of logs made by hand."""
-    asked = scenario(chains, metrics)
+    asked = scenario(chains, metrics, attacked=attacked)
     folder = out / asked.name / run_id(asked, 7)
     (folder / "replications").mkdir(parents=True)
     for number in range(replications):
@@ -167,7 +179,7 @@ def test_differences_are_paired_by_replication(evidence: Evidence) -> None:
     debt = {row[0]: [plain(cell) for cell in row[1:]] for row in apart.rows}["bad debt, USD"]
     # 30 less in each replication, though luck spreads the levels by 100; -10, 20, -10: 0 ± 4.303 x 17.3 / sqrt(3).
     assert debt == ["-30 [-30, -30]", "0 [-40, +40] (0 inside)"]
-    assert {row[0]: plain(row[1]) for row in levels.rows}["bad debt, USD"] == "600 [350, 850]"
+    assert {row[0]: plain(" ".join(row[1:2])) for row in levels.rows}["bad debt, USD"] == "600 [350, 850]"
 
 
 def test_roles_are_groups_without_the_name_of_their_chain(evidence: Evidence) -> None:
@@ -207,3 +219,16 @@ def test_one_replication_has_dots_but_no_interval(tmp_path: Path) -> None:
     assert "95 % intervals" not in page
     assert "indistinguishable" not in page
     assert told_by(Evidence(run))["Bad debt"] == "500 USD on a, 470 USD on b and 490 USD on c; against a, b -30 USD and c -10 USD."
+
+
+def test_with_an_attack_the_answer_stays_about_the_attack(tmp_path: Path) -> None:
+    run = make(tmp_path, 2, attacked=True)
+    page = write_report(run).read_text("utf-8")
+    assert "side-by-side-section" in page
+    assert page.index("Key figures:") < page.index('id="side-by-side-section"')
+    assert "All with the attack." in page
+    evidence = Evidence(run)
+    assert not [card for card in cards(evidence) if card.kicker.startswith("On ")]
+    waits = told_by(evidence)["Mean wait for a block"]
+    assert waits.count("with the attack") == 4
+    assert "These are the 4 of 15 most changed by the attack" in waits

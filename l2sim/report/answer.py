@@ -198,7 +198,7 @@ def _waits(evidence: Evidence, name: str) -> str:
     of = evidence.effect if evidence.compared else evidence.level
     size = {agent: abs(found.mean) for agent in agents if (found := of(f"{name}.{agent}.mean")).n}
     first = sorted(size, key=lambda agent: -size[agent])[:TOLD]
-    which = "in which the attack makes most of a difference" if evidence.compared else "that are longest"
+    which = f"most changed by {evidence.attacks}" if evidence.compared else "that are longest"
     parts = [statement(evidence, f"{name}.{agent}.mean", agent) for agent in first]
     return " ".join([*parts, f"These are the {len(first)} of {len(agents)} {which}; the others are among the key figures."])
 

@@ -228,9 +228,7 @@ def told_of_waits(evidence: Evidence, metric: str) -> str:
     first = sorted(every, key=lambda measure: -measure.range)[:TOLD]
     parts = [f"{measure.role}: {_levels(measure)}." for measure in first]
     if len(every) > len(first):
-        parts.append(
-            f"These are the {len(first)} of {len(every)} whose waits differ most between chains; the others are under Side by side."
-        )
+        parts.append(f"These {len(first)} of {len(every)} differ most between chains; the others are in the section Side by side.")
     return " ".join(parts)
 
 

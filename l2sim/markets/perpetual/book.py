@@ -19,7 +19,7 @@ from l2sim.events import (
 )
 from l2sim.markets import Book, Claim, Opening
 from l2sim.markets.perpetual.makers import Fill, Maker, Makers, average, worse
-from l2sim.markets.perpetual.positions import Position, net
+from l2sim.markets.perpetual.positions import Position, discrepancy, net
 from l2sim.markets.perpetual.triggers import Triggers, triggered
 from l2sim.markets.perpetual.view import PerpetualView
 from l2sim.transactions import Outcome, Status
@@ -344,7 +344,7 @@ class PerpetualBook(Book):
             money += (-maker.margin, -maker.cash, -maker.inventory * maker.funding)
         for size, entry, margin, funding in positions:
             money += (-margin, size * entry, -size * funding)
-        return max(_discrepancy(units, self._traded), _discrepancy(money, self._traded * self.mark))
+        return max(discrepancy(units, self._traded), discrepancy(money, self._traded * self.mark))
 
     # ---- before the clock starts
 
@@ -394,8 +394,3 @@ class PerpetualBook(Book):
         house.inventory -= inventory
         house.cash -= cash
         return inventory
-
-
-def _discrepancy(terms: list[float], volume: float) -> float:
-    """How far terms are from summing to zero, relative to what there is or to all that was ever traded."""
-    return abs(fsum(terms)) / (max(fsum(map(abs, terms)), volume) or 1.0)

@@ -1,6 +1,6 @@
 """One account's position: size, average entry, isolated margin, and what follows from them."""
 
-from math import copysign
+from math import copysign, fsum
 from typing import NamedTuple
 
 
@@ -82,3 +82,8 @@ def net(old: Position | None, size: float, price: float, rate: float, funding: f
     profit = closed * (price - old.entry) - closed * (funding - old.funding)
     posted = rest.margin if rest is not None and (rest.size > 0) == (size > 0) else 0.0
     return Netting(rest, posted, freed + profit, closed, profit)
+
+
+def discrepancy(terms: list[float], volume: float) -> float:
+    """How far terms are from summing to zero, relative to what there is or to all that was ever traded."""
+    return abs(fsum(terms)) / (max(fsum(map(abs, terms)), volume) or 1.0)
