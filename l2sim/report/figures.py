@@ -111,7 +111,8 @@ def canvas(height: float, *, laid_out: bool = True) -> "Iterator[Figure]":
 def svg(figure: "Figure", name: str) -> str:
     """The figure as an ``<svg>`` that scales with the page; to be called within its ``canvas``.
 
-    Names inside are prefixed with the figure's, since all figures share the page's; what nothing refers to loses its name.
+    Names inside are the figure's with a number, since all figures share the page's; what nothing refers to loses its name.
+    Matplotlib's own are hashes of coordinates to the last bit, which the layout's solver does not always find alike.
     """
     text = StringIO()
     figure.savefig(text, format="svg", metadata=dict(_METADATA), facecolor="none")
@@ -123,9 +124,10 @@ def svg(figure: "Figure", name: str) -> str:
         + drawn[drawn.index(">") :]
     )
     drawn = drawn.replace("xlink:href=", "href=")
-    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', drawn))
-    drawn = re.sub(r' id="([^"]+)"', lambda match: f' id="{name}-{match[1]}"' if match[1] in used else "", drawn)
-    return re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", drawn)
+    used = dict.fromkeys(re.findall(r'(?:url\(#|href="#)([^)"]+)', drawn))
+    names = {made: f"{name}-{place}" for place, made in enumerate(used)}
+    drawn = re.sub(r' id="([^"]+)"', lambda match: f' id="{names[match[1]]}"' if match[1] in names else "", drawn)
+    return re.sub(r'(url\(#|href="#)([^)"]+)', lambda match: match[1] + names[match[2]], drawn)
 
 
 def legend(axes: "Axes", columns: int = 4) -> None:
