@@ -1,5 +1,6 @@
 """A quiet day with a pool: l2sim against one SimPy process per transaction."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -21,6 +22,7 @@ ROUNDS = 3
 def columnar(scenario: Scenario) -> tuple[float, tuple[float, float], int]:
     """The day in l2sim: CPU seconds, reserves at the end, transactions in the log."""
     world = World(scenario, Streams(1), {})
+    gc.collect()
     began = process_time()
     log = world.run()
     spent = process_time() - began
@@ -54,6 +56,7 @@ class Naive:
         self.latency = 2_000_000
 
     def run(self) -> tuple[float, tuple[float, float], int]:
+        gc.collect()
         began = process_time()
         env = self.env
         env.process(self.sequencer())

@@ -4,7 +4,7 @@ Sources: EIP-4844 (rule and Cancun), EIP-7691 (Prague), EIP-7918 (reserve price,
 the blob parameters only); activation times and parameters of Ethereum mainnet from go-ethereum's chain configuration, read 2026.
 """
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -101,8 +101,11 @@ class Blob(Fee):
 
     def fork(self, timestamp: int) -> Fork:
         """The fork in force at a unix time in seconds."""
-        schedule = sorted(self.forks.values(), key=lambda fork: fork.begins)
-        return next((fork for fork in reversed(schedule) if fork.begins <= timestamp), schedule[0])
+        return next((fork for fork in self._latest_first if fork.begins <= timestamp), self._latest_first[-1])
+
+    @cached_property
+    def _latest_first(self) -> list[Fork]:
+        return sorted(self.forks.values(), key=lambda fork: -fork.begins)
 
     def target_and_max(self, timestamp: int) -> tuple[int, int]:
         """Target and maximum of blobs a block at a unix time in seconds."""
