@@ -103,7 +103,7 @@ def test_three_orderings_serve_three_kinds_of_people() -> None:
     assert wait["priority_savers"] > 3 * wait["priority_tippers"]
     assert wait["fcfs_savers"] == pytest.approx(wait["fcfs_tippers"], rel=0.25)
     assert wait["random_savers"] == pytest.approx(wait["random_tippers"], rel=0.25)
-    assert profit["fcfs_nearby"] > 1000 > 100 > profit["fcfs_bidder"]
+    assert profit["fcfs_nearby"] > max(1000, 3 * profit["fcfs_bidder"])
     assert profit["priority_bidder"] > 1000 > 100 > profit["priority_nearby"]
     assert min(profit["random_nearby"], profit["random_bidder"]) > 1000
     assert found["priority_cascade.positions"] > found["fcfs_cascade.positions"]
