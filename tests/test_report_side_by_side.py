@@ -232,3 +232,16 @@ def test_with_an_attack_the_answer_stays_about_the_attack(tmp_path: Path) -> Non
     waits = told_by(evidence)["Mean wait for a block"]
     assert waits.count("with the attack") == 4
     assert "These are the 4 of 15 most changed by the attack" in waits
+
+
+def test_ticks_are_round_in_the_unit_that_is_written() -> None:
+    from matplotlib.figure import Figure
+
+    from l2sim.report.figures import quantity_axis
+
+    figure = Figure()
+    axes = figure.subplots()
+    axes.set_xlim(0.0, 130.0)
+    assert quantity_axis(axes.xaxis, "s", 130.0, ticks=3) == "min"
+    figure.canvas.draw()
+    assert [text.get_text() for text in axes.get_xticklabels()][:3] == ["0", "1", "2"]

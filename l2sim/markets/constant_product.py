@@ -161,11 +161,6 @@ class ConstantProductBook(Book):
                         x -= out
                         gave(out)
                         continue
-                    if out < x:
-                        i = len(outs)
-                        statuses[i], ins[i] = SLIPPAGE, 0.0
-                        gave(0.0)
-                        continue
             else:
                 held = base[sender]
                 if 0.0 < a <= held:
@@ -178,12 +173,7 @@ class ConstantProductBook(Book):
                         y -= out
                         gave(out)
                         continue
-                    if out < y:
-                        i = len(outs)
-                        statuses[i], ins[i] = SLIPPAGE, 0.0
-                        gave(0.0)
-                        continue
-            # Any other refusal is rare: let ``apply`` say why.
+            # A refusal is rare: let ``apply`` say why.
             base[account], usd[account] = x, y
             i = len(outs)
             statuses[i], ins[i], _ = self.apply(action, sender, a, 0.0, 0.0, slippage, reference)

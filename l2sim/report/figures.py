@@ -165,16 +165,22 @@ def plain_axis(axis: "Axis", ratio: float) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def quantity_axis(axis: "Axis", unit: str, largest: float, *, magnitude: bool = False) -> str:
-    """Ticks of a linear axis in the unit that suits the largest number, which is returned; ``magnitude`` drops signs."""
+def quantity_axis(axis: "Axis", unit: str, largest: float, *, magnitude: bool = False, ticks: int = 5) -> str:
+    """Ticks of a linear axis, round in the unit that suits the largest number, which is returned; ``magnitude`` drops signs."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     factor, name = scale(unit, largest)
+
+    class Round(MaxNLocator):
+        """Round numbers in the unit that is written, such as half minutes on an axis in seconds."""
+
+        def tick_values(self, vmin: float, vmax: float) -> list[float]:
+            return [tick * factor for tick in super().tick_values(vmin / factor, vmax / factor)]
 
     def write(value: float, _: object) -> str:
         scaled = round((abs(value) if magnitude else value) / factor, 9)
         return f"{scaled:,.6g}".replace(",", THIN).replace("-", MINUS) if abs(scaled) < 1e6 else f"{scaled:.2g}".replace("-", MINUS)
 
-    axis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_locator(Round(nbins=ticks, steps=[1, 2, 2.5, 5, 10]))
     axis.set_major_formatter(FuncFormatter(write))
     return name

@@ -121,8 +121,6 @@ def _mark(axes: "Axes", measure: Measure, chain: str, index: int, place: float, 
 
 def _finish(axes: "Axes", group: list[Measure], ticks: int) -> None:
     """The axis of values: from zero, or logarithmic where durations are far apart."""
-    from matplotlib.ticker import MaxNLocator
-
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.grid(visible=True, axis="x")
@@ -141,8 +139,7 @@ def _finish(axes: "Axes", group: list[Measure], ticks: int) -> None:
     least, largest = min(0.0, seen.min(), bounds.min()), max(0.0, seen.max(), bounds.max())
     margin = 0.04 * (largest - least)
     axes.set_xlim(least - margin, largest + margin)
-    name = quantity_axis(axes.xaxis, unit, max(abs(least), abs(largest)))
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=ticks, steps=[1, 2, 2.5, 5, 10]))
+    name = quantity_axis(axes.xaxis, unit, max(abs(least), abs(largest)), ticks=ticks)
     axes.set_xlabel(name)
     if least < 0:
         axes.axvline(0.0, color=INK, linewidth=0.7)
