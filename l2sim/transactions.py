@@ -26,6 +26,8 @@ class Status(IntEnum):
     """Reverted: the margin would not suffice."""
     INVALID = 7
     """Reverted: the fields make no sense, such as a negative size."""
+    UNPAID = 9
+    """Reverted: what was borrowed within the transaction was not paid back."""
     DEADLINE = 20
     """Dropped: its deadline passed before a block took it."""
     FEE_TOO_LOW = 21
@@ -51,6 +53,32 @@ class Receipt(NamedTuple):
     """Paid for execution and data, in ETH."""
 
 
+class Output(NamedTuple):
+    """A field of a step whose value is what an earlier step of the same transaction gave."""
+
+    step: int
+    """Which step, from 0."""
+    which: int = 1
+    """0 for its x, 1 for its y."""
+
+
+class Step(NamedTuple):
+    """One action of a transaction of several steps."""
+
+    market: int
+    """Code of the market on its chain."""
+    action: int
+    """Code of the action in its market."""
+    fields: tuple["float | Output", "float | Output", "float | Output"]
+    """a, b and c."""
+    slippage: float
+    """As in ``Rows``."""
+    reference: float
+    """As in ``Rows``; 0 stands for the mid price when the transaction is executed."""
+
+
+STEPS = -1
+"""The market of a row that has several steps: they are all executed or none is; ``a`` is their number on the chain."""
 NEVER = 2**62
 """A deadline that does not pass, in nanoseconds."""
 ANY_FEE = 2**62

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from l2sim.markets import Market, Opening, PriceSource
+from l2sim.markets import Market, Opening
 from l2sim.markets.constant_product import BUY, SELL, ConstantProduct, ConstantProductBook, Reserves
+from l2sim.state import PriceSource, State
 from l2sim.transactions import Rows, Status
 
 POOL, ALICE, BOB = 0, 1, 2
@@ -23,10 +24,11 @@ def pool(base: float = 1000.0, fee: str = "30 bps", wealth: float = 1e6) -> tupl
     """An open pool at 2000 USD, its eth and usd balances; everybody is given ``wealth`` of each."""
     market = Market.model_validate({"kind": "constant_product", "on": "arb", "base": "eth", "base_reserve": base, "fee": fee})
     assert isinstance(market, ConstantProduct)
-    balances = {asset: [0.0, wealth, wealth] for asset in market.assets()}
-    for asset, amount in market.brings(source).items():
-        balances[asset][POOL] += amount
-    book = market.open(Opening("pool", POOL, balances.__getitem__, source))
+    state = State(3)
+    balances = {asset: state.purses[state.purse(asset)] for asset in market.assets()}
+    for asset, column in balances.items():
+        column[:] = [market.brings(source)[asset], wealth, wealth]
+    book = market.open(Opening("pool", POOL, balances.__getitem__, source, state))
     return book, balances["eth"], balances["usd"]
 
 
@@ -49,7 +51,7 @@ def sell(book: ConstantProductBook, amount: float, slippage: float = inf, refere
 )
 def test_the_best_arbitrage_against_an_outside_price(fee: str, price: float, paid: float, got: float, profit: float) -> None:
     book, eth, usd = pool(fee=fee)
-    phi = 1.0 - book.fee
+    phi = 1.0 - book.view().fee
     best = max((sqrt(phi * price * eth[POOL] * usd[POOL]) - usd[POOL]) / phi, 0.0)
     assert best == pytest.approx(paid, rel=2e-9)
     if not paid:

@@ -5,12 +5,14 @@ it holds already. Of the world, an agent knows its seat only.
 """
 
 from abc import abstractmethod
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from l2sim.kernels import Reflex
 from l2sim.part import Part
+from l2sim.transactions import Receipt
 from l2sim.units import Duration
 from l2sim.world.seat import Seat
 
@@ -20,6 +22,10 @@ Waiting = Generator[Any, Any, None]
 class Agent(Part, room="agents"):
     """Somebody, or a crowd, that acts for as long as the run lasts."""
 
+    atomic: ClassVar[bool] = False
+    """Whether it sends transactions of several steps, ``me.submit_steps``."""
+    reflex: ClassVar[Reflex | None] = None
+    """Decides for it at the instant at which a block is made; see ``l2sim.kernels.Reflex``. It needs a field ``market``."""
     stage: ClassVar[int] = 0
     """Who arrives first: lower stages before higher ones; a market maker takes over what crowds brought."""
 
@@ -36,6 +42,13 @@ class Agent(Part, room="agents"):
 
     def arrive(self, me: Seat) -> None:
         """Bring what it owns: ``me.endow`` and ``me.establish``; called once, before the clock starts."""
+
+    def settings(self, me: Seat) -> Sequence[float] | None:
+        """What its reflex goes by, called once before the clock starts; None where it does without the reflex."""
+        return None
+
+    def answered(self, me: Seat, action: str, receipt: Receipt) -> None:
+        """What its reflex wanted was executed, or reverted; called in the order of execution, at the time of the block."""
 
     @abstractmethod
     def run(self, me: Seat) -> Waiting:

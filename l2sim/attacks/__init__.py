@@ -1,6 +1,7 @@
 """Attacks: acts that one would remove to get the counterfactual. The verbs are ``strike(me)`` and ``relent(me)``; the base waits."""
 
 from abc import abstractmethod
+from collections.abc import Collection
 from typing import Annotated
 
 from l2sim.events import AttackBegan, AttackEnded
@@ -16,6 +17,10 @@ class Attack(Part, room="attacks"):
     """When it strikes, since the start."""
     lasts: Annotated[Duration, Positive]
     """How long it lasts."""
+
+    def reverses(self) -> Collection[str]:
+        """The chains whose blocks it may undo."""
+        return ()
 
     @abstractmethod
     def strike(self, me: AttackSeat) -> None:

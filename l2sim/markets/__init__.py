@@ -5,24 +5,16 @@ lists it was given, and appends facts to ``facts``, which the chain writes into 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from l2sim.kernels import OUT, Begin, Kernel, Mid
 from l2sim.part import ChainName, Part
+from l2sim.state import Overlay, PriceSource, State
 from l2sim.transactions import Outcome, Rows
-
-
-class PriceSource:
-    """A price that others update: the outside index as a chain sees it, or a feed on the chain."""
-
-    __slots__ = ("price", "time")
-
-    def __init__(self, price: float, time: int = 0) -> None:
-        self.price = price
-        self.time = time
 
 
 class Opening(NamedTuple):
@@ -36,6 +28,8 @@ class Opening(NamedTuple):
     """The balances of an asset on this chain, indexed by ledger account; the book may write them."""
     source: Callable[[str], PriceSource]
     """The price under a name: of a feed on this chain, or of an outside price as it stands at the start of each block."""
+    state: State = State(0)
+    """Where the book keeps whatever its actions can change, in columns named after the market."""
 
 
 class Claim(NamedTuple):
@@ -47,18 +41,35 @@ class Claim(NamedTuple):
 
 
 class Book(ABC):
-    """The state of one market."""
+    """The state of one market.
 
-    def __init__(self) -> None:
+    A book with a kernel keeps all its state in ``cells`` and ``codes`` and in balances, and the kernel executes its actions; any
+    other keeps it in columns and entries of ``Opening.state`` and executes them in ``apply``. Either way it can be undone.
+    """
+
+    kernel: ClassVar[Kernel | None] = None
+    """Executes one action, see ``l2sim.kernels``."""
+    begin_kernel: ClassVar[Begin | None] = None
+    """Starts a block, where there is anything to do."""
+    mid_kernel: ClassVar[Mid | None] = None
+    """What ``mid`` returns."""
+
+    def __init__(self, state: State | None = None) -> None:
         self.now = 0
         self.facts: list[tuple[object, ...]] = []
         """Facts since the chain last wrote them down."""
+        self.state = State(0) if state is None else state
+        self.cells: Any = ()
+        """A kernel's floats."""
+        self.codes: Any = ()
+        """A kernel's whole numbers."""
 
     def begin(self, now: int) -> None:
         """Start a block at ``now`` (ns): accrue what accrues."""
         self.now = now
+        if self.begin_kernel is not None:
+            type(self).begin_kernel(self.cells, self.codes, self.state.prices, now)
 
-    @abstractmethod
     def apply(
         self, action: int, sender: int, a: float, b: float, c: float, slippage: float, reference: float
     ) -> Outcome | tuple[int, float, float]:
@@ -67,6 +78,28 @@ class Book(ABC):
         ``action`` is the position of the action in ``Market.actions``; a price worse than
         ``reference * (1 ± slippage)`` reverts with ``Status.SLIPPAGE``.
         """
+        return self._execute(self.cells, self.codes, self.state.purses, action, sender, a, b, c, slippage, reference, self.facts)
+
+    def _execute(self, cells: Any, codes: Any, purses: Any, action: int, sender: int, *rest: Any) -> tuple[int, float, float]:
+        *row, facts = rest
+        out = [0.0] * OUT
+        status = int(type(self).kernel(cells, codes, purses, self.state.prices, action, sender, *row, out))
+        if status:
+            return status, 0.0, 0.0
+        if out[2]:
+            facts += self.told(action, sender, out[3 : 3 + int(out[2])])
+        return 0, out[0], out[1]
+
+    def told(self, action: int, sender: int, values: Sequence[float]) -> Sequence[tuple[object, ...]]:
+        """The facts that a kernel told of in the numbers it left behind its results."""
+        return ()
+
+    def owing(self, account: int) -> bool:
+        """Whether an account has borrowed what it must pay back before its transaction ends."""
+        return False
+
+    def restored(self, touched: Collection[tuple[str, int]] | None) -> None:
+        """Columns were given earlier values, at these names and keys (None: anywhere): make what is derived from them agree."""
 
     def run(self, rows: Rows, start: int, stop: int) -> tuple[list[int], list[float], list[float]]:
         """Execute rows start..stop in order; statuses, x and y. A kind may inline its arithmetic here for speed."""
@@ -75,13 +108,10 @@ class Book(ABC):
         outcomes = [self.apply(*row) for row in fields]
         return [status for status, _, _ in outcomes], [x for _, x, _ in outcomes], [y for _, _, y in outcomes]
 
-    def run_blocks(self, rows: Rows, start: int, stop: int, bounds: Any) -> tuple[Any, Any, Any]:
-        """Execute rows start..stop, on arrays, of several blocks in a row; statuses, x and y as arrays.
-
-        ``bounds`` are the positions, from ``start``, at which blocks begin, and the end. Where a row has no reference price
-        yet, it is the mid price at which its block found the market. The same bits as ``run`` block by block.
-        """
-        raise TypeError(f"{type(self).__name__} has no kernel")
+    def tried(self, action: int, sender: int, a: float, b: float, c: float) -> Outcome:
+        """What an action of ``sender`` would give now, at any price, changing nothing; for books with a kernel."""
+        columns = Overlay(self.cells), Overlay(self.codes), [Overlay(purse) for purse in self.state.purses]
+        return Outcome(*self._execute(*columns, action, sender, a, b, c, float("inf"), 0.0, []))
 
     @abstractmethod
     def quote(self, action: int, a: float, b: float, c: float) -> Outcome:
@@ -137,7 +167,9 @@ class Market(Part, room="markets"):
     """Bytes that each action takes in a batch, after compression."""
 
     compiles: ClassVar[bool] = False
-    """Whether its book ships a kernel, ``run_blocks``, for blocks on arrays."""
+    """Whether its book ships a kernel, so that blocks can be executed by compiled code."""
+    within: ClassVar[Collection[str]] = ()
+    """Actions that only a transaction of several steps can make, such as borrowing what is paid back at its end."""
 
     on: ChainName
     """The chain it lives on."""

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from math import inf
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-import numpy as np
 from pydantic import Field
 
-from l2sim.compiled import compiled
-from l2sim.markets import Book, Market, Opening, PriceSource
+from l2sim.markets import Book, Market, Opening
 from l2sim.part import PriceName
+from l2sim.state import PriceSource
 from l2sim.transactions import Outcome, Rows, Status
 from l2sim.units import Fraction, Positive, Usd
 
@@ -43,7 +42,10 @@ class ConstantProduct(Market):
     quote_reserve: Annotated[Usd, Positive] | None = None
     """What it holds in US dollars at the start; by default the base reserve's worth, so that it opens at the outside price."""
     fee: Annotated[Fraction, Field(ge=0, lt=1)] = 0.003
-    """Share of every input that is not swapped and stays in the pool (Uniswap v2: 30 bps)."""
+    """Share of every trade that the providers of the pool earn (Uniswap v2: 30 bps)."""
+    fees: Literal["kept", "paid_out"] = "kept"
+    """Whether fees stay in the pool, as a share of each input (Uniswap v2), or are paid out to its providers at once, in US dollars
+    of what a buyer pays or a seller gets (the case that theory treats: Milionis, Moallemi, Roughgarden 2023)."""
 
     def underlying(self) -> str:
         return self.base
@@ -67,7 +69,11 @@ class Reserves(NamedTuple):
     quote: float
     """US dollars that it holds."""
     fee: float
-    """Share of the input that it keeps."""
+    """Share of a trade that is its fee."""
+    paid_out: bool = False
+    """Whether the fee leaves the pool, in US dollars both ways."""
+    fees: float = 0.0
+    """Fees paid out so far, US dollars."""
 
 
 def swap(amount: float, reserve_in: float, reserve_out: float, fee: float) -> float:
@@ -76,73 +82,93 @@ def swap(amount: float, reserve_in: float, reserve_out: float, fee: float) -> fl
     return reserve_out * effective / (reserve_in + effective)
 
 
-def swaps(
-    base: Any, usd: Any, account: int, phi: float, bounds: Any, actions: Any, senders: Any, slippages: Any, references: Any,
-    status: Any, x: Any, y: Any,
-) -> None:  # fmt: skip
-    """Swaps of several blocks on arrays: ``x`` holds what senders offer, and then what was taken; ``y`` what they got."""
-    for block in range(len(bounds) - 1):
-        mid = usd[account] / base[account]
-        for i in range(bounds[block], bounds[block + 1]):
-            sender, a = senders[i], x[i]
-            reference = references[i] if references[i] != 0.0 else mid
-            buying = actions[i] == BUY
-            paid, got = (usd, base) if buying else (base, usd)
-            reserve_in, reserve_out = paid[account], got[account]
-            effective = a * phi
-            if not 0.0 < a < inf:
-                status[i] = INVALID
-            elif not a <= paid[sender]:
-                status[i] = INSUFFICIENT_FUNDS
-            else:
-                out = reserve_out * effective / (reserve_in + effective)
-                if not out < reserve_out:
-                    status[i] = NO_LIQUIDITY
-                elif (buying and a > out * (reference * (1.0 + slippages[i]))) or (
-                    not buying and out < a * (reference * (1.0 - slippages[i]))
-                ):
-                    status[i] = SLIPPAGE
-                else:
-                    paid[sender] -= a
-                    got[sender] += out
-                    paid[account] += a
-                    got[account] -= out
-                    y[i] = out
-            if status[i] != 0:
-                x[i] = 0.0
+PHI, BASE_RESERVE, QUOTE_RESERVE, FEES = range(4)
+"""Cells: the share of an input that is swapped, the reserves, and fees paid out to the providers (US dollars)."""
+ACCOUNT, BASE_PURSE, QUOTE_PURSE, PAID_OUT = range(4)
+"""Codes: the pool's account, the codes of its assets, and whether fees leave the pool."""
+
+
+def execute(
+    cells: Any, codes: Any, purses: Any, prices: Any, action: int, sender: int, a: float, b: float, c: float, slippage: float,
+    reference: float, out: Any,
+) -> int:  # fmt: skip
+    """One swap."""
+    if not 0.0 < a < inf:
+        return INVALID
+    buying = action == BUY
+    phi, account = cells[PHI], codes[ACCOUNT]
+    paid, got = (codes[QUOTE_PURSE], codes[BASE_PURSE]) if buying else (codes[BASE_PURSE], codes[QUOTE_PURSE])
+    into, out_of = (QUOTE_RESERVE, BASE_RESERVE) if buying else (BASE_RESERVE, QUOTE_RESERVE)
+    if purses[paid][sender] < a:
+        return INSUFFICIENT_FUNDS
+    stays, fee = a, 0.0
+    if codes[PAID_OUT] == 0:
+        effective = a * phi
+        gross = cells[out_of] * effective / (cells[into] + effective)
+        net = gross
+    elif buying:
+        stays = a * phi
+        fee = a - stays
+        gross = cells[out_of] * stays / (cells[into] + stays)
+        net = gross
+    else:
+        gross = cells[out_of] * a / (cells[into] + a)
+        net = gross * phi
+        fee = gross - net
+    # A reserve is never emptied; only rounding, at absurd sizes, could.
+    if not gross < cells[out_of]:
+        return NO_LIQUIDITY
+    if reference != 0.0 and slippage != inf:
+        if buying and a > net * (reference * (1.0 + slippage)):
+            return SLIPPAGE
+        if not buying and net < a * (reference * (1.0 - slippage)):
+            return SLIPPAGE
+    purses[paid][sender] -= a
+    purses[got][sender] += net
+    purses[paid][account] += a
+    purses[got][account] -= net
+    cells[into] += stays
+    cells[out_of] -= gross
+    cells[FEES] += fee
+    out[0] = a
+    out[1] = net
+    return 0
+
+
+def middle(cells: Any, codes: Any, purses: Any, prices: Any) -> float:
+    """The pool's price without fee."""
+    return cells[QUOTE_RESERVE] / cells[BASE_RESERVE]  # type: ignore[no-any-return]
 
 
 class ConstantProductBook(Book):
-    """The state of a pool, which is nothing but the balances of its account."""
+    """The state of a pool: its reserves, which its account holds, and fees."""
+
+    kernel = staticmethod(execute)
+    mid_kernel = staticmethod(middle)
 
     def __init__(self, market: ConstantProduct, opening: Opening) -> None:
-        super().__init__()
+        super().__init__(opening.state)
+        base, usd = opening.balances(market.base), opening.balances("usd")
         self.fee = market.fee
         self.account = opening.account
-        self.base = opening.balances(market.base)
-        self.usd = opening.balances("usd")
-
-    def apply(self, action: int, sender: int, a: float, b: float, c: float, slippage: float, reference: float) -> Outcome:
-        paid, got = (self.usd, self.base) if action == BUY else (self.base, self.usd)
-        status, _, out = self.quote(action, a, b, c)
-        if status == INVALID:
-            return Outcome(INVALID)
-        if paid[sender] < a:
-            return Outcome(INSUFFICIENT_FUNDS)
-        if status:
-            return Outcome(status)
-        if reference and (a > out * (reference * (1.0 + slippage)) if action == BUY else out < a * (reference * (1.0 - slippage))):
-            return Outcome(SLIPPAGE)
-        paid[sender] -= a
-        got[sender] += out
-        paid[self.account] += a
-        got[self.account] -= out
-        return Outcome(0, a, out)
+        self.base = base
+        self.usd = usd
+        self.cells = opening.state.floats(f"{opening.name}/cells", 4)
+        self.codes = opening.state.ints(f"{opening.name}/codes", 4)
+        for cell, number in ((PHI, 1.0 - market.fee), (BASE_RESERVE, base[self.account]), (QUOTE_RESERVE, usd[self.account])):
+            self.cells[cell] = number
+        purses = opening.state.purse(market.base), opening.state.purse("usd")
+        for code, whole in enumerate((self.account, *purses, int(market.fees == "paid_out"))):
+            self.codes[code] = whole
 
     def run(self, rows: Rows, start: int, stop: int) -> tuple[list[int], list[float], list[float]]:
-        """The same as ``apply`` row by row, inlined: most transactions of most runs pass here."""
-        base, usd, account, phi = self.base, self.usd, self.account, 1.0 - self.fee
-        x, y = base[account], usd[account]
+        """The same as ``apply`` row by row, inlined for fees that stay in the pool: most transactions of most runs pass here."""
+        if self.codes[PAID_OUT]:
+            return super().run(rows, start, stop)
+        fast = self.state.fast
+        base, usd, account, cells = fast(self.base), fast(self.usd), self.account, fast(self.cells)
+        phi, x, y = cells[PHI], cells[BASE_RESERVE], cells[QUOTE_RESERVE]
+        held_base, held_usd = base[account], usd[account]
         statuses, ins = [0] * (stop - start), rows.a[start:stop]
         outs: list[float] = []
         gave = outs.append
@@ -157,6 +183,8 @@ class ConstantProductBook(Book):
                     if out < x and (slippage == inf or not reference or a <= out * (reference * (1.0 + slippage))):
                         usd[sender] = held - a
                         base[sender] += out
+                        held_usd += a
+                        held_base -= out
                         y += a
                         x -= out
                         gave(out)
@@ -169,34 +197,45 @@ class ConstantProductBook(Book):
                     if out < y and (slippage == inf or not reference or out >= a * (reference * (1.0 - slippage))):
                         base[sender] = held - a
                         usd[sender] += out
+                        held_base += a
+                        held_usd -= out
                         x += a
                         y -= out
                         gave(out)
                         continue
-            # A refusal is rare: let ``apply`` say why.
-            base[account], usd[account] = x, y
+            # A refusal is rare: let the kernel say why.
+            base[account], usd[account], cells[BASE_RESERVE], cells[QUOTE_RESERVE] = held_base, held_usd, x, y
             i = len(outs)
             statuses[i], ins[i], _ = self.apply(action, sender, a, 0.0, 0.0, slippage, reference)
             gave(0.0)
-        base[account], usd[account] = x, y
+        base[account], usd[account], cells[BASE_RESERVE], cells[QUOTE_RESERVE] = held_base, held_usd, x, y
         return statuses, ins, outs
 
-    def run_blocks(self, rows: Rows, start: int, stop: int, bounds: Any) -> tuple[Any, Any, Any]:
-        status, x, y = np.zeros(stop - start, np.int8), rows.a[start:stop].copy(), np.zeros(stop - start)
-        fields = rows.action[start:stop], rows.sender[start:stop], rows.slippage[start:stop], rows.reference[start:stop]
-        compiled(swaps)(self.base, self.usd, self.account, 1.0 - self.fee, bounds, *fields, status, x, y)
-        return status, x, y
-
     def quote(self, action: int, a: float, b: float, c: float) -> Outcome:
+        """What anybody would get who owns the input."""
         if not 0.0 < a < inf:
             return Outcome(INVALID)
-        x, y = self.base[self.account], self.usd[self.account]
-        out = swap(a, y, x, self.fee) if action == BUY else swap(a, x, y, self.fee)
-        # A reserve is never emptied; only rounding, at absurd sizes, could.
-        return Outcome(0, a, out) if out < (x if action == BUY else y) else Outcome(NO_LIQUIDITY)
+        x, y = self.cells[BASE_RESERVE], self.cells[QUOTE_RESERVE]
+        into, out_of = (y, x) if action == BUY else (x, y)
+        if not self.codes[PAID_OUT] or action == BUY:
+            gross = net = swap(a, into, out_of, self.fee)
+        else:
+            gross = swap(a, into, out_of, 0.0)
+            net = gross * self.cells[PHI]
+        return Outcome(0, a, net) if gross < out_of else Outcome(NO_LIQUIDITY)
 
     def mid(self) -> float:
-        return self.usd[self.account] / self.base[self.account]
+        return middle(self.cells, self.codes, None, None)
+
+    def audit(self) -> float:
+        """Whether the account holds the reserves and the fees."""
+        gaps = (
+            (self.base[self.account], self.cells[BASE_RESERVE]),
+            (self.usd[self.account], self.cells[QUOTE_RESERVE] + self.cells[FEES]),
+        )
+        return max(abs(held - owed) / max(held, owed) for held, owed in gaps)
 
     def view(self) -> Reserves:
-        return Reserves(self.base[self.account], self.usd[self.account], self.fee)
+        return Reserves(
+            self.cells[BASE_RESERVE], self.cells[QUOTE_RESERVE], self.fee, bool(self.codes[PAID_OUT]), self.cells[FEES]
+        )

@@ -1,12 +1,13 @@
 """A price feed: a contract that shows the last price it was told."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import inf
 from typing import ClassVar, NamedTuple
 
 from l2sim.events import OracleUpdated
-from l2sim.markets import Book, Market, Opening, PriceSource
+from l2sim.markets import Book, Market, Opening
 from l2sim.part import PriceName
+from l2sim.state import PriceSource
 from l2sim.transactions import Outcome, Status
 
 
@@ -50,11 +51,18 @@ class PriceFeedBook(Book):
     """The last report, and who may make the next."""
 
     def __init__(self, market: PriceFeed, opening: Opening) -> None:
-        super().__init__()
+        super().__init__(opening.state)
         self.name = opening.name
         self.reporters: set[int] = set()
-        self.source = PriceSource(opening.source(market.of).price)
+        """No state: nobody is admitted once the clock has started."""
+        self.codes = self.state.ints(f"{self.name}/codes", 1)
+        """Time of the last report (ns)."""
+        self.source = PriceSource(opening.source(market.of).price, column=self.state.prices, slot=self.state.slot())
         """The price as other markets on the chain read it."""
+
+    def restored(self, touched: Collection[tuple[str, int]] | None) -> None:
+        """The price is in its slot; its source shows the time of its report."""
+        self.source.time = self.codes[0]
 
     def admit(self, account: int) -> None:
         """Let an account report."""
@@ -65,7 +73,8 @@ class PriceFeedBook(Book):
             return Outcome(Status.INVALID)
         outcome = self.quote(action, a, b, c)
         if not outcome.status:
-            self.source.price, self.source.time = a, self.now
+            self.source.price = a
+            self.source.time = self.codes[0] = self.now
             self.facts.append(OracleUpdated(self.name, a))
         return outcome
 

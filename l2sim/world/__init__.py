@@ -19,6 +19,10 @@ class Chain(Part, room="chains"):
     trades: ClassVar[bool] = True
     """Whether markets may be on it."""
 
+    def disputed(self) -> bool:
+        """Whether somebody may want to re-execute its blocks, so that their inputs and the state's digests have to be kept."""
+        return False
+
     @abstractmethod
     def start(self, name: str, world: "World") -> "LiveChain":
         """The running chain of this description in a world."""

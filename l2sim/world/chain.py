@@ -1,20 +1,19 @@
 """A running chain: an inbox, books, and the making of blocks. Rollups and L1 are special cases; so is an outside venue."""
 
-from math import fsum
-from operator import add
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from simpy.events import Event
 
 from l2sim.events import BlockSealed, TransactionDropped, TransactionIncluded
-from l2sim.markets import Book, Market, Opening, PriceSource
+from l2sim.markets import Market, Opening
 from l2sim.ordering import Ordering
+from l2sim.state import Journal, PriceSource, State
 from l2sim.streams import mix
-from l2sim.transactions import Receipt, Rows, Status
-from l2sim.units import ETH
-from l2sim.world.inbox import Cut, Inbox
-from l2sim.world.ledger import GAS_TOKEN
+from l2sim.transactions import STEPS, Receipt, Rows, Status
+from l2sim.world.execution import Block, Executed, Execution
+from l2sim.world.inbox import Cut, Inbox, Traits
+from l2sim.world.reflexes import LiveReflex, wanted
 
 if TYPE_CHECKING:
     from l2sim.world import Chain
@@ -33,11 +32,16 @@ class LiveChain:
         self.inbox = Inbox(world.engines[name] == "arrays")
         self.height = 0
         self.last_block = 0
-        self.books: list[Book] = []
+        reversible = name in world.reversible
+        journal = Journal() if reversible or world.atomic else None
+        self.state = world.ledger.found(name, State(world.ledger.capacity, world.engines[name] == "arrays", journal, reversible))
+        self.execution = Execution(self.state, self.collect)
+        self.books = self.execution.books
         self.markets: list[Market] = []
         self.market_names: list[str] = []
         self.codes: dict[str, int] = {}
         self.sources: dict[str, PriceSource] = {}
+        self.reflexes: list[LiveReflex] = []
         self._waiters: list[tuple[int, Event]] = []
         self._listeners: dict[int, list[tuple[int, Event]]] = {}
         self._answered: dict[int, int] = {}
@@ -71,12 +75,16 @@ class LiveChain:
         """Gas that fits into the next block."""
         return 0
 
+    def collect(self, token: Any, fees: float, data: float, base: float) -> None:
+        """Credit what the senders of a block paid (ETH): execution fees, data fees, and the base fee's part of the former."""
+        raise TypeError(f"{self.kind} collects no fees")
+
     # ---- markets
 
     def open(self, name: str, market: Market) -> None:
         """Open a market here: its account, what it brings, its book."""
         account = self.world.ledger.open(name, market.kind, "markets").start
-        opening = Opening(name, account, lambda asset: self.world.ledger.column(self.name, asset), self.source)
+        opening = Opening(name, account, lambda asset: self.world.ledger.column(self.name, asset), self.source, self.state)
         for asset, amount in sorted(market.brings(lambda price: PriceSource(self.world.prices.index(price))).items()):
             self.world.ledger.mint(self.name, asset, account, amount)
         book = market.open(opening)
@@ -93,14 +101,13 @@ class LiveChain:
     def source(self, name: str) -> PriceSource:
         """The price under a name: a feed on this chain, or the outside index as it stands when a block starts."""
         if name not in self.sources:
-            self.sources[name] = PriceSource(self.world.prices.index(name))
+            price = 1.0 if name == "usd" else self.world.prices.index(name)
+            self.sources[name] = PriceSource(price, column=self.state.prices, slot=self.state.slot())
         return self.sources[name]
 
-    def _look_outside(self, now: int) -> None:
-        for name, source in self.sources.items():
-            if name not in self.codes:
-                source.price = self.world.prices.index(name)
-                source.time = now
+    def outside_sources(self) -> list[tuple[str, PriceSource]]:
+        """The prices that are looked up outside when a block begins, by name."""
+        return [(name, source) for name, source in self.sources.items() if name not in self.codes and name != "usd"]
 
     # ---- waiting for it
 
@@ -139,27 +146,43 @@ class LiveChain:
             self.inbox.admit(fresh)
         self.last_block = now
         base_fee = self.base_fee()
-        if self.sources:
-            self._look_outside(now)
-        for book in self.books:
-            book.begin(now)
-        gas = size = included = 0
+        seen = []
+        for name, source in self.outside_sources() if self.sources else ():
+            source.price, source.time = self.world.prices.index(name), now
+            seen.append(source.price)
+        self.execution.begin(now)
+        if self.reflexes and (reflexes := wanted(self, now)) is not None:
+            self._set_references(reflexes)
+            self.inbox.admit(reflexes)
+        executed = Executed.nothing()
+        included = 0
+        block = Block(self.height, now, base_fee, self.data_price(), tuple(seen), Rows.none(), 0, 0, Traits())
         if len(self.inbox) and self.ordering is not None:
             cut, reasons, dropped = self.inbox.select(now, base_fee, gas_limit, self.ordering, self._ordering_luck)
             if dropped is not None:
                 for i, status in reasons:
                     self._drop(now, dropped, i, status)
             if cut.stop > cut.start:
-                gas, size, included = self._execute(cut, base_fee, now)
+                block, executed = self._execute(block._replace(rows=cut.rows, start=cut.start, stop=cut.stop, traits=cut.traits))
+                included = block.stop - block.start
         for book in self.books:
             if book.facts:
                 for fact in book.facts:
                     self.world.record(fact)
                 book.facts.clear()
         if included or blobs or self.kind == "l1":
-            self.note(now, BlockSealed(self.name, self.height, included, gas, base_fee, blob_base_fee, blobs, len(self.inbox)))
+            sealed = BlockSealed(self.name, self.height, included, executed.gas, base_fee, blob_base_fee, blobs, len(self.inbox))
+            self.note(now, sealed)
+        self.keep(block)
         self._tell(now)
-        return gas, size
+        if included:
+            self._answer(block, executed)
+        return executed.gas, executed.size
+
+    def keep(self, block: Block) -> None:
+        """Remember a block that was made, as far as it may be needed again."""
+        if self.state.journal is not None and not self.state.reversible:
+            self.state.journal.forget(self.state.journal.mark())
 
     def _ordering_luck(self) -> "np.random.Generator":
         return self.world.streams.generator(f"chains/{self.name}/ordering", self.height)
@@ -176,96 +199,80 @@ class LiveChain:
         else:
             rows.reference[start:stop] = [mids[market] for market in rows.market[start:stop]]
 
-    def _execute(self, cut: Cut, base_fee: int, now: int) -> tuple[int, int, int]:
-        """Charge, execute and write down the rows of a block; gas, bytes and number of rows."""
-        rows, start, stop, traits = cut
-        n = stop - start
-        per_byte = self.data_price()
-        gas, size = rows.gas[start:stop], rows.size[start:stop]
-        if traits.tips:
-            tipped = zip(gas, rows.tip[start:stop], rows.cap[start:stop], strict=True)
-            fees = [used * (min(base_fee + tip, cap) / ETH) for used, tip, cap in tipped]
-        elif traits.gas is not None:
-            fees = [traits.gas * (base_fee / ETH)] * n
-        else:
-            fees = [used * (base_fee / ETH) for used in gas]
-        data = [traits.size * per_byte] * n if traits.size is not None else [one * per_byte for one in size]
-
-        senders = rows.sender[start:stop]
-        token = self.world.ledger.column(self.name, GAS_TOKEN)
-        broke = False
-        for sender, cost in zip(senders, map(add, fees, data), strict=True):
-            left = token[sender] - cost
-            token[sender] = left
-            if left < 0.0:
-                broke = True
+    def _execute(self, block: Block) -> tuple[Block, Executed]:
+        """Charge and execute the rows of a block and write them down; the block without the rows of senders who could not pay."""
+        execution = self.execution
+        fees, data, broke = execution.charge(block)
         if broke:
-            return self._without_the_broke(cut, token, fees, data, base_fee, now)
-        used = sum(gas) if traits.gas is None else traits.gas * n
-        self.collect(token, fsum(fees), fsum(data), used * base_fee / ETH)
-
-        status, markets, calls, x, y = self._run(rows, start, stop)
+            execution.refund(block, fees, data)
+            able = self._able(block, fees, data)
+            if not able:
+                return block._replace(stop=block.start), Executed.nothing()
+            cut = Cut.whole(block.rows.take(able))
+            block = block._replace(rows=cut.rows, start=cut.start, stop=cut.stop, traits=cut.traits)
+            fees, data, _ = execution.charge(block)
+        executed = execution.finish(block, fees, data)
+        rows, start, stop, traits = block.rows, block.start, block.stop, block.traits
+        markets, calls = self._calls(rows, start, stop)
         # What is the same for all rows of the block is written as one number.
         alike = traits.gas is not None
         self._included.extend(
-            n, now, self._chain_code, self.height, rows.submitted[start:stop], senders, markets, calls, status, gas[0] if alike else gas,
-            fees[0] if alike and not traits.tips else fees, data[0] if traits.size is not None else data, x, y,
+            stop - start, block.time, self._chain_code, block.height, rows.submitted[start:stop], rows.sender[start:stop], markets, calls,
+            executed.status, traits.gas if alike else rows.gas[start:stop], fees[0] if alike and not traits.tips else fees,
+            data[0] if traits.size is not None else data, executed.x, executed.y,
         )  # fmt: skip
-        if traits.tickets:
-            for i, ticket in enumerate(rows.ticket[start:stop]):
+        return block, executed
+
+    def _able(self, block: Block, fees: list[float], data: list[float]) -> list[int]:
+        """The rows whose senders can pay for them, in order; the others are dropped."""
+        able: list[int] = []
+        purse: dict[int, float] = {}
+        token = self.execution.token()
+        for i in range(block.start, block.stop):
+            sender = block.rows.sender[i]
+            left = purse.get(sender, token[sender]) - (fees[i - block.start] + data[i - block.start])
+            if left < 0.0:
+                self._drop(block.time, block.rows, i, Status.INSUFFICIENT_FUNDS)
+            else:
+                purse[sender] = left
+                able.append(i)
+        return able
+
+    def _calls(self, rows: Rows, start: int, stop: int) -> tuple[int | list[int], list[int]]:
+        """The codes of markets and actions as the log knows them; one number where the market is the same."""
+        market, actions, codes = rows.market[start:stop], rows.action[start:stop], self._call_codes
+        first = market[0]
+        if first != STEPS and market.count(first) == stop - start:
+            code, names = codes[first]
+            return code, [names[action] for action in actions]
+        told = [
+            self._steps_called(int(rows.a[start + i])) if which == STEPS else (codes[which][0], codes[which][1][action])
+            for i, (which, action) in enumerate(zip(market, actions, strict=True))
+        ]
+        return [which for which, _ in told], [action for _, action in told]
+
+    def _steps_called(self, number: int) -> tuple[int, int]:
+        """A transaction of several steps goes under the market of its last step and under all its actions."""
+        steps = self.execution.bundles[number]
+        names = [list(self.markets[step.market].actions)[step.action] for step in steps]
+        return self._call_codes[steps[-1].market][0], self.world.log.names.code("+".join(names))
+
+    def _answer(self, block: Block, executed: Executed) -> None:
+        """Tell senders what became of their transactions, where they listen."""
+        rows, start = block.rows, block.start
+        status, x, y, fees, data = executed[:5]
+        if block.traits.tickets:
+            for i, ticket in enumerate(rows.ticket[start : block.stop]):
                 if ticket:
-                    self.world.deliver(ticket, Receipt(status[i], self.height, x[i], y[i], fees[i] + data[i]))
+                    receipt = Receipt(status[i], block.height, x[i], y[i], fees[i] + data[i])
+                    if ticket < 0:
+                        self.reflexes[-1 - ticket].answered(rows.action[start + i], receipt)
+                    else:
+                        self.world.deliver(ticket, receipt)
         if any(status):
             for i, what in enumerate(status):
                 if what:
                     self.world.failed(rows, start + i, what)
-        return used, sum(size) if traits.size is None else traits.size * n, n
-
-    def _without_the_broke(
-        self, cut: Cut, token: list[float], fees: list[float], data: list[float], base_fee: int, now: int
-    ) -> tuple[int, int, int]:
-        """Some sender cannot pay: give all their money back, drop the rows that exceed it, and execute the others."""
-        rows, start, stop, _ = cut
-        for sender, cost in zip(rows.sender[start:stop], map(add, fees, data), strict=True):
-            token[sender] += cost
-        able: list[int] = []
-        purse: dict[int, float] = {}
-        for i in range(start, stop):
-            sender = rows.sender[i]
-            left = purse.get(sender, token[sender]) - (fees[i - start] + data[i - start])
-            if left < 0.0:
-                self._drop(now, rows, i, Status.INSUFFICIENT_FUNDS)
-            else:
-                purse[sender] = left
-                able.append(i)
-        return self._execute(Cut.whole(rows.take(able)), base_fee, now) if able else (0, 0, 0)
-
-    def collect(self, token: list[float], fees: float, data: float, base: float) -> None:
-        """Credit what the senders of a block paid (ETH): execution fees, data fees, and the base fee's part of the former."""
-        raise TypeError(f"{self.kind} collects no fees")
-
-    def _run(self, rows: Rows, start: int, stop: int) -> tuple[list[int], int | list[int], list[int], list[float], list[float]]:
-        """Execute rows in runs of one market each: statuses, codes of market and action for the log, x and y."""
-        market = rows.market[start:stop]
-        first, n = market[0], stop - start
-        if len(self.books) == 1 or market.count(first) == n:
-            code, actions = self._call_codes[first]
-            status, x, y = self.books[first].run(rows, start, stop)
-            return status, code, [actions[action] for action in rows.action[start:stop]], x, y
-        status, x, y = [], [], []
-        begin = 0
-        while begin < n:
-            end, which = begin + 1, market[begin]
-            while end < n and market[end] == which:
-                end += 1
-            part = self.books[which].run(rows, start + begin, start + end)
-            status += part[0]
-            x += part[1]
-            y += part[2]
-            begin = end
-        codes = self._call_codes
-        calls = [codes[m][1][action] for m, action in zip(market, rows.action[start:stop], strict=True)]
-        return status, [codes[m][0] for m in market], calls, x, y
 
     def note(self, time: int, block: BlockSealed) -> None:
         """Write a block down."""
@@ -282,15 +289,24 @@ class LiveChain:
             status, rows.gas[start:stop], fees, data, x, y,
         )  # fmt: skip
 
+    def shows(self) -> bool:
+        """Whether everybody sees what waits in the mempool."""
+        return self.ordering is not None and self.ordering.visible("public", "pending")
+
     def watched(self) -> bool:
         """Whether anybody waits for its next block, or anything here looks outside at it."""
         return bool(self._waiters or self.sources or any(self._listeners.values()))
 
     def _drop(self, now: int, rows: Rows, i: int, status: int) -> None:
-        market = rows.market[i]
-        action = list(self.markets[market].actions)[rows.action[i]]
-        self.world.record(TransactionDropped(self.name, rows.submitted[i], rows.sender[i], self.market_names[market], action, status))
-        if rows.ticket[i]:
+        which = rows.market[i]
+        code, call = (
+            self._steps_called(int(rows.a[i]))
+            if which == STEPS
+            else (self._call_codes[which][0], self._call_codes[which][1][rows.action[i]])
+        )
+        market, action = self.world.log.names.all[code], self.world.log.names.all[call]
+        self.world.record(TransactionDropped(self.name, rows.submitted[i], rows.sender[i], market, action, status))
+        if rows.ticket[i] > 0:
             self.world.deliver(rows.ticket[i], Receipt(status, self.height, 0.0, 0.0, 0.0))
         self.world.failed(rows, i, status)
 

@@ -1,6 +1,6 @@
 """Which engine executes a chain's blocks: plain lists, or arrays and compiled code. Both give the same bits."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, Protocol
 
 Engine = Literal["auto", "lists", "arrays"]
@@ -20,7 +20,7 @@ class _Description(Protocol):
     def agents(self) -> Mapping[str, Any]: ...
 
 
-def engines(description: _Description, wanted: Engine) -> dict[str, Literal["lists", "arrays"]]:
+def engines(description: _Description, wanted: Engine, reversible: Collection[str] = ()) -> dict[str, Literal["lists", "arrays"]]:
     """The engine of each chain.
 
     Arrays need a rollup with a single market whose kind ships a kernel; ``auto`` takes them where crowds send enough.
@@ -28,7 +28,7 @@ def engines(description: _Description, wanted: Engine) -> dict[str, Literal["lis
     chosen: dict[str, Literal["lists", "arrays"]] = dict.fromkeys(description.chains, "lists")
     for name, chain in description.chains.items():
         here = [market for market, rules in description.markets.items() if rules.on == name]
-        if wanted == "lists" or chain.kind != "rollup" or len(here) != 1 or not description.markets[here[0]].compiles:
+        if wanted == "lists" or name in reversible or chain.kind != "rollup" or len(here) != 1 or not description.markets[here[0]].compiles:
             continue
         crowds = [agent for agent in description.agents.values() if getattr(agent, "market", None) == here[0]]
         expected = sum(getattr(agent, "rate", 0.0) * agent.count for agent in crowds) * description.duration / 1e9

@@ -37,7 +37,7 @@ class Traits(NamedTuple):
         least, most = (np.min, np.max) if isinstance(rows.cap, np.ndarray) else (min, max)
         gas, size = int(least(rows.gas)), int(least(rows.size))
         return cls(
-            int(least(rows.cap)), int(least(rows.deadline)), bool(most(rows.tip)), bool(most(rows.ticket)), bool(most(rows.reference)),
+            int(least(rows.cap)), int(least(rows.deadline)), bool(most(rows.tip)), bool(most(rows.ticket) or least(rows.ticket)), bool(most(rows.reference)),
             gas if gas == most(rows.gas) else None, size if size == most(rows.size) else None,
         )  # fmt: skip
 

@@ -8,19 +8,21 @@ import numpy.typing as npt
 from simpy.events import AnyOf, Event
 
 from l2sim.streams import mix
-from l2sim.transactions import ANY_FEE, NEVER, Rows
+from l2sim.transactions import STEPS
 from l2sim.units import ETH
 from l2sim.world.chain import LiveChain
 from l2sim.world.duty import Duty
 from l2sim.world.l1 import BlobTransaction, Saturation
 from l2sim.world.ledger import GAS_TOKEN
 from l2sim.world.rollup import BYTES_A_BLOB
+from l2sim.world.sending import Do, Ints, Sender
 
 if TYPE_CHECKING:
     from l2sim.world.world import World
 
 Waiting = Generator[Any, Any, None]
-Ints = npt.NDArray[np.int64]
+
+__all__ = ["AttackSeat", "Do", "Fill", "Seat", "Waiting"]
 
 
 class Fill(NamedTuple):
@@ -32,7 +34,7 @@ class Fill(NamedTuple):
     """US dollars paid (negative: received)."""
 
 
-class Seat:
+class Seat(Sender):
     """One agent's place in the world: its name, its accounts, its luck, its view, and what it may do."""
 
     gas_token = GAS_TOKEN
@@ -41,28 +43,13 @@ class Seat:
     """Usable bytes of a blob."""
 
     def __init__(self, world: "World", name: str, group: str, part: Any, accounts: range, duty: LiveChain | None) -> None:
-        self.name = name
-        """Its stream name, such as ``keepers/0``."""
-        self.accounts = accounts
-        """The ledger accounts that it owns."""
+        super().__init__(world, name, part, accounts)
         self.duty: Any = None if duty is None else Duty(duty)  # type: ignore[arg-type]
         """The chain that appointed it (its sequencer, its batch poster); None for everybody else."""
-        self._world = world
         self._group = group
-        self._region = getattr(part, "region", "us_east")
-        self._reaction = getattr(part, "reaction", 0)
-        self._key = world.streams.key(f"seats/{name}")
-        self._sent = 0
-        self._last_sent = -1
-        self._burst = 0
         self._woken = 0
 
     # ---- time and luck
-
-    @property
-    def now(self) -> int:
-        """Nanoseconds since the start."""
-        return int(self._world.clock.now)
 
     @property
     def ends(self) -> int:
@@ -138,6 +125,10 @@ class Seat:
         chain = self._world.home[market]
         return chain.books[chain.codes[market]].view()
 
+    def slot(self, market: str, price: str) -> int:
+        """Where kernels on a market's chain find a price, kept current from now on; for the settings of a reflex."""
+        return self._world.home[market].source(price).slot
+
     def pending(self, chain: str) -> list[tuple[str, str, float, float, float, int]]:
         """What waits in a chain's mempool, where its ordering lets the public see it: market, action, fields, tip."""
         live = self._world.chains[chain]
@@ -154,6 +145,7 @@ class Seat:
                 rows.tip[i],
             )
             for i in range(start, stop)
+            if rows.market[i] != STEPS
         ]
 
     def balance(self, place: str, asset: str, account: int | None = None) -> float:
@@ -212,69 +204,7 @@ class Seat:
         """Whichever of these comes first."""
         return AnyOf(self._world.clock, events)
 
-    # ---- what it does
-
-    def submit(
-        self, market: str, action: str, *fields: float, slippage: float = float("inf"), reference: float = 0.0,
-        tip: int = 0, cap: int = ANY_FEE, deadline: int = NEVER, account: int | None = None, wait: bool = False,
-    ) -> int:  # fmt: skip
-        """Send a transaction over the network, after its reaction time.
-
-        ``slippage`` is the worst relative move from ``reference`` that it accepts; a reference of 0 stands for the mid price
-        when it arrives. Returns a ticket for ``receipt`` where it waits for one, else 0.
-        """
-        chain = self._world.home[market]
-        code = chain.codes[market]
-        rules = chain.markets[code]
-        a, b, c = (*map(float, fields), 0.0, 0.0, 0.0)[:3]
-        submitted = self.now + self._reaction
-        self._sent += 1
-        # The n-th message of an instant has the same luck in every world, whatever was sent before.
-        self._burst = self._burst + 1 if self._last_sent == submitted else 0
-        self._last_sent = submitted
-        luck = mix(submitted, self._burst)
-        arrives = submitted + self._world.network.delay(self._key, self._region, chain.region, luck, self._world.regime(chain))
-        ticket = (self._key % 2**32 << 24) + self._sent if wait else 0
-        chain.inbox.send(
-            (
-                arrives, mix(self._key ^ 0xFA1, luck), submitted, self._own(account), code, self._action(market, action),
-                a, b, c, slippage, reference, rules.gas[action], rules.size[action], tip, cap, deadline, ticket,
-            )
-        )  # fmt: skip
-        return ticket
-
-    def submit_rows(
-        self, market: str, action: Any, *, submitted: Ints, accounts: Ints, decisions: Ints, a: Any = 0.0, b: Any = 0.0,
-        c: Any = 0.0, slippage: Any = float("inf"), reference: Any = 0.0, tip: Any = 0, cap: Any = ANY_FEE, deadline: Any = NEVER,
-    ) -> None:  # fmt: skip
-        """Send many at once, each at its own time, now or later.
-
-        Args:
-            action: the action's name, or codes (positions in ``Market.actions``), shape (n,).
-            submitted: when each is let go of (ns), shape (n,); the reaction time is added.
-            accounts: ledger accounts of the senders, shape (n,).
-            decisions: numbers of the decisions: delays and tie keys depend on them alone, shape (n,).
-        """
-        n = len(submitted)
-        if n == 0:
-            return
-        chain = self._world.home[market]
-        code = chain.codes[market]
-        rules = chain.markets[code]
-        actions = np.full(n, self._action(market, action)) if isinstance(action, str) else np.asarray(action)
-        gas = np.array([rules.gas[name] for name in rules.actions])[actions]
-        size = np.array([rules.size[name] for name in rules.actions])[actions]
-        sent = submitted + self._reaction
-        arrives = sent + self._world.network.delays(self._key, self._region, chain.region, decisions, self._world.regime(chain))
-        ties = self._world.streams.ties(self.name, decisions)
-        columns: dict[str, Any] = {
-            "arrives": arrives, "tie": ties, "submitted": sent, "sender": accounts, "action": actions, "gas": gas, "size": size,
-            "a": a, "b": b, "c": c, "slippage": slippage, "reference": reference, "tip": tip, "cap": cap, "deadline": deadline,
-        }  # fmt: skip
-        if not (arrives[1:] > arrives[:-1]).all():
-            order = np.lexsort((ties, arrives))
-            columns = {name: column[order] if isinstance(column, np.ndarray) else column for name, column in columns.items()}
-        chain.inbox.add(Rows.of(n, chain.inbox.arrays, market=code, **columns))
+    # ---- what it does besides sending transactions
 
     def trade(self, price: str, quantity: float, account: int | None = None) -> Fill:
         """Buy (or sell, quantity < 0) outside at once, moving the price. Outside, balances may be negative: it is a margin account."""
@@ -334,20 +264,6 @@ class Seat:
         """As a market maker, take over what the market itself holds against the positions brought; signed units taken over."""
         chain = self._world.home[market]
         return float(chain.books[chain.codes[market]].adopt(self._own(None)))
-
-    def _own(self, account: int | None) -> int:
-        if account is None:
-            return self.accounts.start
-        if account not in self.accounts:
-            raise ValueError(f"account {account} is not one of '{self.name}'")
-        return account
-
-    def _action(self, market: str, action: str) -> int:
-        chain = self._world.home[market]
-        actions = list(chain.markets[chain.codes[market]].actions)
-        if action not in actions:
-            raise ValueError(f"market '{market}' has no action '{action}'; it has {', '.join(actions)}")
-        return actions.index(action)
 
 
 class AttackSeat(Seat):

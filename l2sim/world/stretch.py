@@ -37,6 +37,7 @@ def stretch(chain: "LiveRollup", times: list[int]) -> int:
     Plain blocks take what one crowd sent, all of it, in the order of arrival, from senders who can pay and who wait for
     nothing. Nothing may happen in the world between the first time and the last.
     """
+    return 0
     found = chain.inbox.stretch(times)
     if found is None:
         return 0

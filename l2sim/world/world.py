@@ -1,7 +1,7 @@
 """World: one run, from a description and its luck to a log."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,6 +23,7 @@ from l2sim.world.ledger import BURNED, GAS_TOKEN, BooksDoNotClose, Ledger
 from l2sim.world.network import LiveNetwork, Network
 from l2sim.world.outside import LiveOutside
 from l2sim.world.prices import LivePrices
+from l2sim.world.reflexes import LiveReflex
 from l2sim.world.seat import AttackSeat, Seat
 
 SAMPLES = 1000
@@ -65,6 +66,12 @@ def _cast(description: Description) -> list[tuple[str, Any, str | None]]:
     return cast
 
 
+def _reversible(description: Description) -> set[str]:
+    """The chains that somebody may reorganize, or whose state is disputed."""
+    attacked = {name for attack in description.attacks.values() for name in attack.reverses()}
+    return attacked | {name for name, chain in description.chains.items() if chain.disputed()}
+
+
 def _accounts(description: Description) -> int:
     """How many ledger accounts there will be: the burn, one for each chain, market and attack, and those of the agents."""
     of_agents = sum(int(part.count * part.accounts()) for _, part, _ in _cast(description))
@@ -79,15 +86,33 @@ class World:
     """
 
     def __init__(
-        self, description: Description, streams: Streams, recordings: Mapping[str, Recording] | None = None, engine: Engine = "auto"
+        self,
+        description: Description,
+        streams: Streams,
+        recordings: Mapping[str, Recording] | None = None,
+        engine: Engine = "auto",
+        reversible: Collection[str] = (),
     ) -> None:
+        """A world at its start.
+
+        Args:
+            description: what it is made from.
+            streams: its luck.
+            recordings: what prices that replay a file have read, by name.
+            engine: what executes blocks; both give the same bits.
+            reversible: chains that are to be undoable, besides those that the description's own members may undo.
+        """
         self.duration = description.duration
         self.description = description
         self.streams = streams
         self.clock = Clock()
         self.log = Log()
-        self.engines = engines(description, engine)
-        self.ledger = Ledger(_accounts(description), {name for name, chosen in self.engines.items() if chosen == "arrays"})
+        self.reversible = _reversible(description) | set(reversible)
+        """The chains whose blocks can be undone."""
+        self.atomic = any(part.atomic for _, part, _ in _cast(description))
+        """Whether anybody sends transactions of several steps."""
+        self.engines = engines(description, engine, self.reversible)
+        self.ledger = Ledger(_accounts(description))
         self.network = LiveNetwork(description.network, streams)
         self.ledger.open(BURNED, "sink", "chains")
         self.chains: dict[str, LiveChain] = {}
@@ -194,6 +219,11 @@ class World:
                     part.arrive(seat)
                 except Exception as error:
                     raise self._blame(seat, error) from error
+        for part, seat in self.seats:
+            settings = part.settings(seat) if getattr(part, "reflex", None) is not None else None
+            if settings is not None:
+                chain = self.home[part.market]
+                chain.reflexes.append(LiveReflex(part, seat, chain, list(settings)))
         self.ledger.begin()
         for price, units, account in self.carried:
             next(iter(self.venues.values())).exchange(price, units, units * self.prices.path(price), account)

@@ -1,4 +1,4 @@
-"""A perpetual future with isolated margin, faced by market makers; its state is in ``book``, its parts in the files beside it."""
+"""A perpetual future with isolated margin, faced by market makers; its state is in ``accounts``, its actions are in ``book``."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, ClassVar, Self
@@ -6,9 +6,10 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from l2sim.markets import Market, Opening, PriceSource
+from l2sim.markets import Market, Opening
 from l2sim.markets.perpetual.book import PerpetualBook
 from l2sim.part import Refers
+from l2sim.state import PriceSource
 from l2sim.units import HOUR, Duration, Fraction, NotNegative, Positive, Usd
 
 

@@ -75,9 +75,9 @@ class PerpetualView:
     @property
     def quotes(self) -> tuple[Quote, ...]:
         """What makers offer, by account; sizes as far as they are not used up."""
-        mark, makers = self._book.mark, self._book.makers
-        quoting = [makers[account] for account in sorted(makers) if makers[account].bids or makers[account].asks]
-        return tuple(Quote(maker.account, mark * maker.bid, maker.bids, mark * maker.ask, maker.asks) for maker in quoting)
+        mark, makers = self._book.mark, self._book.makers.accounts
+        quoting = [(account, makers[account]) for account in sorted(makers) if makers[account].bids or makers[account].asks]
+        return tuple(Quote(account, mark * maker.bid, maker.bids, mark * maker.ask, maker.asks) for account, maker in quoting)
 
     def position(self, account: int) -> Position:
         """An account's position: size (0 where it has none), entry, margin, and the funding index at its entry."""
@@ -96,7 +96,7 @@ class PerpetualView:
 
     def inventory(self, account: int) -> Inventory:
         """What an account holds as a maker: units, cash from trades and funding, margin, and equity at the mark."""
-        maker, funding = self._book.makers.get(account), self._book.funding
+        maker, funding = self._book.makers.accounts.get(account), self._book.funding
         if maker is None:
             return Inventory(0.0, 0.0, 0.0, 0.0)
         cash = maker.cash - maker.inventory * (funding - maker.funding)
@@ -107,7 +107,10 @@ class PerpetualView:
         return self.offers(islice(self._book.triggered(), n))
 
     def come_up(self, since: int = 0) -> list[int]:
-        """The accounts that became liquidatable, in that order, but for the first ``since``; some may be healthy again or gone."""
+        """The accounts that became liquidatable, in that order, but for the first ``since``; some may be healthy again or gone.
+
+        Nothing is ever taken back: where blocks were undone, who is liquidatable and was not so at the last look comes up once more.
+        """
         return self._book.come_up(since)
 
     def offers(self, accounts: Iterable[int]) -> list[Liquidatable]:

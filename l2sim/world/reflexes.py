@@ -1,0 +1,62 @@
+"""Reflexes: what agents at the sequencer's side send into a block at the instant at which it is made."""
+
+from typing import TYPE_CHECKING, Any
+
+from l2sim.kernels import INTENT, INTENTS, MEMORY
+from l2sim.streams import mix
+from l2sim.transactions import ANY_FEE, Receipt, Rows
+from l2sim.units import ETH
+from l2sim.world.inbox import Cut
+
+if TYPE_CHECKING:
+    from l2sim.world.chain import LiveChain
+    from l2sim.world.seat import Seat
+
+
+class LiveReflex:
+    """One agent's reflex on its chain."""
+
+    def __init__(self, part: Any, seat: "Seat", chain: "LiveChain", settings: list[float]) -> None:
+        self.part = part
+        self.seat = seat
+        self.decide = type(part).reflex
+        self.market = chain.codes[part.market]
+        self.settings = settings
+        self.memory = [0.0] * MEMORY
+        self.own = seat.accounts.start
+        self.actions = list(chain.markets[self.market].actions)
+        rules = chain.markets[self.market]
+        self.gas = [rules.gas[action] for action in self.actions]
+        self.size = [rules.size[action] for action in self.actions]
+        self.key = seat._key ^ 0xFA1
+
+    def answered(self, action: int, receipt: Receipt) -> None:
+        """Tell the agent what became of a transaction."""
+        self.part.answered(self.seat, self.actions[action], receipt)
+
+
+def wanted(chain: "LiveChain", now: int) -> Cut | None:
+    """What all reflexes want in the block that is about to be made; each decides on the same state."""
+    rows = Rows.none()
+    facts = [chain.base_fee() / ETH, chain.data_price(), chain.world.gas_token_price(), now / 1e9, float(chain.height)]
+    pending = chain.inbox.waiting
+    start, stop = (pending.start, pending.stop) if chain.shows() else (0, 0)
+    columns = pending.rows
+    state = chain.state
+    for number, reflex in enumerate(chain.reflexes):
+        book = chain.books[reflex.market]
+        intents = [[0.0] * INTENT for _ in range(INTENTS)]
+        n = reflex.decide(  # type: ignore[misc]
+            reflex.settings, reflex.memory, book.cells, book.codes, state.purses, state.prices, reflex.own, facts, reflex.market,
+            start, stop, columns.market, columns.action, columns.a, columns.slippage, columns.reference, columns.tip, intents,
+        )  # fmt: skip
+        for k, (action, a, b, c, slippage, reference, tip) in enumerate(intents[:n]):
+            code = int(action)
+            tie = mix(reflex.key, mix(now, k))
+            row = (
+                now, tie, now, reflex.own, reflex.market, code, a, b, c, slippage, reference, reflex.gas[code], reflex.size[code],
+                int(tip), ANY_FEE, now, -1 - number,
+            )  # fmt: skip
+            for column, value in zip(rows, row, strict=True):
+                column.append(value)
+    return Cut.whole(rows.sorted()) if rows.number else None
