@@ -16,7 +16,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The compiled form of a function in a scalar subset of Python; plain functions that it calls are compiled with it."""
     from numba import njit
 
-    return _fresh(njit(_bound(function), cache=True, error_model="numpy"), function)
+    made: Callable[..., Any] = _fresh(njit(_bound(function), cache=True, error_model="numpy"), function)
+    return made
 
 
 @cache
@@ -33,8 +34,8 @@ def pointer(function: Callable[..., Any], signature: Any) -> Callable[..., Any]:
 
 def _calls(function: Callable[..., Any]) -> Iterator[tuple[str, FunctionType]]:
     """The plain functions that a function may call, by the name under which it knows them."""
-    known = function.__globals__  # type: ignore[attr-defined]
-    for name in function.__code__.co_names:  # type: ignore[attr-defined]
+    known = function.__globals__
+    for name in function.__code__.co_names:
         if isinstance(known.get(name), FunctionType):
             yield name, known[name]
 
@@ -44,13 +45,13 @@ def _bound(function: Callable[..., Any]) -> Callable[..., Any]:
     called = {name: compiled(other) for name, other in _calls(function)}
     if not called:
         return function
-    made = FunctionType(function.__code__, function.__globals__ | called, function.__name__, function.__defaults__)  # type: ignore[attr-defined]
+    made = FunctionType(function.__code__, function.__globals__ | called, function.__name__, function.__defaults__)
     made.__qualname__, made.__module__ = function.__qualname__, function.__module__
     return made
 
 
 def _sources(function: Callable[..., Any]) -> set[str]:
-    files = {function.__code__.co_filename}  # type: ignore[attr-defined]
+    files = {function.__code__.co_filename}
     for _, other in _calls(function):
         files |= _sources(other)
     return files

@@ -49,6 +49,16 @@ class BlockSealed(NamedTuple):
     pending: int
 
 
+class ChainReorganized(NamedTuple):
+    """A chain undid its latest blocks, from ``first`` to ``last``; the transactions in them are pending again, but for ``lost`` ones."""
+
+    chain: str
+    first: int
+    last: int
+    transactions: int
+    lost: int
+
+
 class HeadAdvanced(NamedTuple):
     """A chain's safe or finalized head moved up to a block of that chain (the unsafe head is the block itself)."""
 

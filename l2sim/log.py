@@ -69,6 +69,8 @@ class Table:
         self._sealed = 0
         self._parts: list[list[tuple[int, Any]]] = [[] for _ in self.columns]
         self._types = list(self.dtypes.values())
+        self.reverted: list[tuple[int, int]] = []
+        """Rows start..stop that a reorganisation undid: they happened, but are no part of the canonical history."""
 
     def __len__(self) -> int:
         return self._length
@@ -119,8 +121,25 @@ class Table:
             parts.clear()
         self._sealed = self._length
 
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """The columns as arrays; names are codes into ``Log.names``."""
+    def canonical(self) -> npt.NDArray[np.bool_]:
+        """Which rows no reorganisation undid."""
+        mask = np.ones(self._length, bool)
+        for start, stop in self.reverted:
+            mask[start:stop] = False
+        return mask
+
+    def arrays(self, reverted: bool = False) -> dict[str, npt.NDArray[Any]]:
+        """The columns as arrays; names are codes into ``Log.names``.
+
+        What was undone is left out, or with ``reverted`` it is there, and told apart by a column ``canonical`` where there is any.
+        """
+        whole = self._whole()
+        if not self.reverted:
+            return whole
+        mask = self.canonical()
+        return whole | {"canonical": mask} if reverted else {name: column[mask] for name, column in whole.items()}
+
+    def _whole(self) -> dict[str, npt.NDArray[Any]]:
         if self._rows:
             self._gather()
         if self._length > self._sealed or not self._chunks:
@@ -133,6 +152,9 @@ class Table:
         """Become these columns, names already as codes: a table read back from a file."""
         self._chunks = [[columns[name].astype(dtype, copy=False) for name, dtype in self.dtypes.items()]]
         self._length = self._sealed = len(columns["time"])
+        if "canonical" in columns:
+            edges = np.flatnonzero(np.diff(np.concatenate([[True], columns["canonical"].astype(bool), [True]]))).tolist()
+            self.reverted = list(zip(edges[::2], edges[1::2], strict=True))
 
 
 class Log:
@@ -155,9 +177,20 @@ class Log:
         """Write down a fact that happened at ``time`` (ns)."""
         self.table(type(fact)).append(time, fact)
 
-    def arrays(self, name: str) -> dict[str, npt.NDArray[Any]]:
-        """The columns of a table by its fact's name; an empty dict where nothing of the kind happened."""
-        return self.tables[name].arrays() if name in self.tables else {}
+    def arrays(self, name: str, reverted: bool = False) -> dict[str, npt.NDArray[Any]]:
+        """The columns of a table by its fact's name, see ``Table.arrays``; an empty dict where nothing of the kind happened."""
+        return self.tables[name].arrays(reverted) if name in self.tables else {}
+
+    def lengths(self) -> dict[str, int]:
+        """How many rows each table has."""
+        return {name: len(table) for name, table in self.tables.items()}
+
+    def revert(self, before: Mapping[str, int], after: Mapping[str, int]) -> None:
+        """Flag the rows between two moments, given by ``lengths``, as undone."""
+        for name, stop in after.items():
+            start = before.get(name, 0)
+            if stop > start:
+                self.tables[name].reverted.append((start, stop))
 
     def select(self, fact: type, *columns: str, **where: str | None) -> list[npt.NDArray[Any]]:
         """Columns of a fact's table, of the rows whose named fields have these values (None: any); empty where there are none.
@@ -177,16 +210,19 @@ class Log:
         """The names that occur in a field of a fact, sorted."""
         return sorted(self.names.all[code] for code in np.unique(self.select(fact, field)[0]))
 
-    def frame(self, name: str) -> "pd.DataFrame":
-        """A table as a DataFrame, names decoded into categories; empty where nothing of the kind happened."""
+    def frame(self, name: str, reverted: bool = False) -> "pd.DataFrame":
+        """A table as a DataFrame, names decoded into categories; empty where nothing of the kind happened.
+
+        With ``reverted``, what reorganisations undid is there too, and told apart by a column ``canonical`` where there is any.
+        """
         import pandas as pd
 
         if name not in self.tables:
             return pd.DataFrame()
         table = self.tables[name]
         columns: dict[str, Any] = {}
-        for column, values in table.arrays().items():
-            if table.kinds[column] is str:
+        for column, values in table.arrays(reverted).items():
+            if table.kinds.get(column) is str:
                 present, codes = np.unique(values, return_inverse=True)
                 columns[column] = pd.Categorical.from_codes(codes, pd.Index([self.names.all[code] for code in present]))
             else:
@@ -198,13 +234,21 @@ class Log:
 
     @property
     def digest(self) -> str:
-        """The identity of what happened: sha256 over all columns, with names spelt out so that codes do not matter."""
+        """The identity of canonical history: sha256 over all columns, with names spelt out so that codes do not matter."""
+        return self._digest(reverted=False)
+
+    @property
+    def digest_of_everything(self) -> str:
+        """The identity of what happened, with what reorganisations undid."""
+        return self._digest(reverted=True)
+
+    def _digest(self, reverted: bool) -> str:
         total = sha256()
         for name in self:
             table = self.tables[name]
-            for column, values in table.arrays().items():
+            for column, values in table.arrays(reverted).items():
                 total.update(f"{name}.{column}:{len(values)}\n".encode())
-                if table.kinds[column] is str:
+                if table.kinds.get(column) is str:
                     present, codes = np.unique(values, return_inverse=True)
                     spelt = [self.names.all[code] for code in present]
                     rank = np.argsort(np.argsort(spelt))

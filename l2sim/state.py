@@ -45,6 +45,10 @@ class Journal:
         """The present, to come back to."""
         return self._forgotten + len(self.entries)
 
+    def since_start(self) -> int:
+        """The earliest mark that is still valid."""
+        return self._forgotten
+
     def since(self, mark: int) -> list[tuple[Any, int, Any]]:
         """Entries made after a mark: store, key, old value."""
         return self.entries[mark - self._forgotten :]

@@ -7,10 +7,11 @@ import pytest
 from pydantic import ValidationError
 
 from l2sim.events import BadDebtIncurred, FundingSettled, PositionClosed, PositionLiquidated, PositionOpened, QuotesChanged
-from l2sim.markets import Opening, PriceSource
+from l2sim.markets import Opening
 from l2sim.markets.perpetual import Perpetual
 from l2sim.markets.perpetual.book import CLOSE, DEPOSIT, LIQUIDATE, OPEN, QUOTE, WITHDRAW
 from l2sim.markets.perpetual.positions import NO_POSITION
+from l2sim.state import PriceSource, State
 from l2sim.transactions import Status
 from l2sim.units import HOUR
 
@@ -26,7 +27,7 @@ class Venue:
         self.usd = [0.0] + [1e6] * 5
         terms = Perpetual.model_validate({"on": "arb", "index": "eth", "insurance_fund": "1000 USD", **PLAIN, **rules})
         self.usd[VAULT] += terms.brings(lambda name: self.index)["usd"]
-        self.book = terms.open(Opening("perp", VAULT, lambda asset: {"usd": self.usd}[asset], lambda name: self.index))
+        self.book = terms.open(Opening("perp", VAULT, lambda asset: {"usd": self.usd}[asset], lambda name: self.index, State(6)))
         self.view = self.book.view()
         if quoting:
             self.do(DEPOSIT, MAKER, 1e5)

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l2sim.events import BadDebtIncurred, PositionLiquidated
-from l2sim.markets import Opening, PriceSource
+from l2sim.markets import Opening
 from l2sim.markets.perpetual import Perpetual, PerpetualBook
 from l2sim.markets.perpetual.book import CLOSE, DEPOSIT, LIQUIDATE, OPEN, QUOTE, WITHDRAW
 from l2sim.markets.perpetual.positions import Position, net
 from l2sim.markets.perpetual.triggers import Triggers, triggered
+from l2sim.state import PriceSource, State
 from l2sim.transactions import Status
 from l2sim.units import HOUR
 
@@ -24,14 +25,12 @@ def venue(**rules: object) -> tuple[PerpetualBook, PriceSource, list[float]]:
     index, usd = PriceSource(100.0), [0.0] + [WEALTH] * 6
     terms = Perpetual.model_validate({"on": "arb", "index": "eth", "insurance_fund": "50 USD", **rules})
     usd[VAULT] += terms.insurance_fund
-    return terms.open(Opening("perp", VAULT, lambda asset: usd, lambda name: index)), index, usd
+    return terms.open(Opening("perp", VAULT, lambda asset: usd, lambda name: index, State(7))), index, usd
 
 
 def state(book: PerpetualBook) -> str:
     """Everything that an action could change, to the last bit."""
-    makers = [[getattr(maker, name) for name in maker.__slots__] for _, maker in sorted(book.makers.items())]
-    money = (book.insurance_fund, book.fees, book.bad_debt, book.funding, book.long, book.short)
-    return repr((book.usd, sorted(book.positions.items()), makers, money, book.facts))
+    return repr((book.usd, book.state.save(), book.facts))
 
 
 def check(book: PerpetualBook, total: float) -> None:
@@ -126,7 +125,7 @@ def test_a_crash_settles_every_position_to_the_cent() -> None:
     usd[maker], usd[keeper] = 1e6, 1e3
     terms = Perpetual.model_validate({"on": "arb", "index": "eth", "insurance_fund": "500 USD", "interest": 0})
     usd[VAULT] = 500.0
-    book = terms.open(Opening("perp", VAULT, lambda asset: usd, lambda name: index))
+    book = terms.open(Opening("perp", VAULT, lambda asset: usd, lambda name: index, State(n + 3)))
     size, leverage = rng.uniform(1.0, 20.0, n), rng.uniform(2.0, 24.0, n)
     margin = size * 100.0 / leverage
     book.establish(np.arange(1, n + 1), size, np.full(n, 100.0), margin)
@@ -190,7 +189,7 @@ def test_the_heaps_find_what_a_sweep_finds(changes: list[tuple[int, Position | N
             held.pop(account, None)
         else:
             held[account] = position
-            triggers.watch(account, position)
+        triggers.watch(account)
         mark, funding = data.draw(st.floats(40.0, 200.0)), data.draw(st.floats(-20.0, 20.0))
         sweep = {account for account, position in held.items() if triggered(position, mark, funding, 0.02)}
         found = list(triggers.all(mark, funding, 0.02))
@@ -204,16 +203,23 @@ def test_changing_positions_for_ever_does_not_fill_the_memory() -> None:
     triggers = Triggers(held)
     for i in range(10_000):
         held[i % 10] = Position(1.0, 100.0 + i, 10.0, 0.0)
-        triggers.watch(i % 10, held[i % 10])
+        triggers.watch(i % 10)
+        assert not triggers.any(1e6, 0.0, 0.02)
     assert len(triggers._longs.waiting) < 1_100
     assert sorted(triggers.all(100.0, 0.0, 0.02)) == list(range(10))
+    for i in range(10_000):
+        held[i % 10] = Position(1.0, 1e4 + i, 10.0, 0.0)
+        triggers.watch(i % 10)
+        assert len(list(triggers.all(100.0, 0.0, 0.02))) == 10
+    assert len(triggers._longs._leaving) < 1_100
 
 
 def test_a_hundred_thousand_positions_come_in_order() -> None:
     n = 100_000
     rng = np.random.Generator(np.random.Philox(3))
     index, usd = PriceSource(100.0), [1e9] * (n + 2)
-    book = Perpetual.model_validate({"on": "arb", "index": "eth"}).open(Opening("perp", VAULT, lambda asset: usd, lambda name: index))
+    opening = Opening("perp", VAULT, lambda asset: usd, lambda name: index, State(n + 2))
+    book = Perpetual.model_validate({"on": "arb", "index": "eth"}).open(opening)
     size = rng.normal(0.0, 10.0, n)
     margin = np.abs(size) * 100.0 / rng.uniform(2.0, 20.0, n)
     book.establish(np.arange(1, n + 1), size, np.full(n, 100.0), margin)

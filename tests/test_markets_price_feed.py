@@ -5,8 +5,9 @@ from math import inf, nan
 import pytest
 
 from l2sim.events import OracleUpdated
-from l2sim.markets import Opening, PriceSource
+from l2sim.markets import Opening
 from l2sim.markets.price_feed import PriceFeed, PriceFeedBook
+from l2sim.state import PriceSource, State
 from l2sim.transactions import Status
 
 REPORTER, STRANGER = 1, 2
@@ -16,7 +17,7 @@ REPORTER, STRANGER = 1, 2
 def feed() -> PriceFeedBook:
     market = PriceFeed.model_validate({"on": "arb", "of": "eth"})
     balances: dict[str, list[float]] = {}
-    book = market.open(Opening("oracle", 0, balances.__getitem__, lambda name: PriceSource({"eth": 3000.0}[name])))
+    book = market.open(Opening("oracle", 0, balances.__getitem__, lambda name: PriceSource({"eth": 3000.0}[name]), State(3)))
     book.admit(REPORTER)
     return book
 

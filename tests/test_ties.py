@@ -139,6 +139,7 @@ def by_insertion(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Clock, "wake", lambda clock, event, time, tie=0, value=None: wake(clock, event, time, min(tie, 1), value))
     monkeypatch.setattr(Streams, "ties", lambda streams, name, indices: indices * 0)
     monkeypatch.setattr("l2sim.world.seat.mix", lambda key, index: 0)
+    monkeypatch.setattr("l2sim.world.sending.mix", lambda key, index: 0)
 
 
 @pytest.mark.usefixtures("by_insertion")

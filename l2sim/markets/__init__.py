@@ -101,6 +101,10 @@ class Book(ABC):
     def restored(self, touched: Collection[tuple[str, int]] | None) -> None:
         """Columns were given earlier values, at these names and keys (None: anywhere): make what is derived from them agree."""
 
+    def reopened(self, other: "Book") -> None:
+        """Take over what was settled before the clock started and is not in columns, such as who may report."""
+        self.now = other.now
+
     def run(self, rows: Rows, start: int, stop: int) -> tuple[list[int], list[float], list[float]]:
         """Execute rows start..stop in order; statuses, x and y. A kind may inline its arithmetic here for speed."""
         cut = rows.slice(start, stop)

@@ -64,6 +64,10 @@ class PriceFeedBook(Book):
         """The price is in its slot; its source shows the time of its report."""
         self.source.time = self.codes[0]
 
+    def reopened(self, other: Book) -> None:
+        super().reopened(other)
+        self.reporters = set(other.reporters)  # type: ignore[attr-defined]
+
     def admit(self, account: int) -> None:
         """Let an account report."""
         self.reporters.add(account)

@@ -38,8 +38,8 @@ def _plain(value: Any) -> Any:
 
 def _pack(table: Table, names: Names) -> bytes:
     columns: dict[str, pa.Array] = {}
-    for name, values in table.arrays().items():
-        if table.kinds[name] is str:
+    for name, values in table.arrays(reverted=True).items():
+        if table.kinds.get(name) is str:
             present, codes = np.unique(values, return_inverse=True)
             spelt = [names.all[code] for code in present]
             rank = np.argsort(np.argsort(spelt)).astype(np.int16) if spelt else np.zeros(0, np.int16)
@@ -63,9 +63,10 @@ def _unpack(path: Path, names: Names) -> Table:
             columns[field.name] = codes[chunk.indices.to_numpy()]
             kinds[field.name] = str
         else:
-            columns[field.name] = column.to_numpy()
+            columns[field.name] = column.to_numpy(zero_copy_only=False)
             kinds[field.name] = float if pa.types.is_floating(field.type) else int
     del kinds["time"]
+    kinds.pop("canonical", None)
     fact: Any = getattr(events, path.stem, None)
     if fact is None or get_type_hints(fact) != kinds:
         # A fact of another package, or of another version: its columns say what it was.

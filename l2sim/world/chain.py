@@ -12,6 +12,7 @@ from l2sim.state import Journal, PriceSource, State
 from l2sim.streams import mix
 from l2sim.transactions import STEPS, Receipt, Rows, Status
 from l2sim.world.execution import Block, Executed, Execution
+from l2sim.world.history import History
 from l2sim.world.inbox import Cut, Inbox, Traits
 from l2sim.world.reflexes import LiveReflex, wanted
 
@@ -42,6 +43,7 @@ class LiveChain:
         self.codes: dict[str, int] = {}
         self.sources: dict[str, PriceSource] = {}
         self.reflexes: list[LiveReflex] = []
+        self.history = History(self) if reversible else None
         self._waiters: list[tuple[int, Event]] = []
         self._listeners: dict[int, list[tuple[int, Event]]] = {}
         self._answered: dict[int, int] = {}
@@ -140,6 +142,8 @@ class LiveChain:
 
     def make_block(self, now: int, gas_limit: int, blobs: int = 0, blob_base_fee: int = 0) -> tuple[int, int]:
         """Take what has arrived, execute it, write it down, tell who waits. Returns gas used and bytes of the rows."""
+        if self.history is not None:
+            self.history.open()
         fresh = self.inbox.arrivals(now)
         if fresh is not None:
             self._set_references(fresh)
@@ -181,7 +185,9 @@ class LiveChain:
 
     def keep(self, block: Block) -> None:
         """Remember a block that was made, as far as it may be needed again."""
-        if self.state.journal is not None and not self.state.reversible:
+        if self.history is not None:
+            self.history.add(block)
+        elif self.state.journal is not None:
             self.state.journal.forget(self.state.journal.mark())
 
     def _ordering_luck(self) -> "np.random.Generator":

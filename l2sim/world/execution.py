@@ -100,12 +100,18 @@ class Execution:
         """The balances that fees are paid from."""
         return self.state.fast(self.state.purses[self.state.purse(GAS_TOKEN)])
 
+    def paid(self, block: Block, fees: list[float], data: list[float]) -> int:
+        """Credit what the senders paid; the gas that the block uses."""
+        rows, start, stop, traits = block.rows, block.start, block.stop, block.traits
+        gas = sum(rows.gas[start:stop]) if traits.gas is None else traits.gas * (stop - start)
+        self.collect(self.token(), fsum(fees), fsum(data), gas * block.base_fee / ETH)
+        return gas
+
     def finish(self, block: Block, fees: list[float], data: list[float]) -> Executed:
         """Execute rows whose senders have paid."""
         rows, start, stop, traits = block.rows, block.start, block.stop, block.traits
-        gas = sum(rows.gas[start:stop]) if traits.gas is None else traits.gas * (stop - start)
+        gas = self.paid(block, fees, data)
         size = sum(rows.size[start:stop]) if traits.size is None else traits.size * (stop - start)
-        self.collect(self.token(), fsum(fees), fsum(data), gas * block.base_fee / ETH)
         return Executed(*self.run(rows, start, stop), fees, data, gas, size)
 
     def run(self, rows: Rows, start: int, stop: int) -> tuple[list[int], list[float], list[float]]:

@@ -37,8 +37,8 @@ class Traits(NamedTuple):
         least, most = (np.min, np.max) if isinstance(rows.cap, np.ndarray) else (min, max)
         gas, size = int(least(rows.gas)), int(least(rows.size))
         return cls(
-            int(least(rows.cap)), int(least(rows.deadline)), bool(most(rows.tip)), bool(most(rows.ticket) or least(rows.ticket)), bool(most(rows.reference)),
-            gas if gas == most(rows.gas) else None, size if size == most(rows.size) else None,
+            int(least(rows.cap)), int(least(rows.deadline)), bool(most(rows.tip)), bool(most(rows.ticket) or least(rows.ticket)),
+            bool(most(rows.reference)), gas if gas == most(rows.gas) else None, size if size == most(rows.size) else None,
         )  # fmt: skip
 
 
@@ -144,6 +144,12 @@ class Inbox:
             old.gas if old.gas == new.gas else None, old.size if old.size == new.size else None,
         )  # fmt: skip
         self.waiting = Cut(rows, waiting.start, rows.number, traits)
+
+    def put_back(self, rows: Rows) -> None:
+        """Rows that were in a block are pending again, before everything that waits."""
+        waiting = self.waiting
+        rows.extend(waiting.rows.slice(waiting.start, waiting.stop))
+        self._keep(rows)
 
     def select(
         self, now: int, base_fee: int, gas_limit: int, ordering: Ordering, luck: Callable[[], np.random.Generator]

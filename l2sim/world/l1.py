@@ -1,5 +1,6 @@
 """L1: slots, its fee market for gas and blobs, and Casper's finality, as seen by those who settle on it."""
 
+from collections import deque
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -9,11 +10,12 @@ from pydantic_core import PydanticCustomError
 from simpy.events import Event
 
 from l2sim.demand import Demand
-from l2sim.events import HeadAdvanced
-from l2sim.fees import Used
+from l2sim.events import ChainReorganized, HeadAdvanced
+from l2sim.fees import FeeState, Used
 from l2sim.fees.blob import Blob
 from l2sim.fees.eip1559 import Eip1559
 from l2sim.ordering import Ordering
+from l2sim.transactions import Rows
 from l2sim.units import ETH, GWEI, SECOND, Duration, Fraction, Gas, Positive, Share, Wei
 from l2sim.world import Chain
 from l2sim.world.chain import LiveChain
@@ -21,6 +23,7 @@ from l2sim.world.ledger import BURNED, GAS_TOKEN
 from l2sim.world.rollup import GAS_PER_BLOB
 
 if TYPE_CHECKING:
+    from l2sim.world.rollup import Batch, LiveRollup
     from l2sim.world.world import World
 
 CHUNK = 4096
@@ -106,6 +109,17 @@ class Saturation(NamedTuple):
     """Told what was spent in a slot, wei."""
 
 
+def _when_included(included: Event, rollup: "LiveRollup", batch: "Batch") -> None:
+    """Once L1 has a batch again, the rollup's safe head moves again."""
+
+    def posted(event: Event) -> None:
+        slot, cost, submitted = event.value
+        rollup.posted(batch.blocks, batch.blobs, submitted, slot, cost)
+
+    assert included.callbacks is not None  # noqa: S101
+    included.callbacks.append(posted)
+
+
 class LiveL1(LiveChain):
     """L1 in a run. A block's number is its slot."""
 
@@ -118,6 +132,7 @@ class LiveL1(LiveChain):
         self.began = int(
             datetime.fromisoformat(rules.begins).replace(tzinfo=datetime.fromisoformat(rules.begins).tzinfo or UTC).timestamp()
         )
+        self.finalized = 0
         self.blob_transactions: list[BlobTransaction] = []
         self.saturation: dict[str, Saturation] = {}
         self._base = rules.base_fee.genesis()
@@ -125,6 +140,10 @@ class LiveL1(LiveChain):
         self._blob_price = rules.blob_fee.price(self._blob, self.began)
         self._waiting_for_finality: list[tuple[int, Callable[[], None]]] = []
         self._luck: dict[str, tuple[int, Any]] = {}
+        self._taken: deque[tuple[int, BlobTransaction]] = deque()
+        """Batches in blocks that can still be undone, with their slots."""
+        self._fees: dict[int, tuple[FeeState, FeeState, int]] = {}
+        """Both fees' states and the blob fee before each slot that can still be undone."""
 
     def instants(self) -> list[int]:
         return list(range(self.rules.slot, self.world.duration + 1, self.rules.slot))
@@ -191,6 +210,8 @@ class LiveL1(LiveChain):
 
     def _make(self, slot: int) -> None:
         rules, now = self.rules, self.world.clock.now
+        if self.history is not None:
+            self._fees[slot] = self._base, self._blob, self._blob_price
         timestamp = self.timestamp()
         base_fee, blob_fee = self.base_fee(), self.blob_base_fee()
         blob_target, blob_most = rules.blob_fee.target_and_max(timestamp)
@@ -237,6 +258,8 @@ class LiveL1(LiveChain):
         burned = transaction.gas * base_fee + transaction.blobs * GAS_PER_BLOB * blob_fee
         cost = self._pay(transaction.account, burned, transaction.gas * tip)
         self.blob_transactions.remove(transaction)
+        if self.history is not None:
+            self._taken.append((slot, transaction))
         self.world.clock.wake(transaction.included, self.world.clock.now, 0, (slot, cost, transaction.submitted))
 
     def _charge_saturation(self, saturation: Saturation, gas: int, blobs: int, base_fee: int, blob_fee: int) -> None:
@@ -256,7 +279,49 @@ class LiveL1(LiveChain):
         token[self.world.ledger.groups[BURNED].accounts.start] += base
         token[self.account] += fees - base
 
+    def reorganize(self, slots: int) -> None:
+        """Undo the blocks of the latest slots, but none that is final: what was in them, batches too, is pending again."""
+        if self.history is None:
+            raise TypeError(f"the blocks of '{self.name}' cannot be undone")
+        until = max(self.height - slots, self.finalized)
+        made = [slot for slot in self._fees if slot > until]
+        if not made:
+            return
+        undone = self.history.undo(max((slot for slot in self._fees if slot <= until), default=self.finalized))
+        self._base, self._blob, self._blob_price = self._fees[made[0]]
+        for slot in made:
+            del self._fees[slot]
+        last, self.height = self.height, until
+        self._waiting_for_finality = [(at, then) for at, then in self._waiting_for_finality if at <= until]
+        rows = Rows.none()
+        for record in undone:
+            rows.extend(record.block.rows.slice(record.block.start, record.block.stop))
+        if rows.number:
+            self.inbox.put_back(rows)
+        again = {rollup.name: rollup for rollup in self._rollups()}
+        batches = {(batch.submitted, name): batch for name, rollup in again.items() for batch in rollup.unsettle(until)}
+        while self._taken and self._taken[-1][0] > until:
+            _, transaction = self._taken.pop()
+            included = Event(self.world.clock)
+            self.blob_transactions.append(transaction._replace(included=included))
+            for (submitted, name), batch in batches.items():
+                if submitted == transaction.submitted:
+                    _when_included(included, again[name], batch)
+        self.world.record(ChainReorganized(self.name, made[0], last, rows.number, 0))
+
+    def _rollups(self) -> "list[LiveRollup]":
+        """The rollups that settle here."""
+        from l2sim.world.rollup import LiveRollup
+
+        return [chain for chain in self.world.chains.values() if isinstance(chain, LiveRollup) and chain.l1 is self]
+
     def _finalize(self, slot: int) -> None:
+        self.finalized = slot
+        if self.history is not None:
+            for old in [old for old in self._fees if old < slot]:
+                del self._fees[old]
+            while self._taken and self._taken[0][0] <= slot:
+                self._taken.popleft()
         self.world.record(HeadAdvanced(self.name, "finalized", slot))
         ready = [then for at, then in self._waiting_for_finality if at <= slot]
         self._waiting_for_finality = [(at, then) for at, then in self._waiting_for_finality if at > slot]

@@ -2,15 +2,17 @@
 
 from bisect import bisect_left
 from collections import deque
+from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from simpy.events import Event
 
-from l2sim.events import BatchPosted, HeadAdvanced
+from l2sim.events import BatchPosted, ChainReorganized, HeadAdvanced
 from l2sim.fees import Fee, FeeState, Used
 from l2sim.ordering import Ordering
 from l2sim.part import ChainName, Part, in_room
+from l2sim.transactions import Rows
 from l2sim.units import ETH, Bytes, Fraction, Gas, Positive
 from l2sim.world import Chain
 from l2sim.world.chain import LiveChain
@@ -56,6 +58,22 @@ class Rollup(Chain):
         return LiveRollup(self, name, world)
 
 
+class Batch(NamedTuple):
+    """A batch that L1 included."""
+
+    blocks: tuple[int, int, int]
+    """First and last block, bytes."""
+    blobs: int
+    submitted: int
+    slot: int
+    safe_before: int
+    """The safe head before it."""
+    before: dict[str, int]
+    """Lengths of the log's tables before it was noted."""
+    after: dict[str, int]
+    """And after it."""
+
+
 class LiveRollup(LiveChain):
     """A rollup in a run."""
 
@@ -75,6 +93,10 @@ class LiveRollup(LiveChain):
         self._unsent = 0
         self.safe = 0
         self.finalized = 0
+        self._fee_states: dict[int, FeeState] = {}
+        """The fee's state before each block that can still be undone."""
+        self._batches: deque[Batch] = deque()
+        """Batches on L1 that are not final."""
         rng = world.streams.generator(f"chains/{name}/block_times")
         self._instants: list[int] = rules.sequencer.instants(rng, world.duration)  # type: ignore[attr-defined]
 
@@ -132,6 +154,8 @@ class LiveRollup(LiveChain):
 
     def sealed(self, height: int, time: int, gas: int, size: int, fee_state: FeeState) -> None:
         """A block was made: its fee state is the chain's, its bytes wait for a batch."""
+        if self.history is not None:
+            self._fee_states[height] = self.fee_state
         self.fee_state = fee_state
         if self.rules.batch_poster is not None:
             size += self.rules.block_overhead
@@ -152,6 +176,36 @@ class LiveRollup(LiveChain):
     def resumed(self) -> Event:
         """When it makes blocks again."""
         return self._resumed
+
+    def reorganize(self, depth: int, lost: Callable[[int], bool] = lambda tie: False) -> None:
+        """Undo the latest blocks, at most ``depth`` of them and none that is in a batch; what was in them is pending again.
+
+        Args:
+            depth: how many blocks.
+            lost: whether a transaction is forgotten instead, by its tie key.
+        """
+        if self.history is None:
+            raise TypeError(f"the blocks of '{self.name}' cannot be undone")
+        unsent = sum(1 for height, _, _ in self.unposted) if self.rules.batch_poster is not None else self.height
+        first = self.height - min(depth, unsent) + 1
+        if first > self.height:
+            return
+        last, self.height = self.height, first - 1
+        undone = self.history.undo(self.height)
+        for height in range(last, self.height, -1):
+            self.fee_state = self._fee_states.pop(height)
+            if self.rules.batch_poster is not None:
+                _, _, size = self.unposted.pop()
+                self.unposted_bytes -= size
+                self._unsent -= size
+        rows = Rows.none()
+        for record in undone:
+            rows.extend(record.block.rows.slice(record.block.start, record.block.stop))
+        n = rows.number
+        kept = rows.take([i for i, tie in enumerate(rows.tie) if not lost(tie)])
+        if kept.number:
+            self.inbox.put_back(kept)
+        self.world.record(ChainReorganized(self.name, first, last, n, n - kept.number))
 
     # ---- the batch poster's side
 
@@ -177,12 +231,37 @@ class LiveRollup(LiveChain):
         """L1 included a batch: the safe head moves, the backlog shrinks."""
         first, last, size = batch
         self.unposted_bytes -= size
-        self.safe = last
+        before = self.world.log.lengths() if self.l1 is not None and self.l1.history is not None else {}
         self.world.record(BatchPosted(self.name, first, last, size, blobs, submitted, slot, cost))
         self.world.record(HeadAdvanced(self.name, "safe", last))
         if self.l1 is not None:
+            if self.l1.history is not None:
+                self._batches.append(Batch(batch, blobs, submitted, slot, self.safe, before, self.world.log.lengths()))
             self.l1.on_final(slot, lambda: self._finalize(last))
+        self.safe = last
+        if self.history is not None:
+            self._settle(last)
+
+    def _settle(self, last: int) -> None:
+        """Blocks in a batch are not undone by the sequencer."""
+        assert self.history is not None  # noqa: S101
+        self.history.settle(last)
+        for height in [height for height in self._fee_states if height <= last]:
+            del self._fee_states[height]
+
+    def unsettle(self, slot: int) -> list[Batch]:
+        """L1 undid its blocks after a slot: batches in them are on their way again, and the safe head goes back; they."""
+        undone = []
+        while self._batches and self._batches[-1].slot > slot:
+            batch = self._batches.pop()
+            self.safe = batch.safe_before
+            self.unposted_bytes += batch.blocks[2]
+            self.world.log.revert(batch.before, batch.after)
+            undone.append(batch)
+        return undone
 
     def _finalize(self, last: int) -> None:
         self.finalized = last
+        while self._batches and self._batches[0].blocks[1] <= last:
+            self._batches.popleft()
         self.world.record(HeadAdvanced(self.name, "finalized", last))

@@ -12,7 +12,7 @@ from l2sim.transactions import STEPS
 from l2sim.units import ETH
 from l2sim.world.chain import LiveChain
 from l2sim.world.duty import Duty
-from l2sim.world.l1 import BlobTransaction, Saturation
+from l2sim.world.l1 import BlobTransaction, LiveL1, Saturation
 from l2sim.world.ledger import GAS_TOKEN
 from l2sim.world.rollup import BYTES_A_BLOB
 from l2sim.world.sending import Do, Ints, Sender
@@ -276,6 +276,15 @@ class AttackSeat(Seat):
     def resume(self, chain: str) -> None:
         """Let it come back."""
         self._world.chains[chain].resume()  # type: ignore[attr-defined]
+
+    def reorganize(self, chain: str, depth: int, lost: float = 0.0) -> None:
+        """Undo the latest blocks of a rollup or an L1, on a rollup dropping a share of their transactions for good."""
+        live = self._world.chains[chain]
+        if isinstance(live, LiveL1):
+            live.reorganize(depth)
+        else:
+            luck = self._world.streams.key(f"attacks/{self.name}/lost")
+            live.reorganize(depth, lambda tie: mix(luck, tie) < lost * 2.0**64)  # type: ignore[attr-defined]
 
     def demand(self, l1: str, gas: int, blobs: int, tip: int, spent: Any = lambda wei: None) -> None:
         """Buy gas and blobs in every slot from now on, with that priority fee; 0 and 0 stop it.

@@ -233,6 +233,8 @@ class World:
                 for fact in book.facts:
                     self.record(fact)
                 book.facts.clear()
+            if chain.history is not None:
+                chain.history.begin()
             chain.begin()
         for part, seat in sorted(self.seats, key=lambda member: mix(member[1]._key, 0)):  # who acts at once does so in fair order
             self.clock.process(self._life(part, seat))

@@ -14,7 +14,6 @@ from l2sim.markets import Book, Claim, Opening
 from l2sim.markets.perpetual.makers import Makers
 from l2sim.markets.perpetual.positions import Position, discrepancy
 from l2sim.markets.perpetual.triggers import Triggers, triggered
-from l2sim.markets.perpetual.view import PerpetualView
 
 if TYPE_CHECKING:
     from l2sim.markets.perpetual import Perpetual
@@ -23,6 +22,7 @@ DAMPER = 0.0005
 """Funding ignores a difference between interest and premium beyond this (Hyperliquid and Binance documentation, 2026)."""
 INSURANCE_FUND, FEES, BAD_DEBT, FUNDING, LONG, SHORT, PREMIUM_TIME, TRADED, CELLS = range(9)
 ACCRUED, SETTLED, CODES = range(3)
+"""Up to when (ns) the premium is summed up, and when funding was settled last."""
 
 
 class Cell:
@@ -71,7 +71,6 @@ class PerpetualAccounts(Book):
         self.positions: MutableMapping[int, Position] = self.state.entries(f"{self.name}/positions")
         self.makers = Makers(self.state.entries(f"{self.name}/makers"))
         self._triggers = Triggers(self.positions)
-        self._view = PerpetualView(self)
 
     def restored(self, touched: Collection[tuple[str, int]] | None) -> None:
         """Positions and makers have earlier values: watch those positions, and find the levels of quotes anew."""
@@ -93,17 +92,19 @@ class PerpetualAccounts(Book):
     @property
     def mark(self) -> float:
         """The price at which margins are valued."""
-        return self.index.price * (1.0 + self.premium)
+        price = self.index.price
+        return price if self.terms.premium_scale is None else price * (1.0 + self.premium)
 
     def mid(self) -> float:
         return self.makers.mid(self.mark)
 
     def begin(self, now: int) -> None:
-        terms, accrued, settled = self.terms, self.codes[ACCRUED], self.codes[SETTLED]
-        self.now = self.codes[ACCRUED] = now
+        terms, settled = self.terms, self.codes[SETTLED]
+        self.now = now
         if terms.premium_scale is not None:
-            self._premium_time += self.premium * (now - accrued)
-        settlements = now // terms.funding_interval - accrued // terms.funding_interval
+            self._premium_time += self.premium * (now - self.codes[ACCRUED])
+            self.codes[ACCRUED] = now
+        settlements = now // terms.funding_interval - settled // terms.funding_interval
         if settlements:
             premium = self._premium_time / (now - settled)
             rate = premium + min(max(terms.interest - premium, -DAMPER), DAMPER)
@@ -130,15 +131,12 @@ class PerpetualAccounts(Book):
         """The accounts that may be liquidated now: longs first, on each side the most overdue first."""
         return self._triggers.all(self.mark, self.funding, self.terms.maintenance_margin)
 
-    def view(self) -> PerpetualView:
-        return self._view
-
     def claims(self) -> Sequence[Claim]:
         """Equity at the mark, of positions and of makers. A position's is never below nothing: its margin is isolated."""
         mark, funding = self.mark, self.funding
         claims = [Claim(account, "usd", max(self.positions[account].equity(mark, funding), 0.0)) for account in sorted(self.positions)]
-        makers = self.makers.accounts
-        return claims + [Claim(account, "usd", makers[account].equity(mark, funding)) for account in sorted(makers) if account != self.vault]
+        makers = [(account, maker) for account, maker in sorted(self.makers.accounts.items()) if account != self.vault]
+        return claims + [Claim(account, "usd", maker.equity(mark, funding)) for account, maker in makers]
 
     def audit(self) -> float:
         """Whether money and units add up, as the larger of two relative discrepancies.
@@ -187,7 +185,7 @@ class PerpetualAccounts(Book):
             if collecting:
                 gc.enable()
         self._traded += float(np.abs(size).sum())
-        self._face(-float(size.sum()), float((size * entry).sum()), self.vault)
+        self._hold(-float(size.sum()), float((size * entry).sum()), self.vault)
         self.long += float(size[size > 0].sum())
         self.short -= float(size[size < 0].sum())
 
@@ -195,11 +193,11 @@ class PerpetualAccounts(Book):
         """Move a share of the market's own inventory, at what it cost, to a maker's account; the signed units moved."""
         house = self.makers.of(self.vault, self.funding).settled(self.funding)
         inventory, cash = house.inventory * share, house.cash * share
-        self._face(inventory, cash, account)
-        self._face(-inventory, -cash, self.vault)
+        self._hold(inventory, cash, account)
+        self._hold(-inventory, -cash, self.vault)
         return inventory
 
-    def _face(self, inventory: float, cash: float, account: int) -> None:
+    def _hold(self, inventory: float, cash: float, account: int) -> None:
         """Add units and what they cost to what a maker, or the market itself, holds against takers."""
         maker = self.makers.of(account, self.funding).settled(self.funding)
         self.makers.accounts[account] = maker._replace(inventory=maker.inventory + inventory, cash=maker.cash + cash)

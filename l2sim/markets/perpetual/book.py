@@ -9,6 +9,7 @@ from l2sim.markets.perpetual.accounts import PerpetualAccounts
 from l2sim.markets.perpetual.makers import Fill, average, worse
 from l2sim.markets.perpetual.positions import Position, net
 from l2sim.markets.perpetual.triggers import triggered
+from l2sim.markets.perpetual.view import PerpetualView
 from l2sim.transactions import Outcome, Status
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class PerpetualBook(PerpetualAccounts):
 
     def __init__(self, terms: "Perpetual", opening: Opening) -> None:
         super().__init__(terms, opening)
+        self._view = PerpetualView(self)
         self._actions = (self._open, self._close, self._liquidate, self._deposit, self._withdraw, self._quote)
 
     # ---- actions
@@ -216,6 +218,9 @@ class PerpetualBook(PerpetualAccounts):
         self.facts.append(PositionOpened(self.name, account, size, entry, margin, liquidation, bankruptcy))
 
     # ---- what others ask
+
+    def view(self) -> PerpetualView:
+        return self._view
 
     def quote(self, action: int, a: float, b: float, c: float) -> Outcome:
         """What the action would give now. Where it depends on who asks (``close``, margin), the answer is INVALID.
