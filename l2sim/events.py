@@ -3,6 +3,9 @@
 A fact is a ``NamedTuple`` of int, float and str fields. Law returns facts, the world writes them into the log, metrics ask
 for them by the name of their class. Another package's facts need no registration. Sizes are in units of the base asset,
 prices and money in US dollars, fees in ETH, times in nanoseconds since the start, unless a field says otherwise.
+
+A fact that says ``optional = True`` is written only where a metric of the scenario ``needs`` it. It is no part of what happened
+that a digest identifies: asking another question does not change the answer to the first.
 """
 
 from typing import NamedTuple
@@ -23,6 +26,19 @@ class TransactionIncluded(NamedTuple):
     data_fee: float
     x: float
     y: float
+
+
+class TransactionServed(NamedTuple):
+    """A sequencer with a speed executed a transaction: when it arrived, when execution began and when it ended; ``time`` is its block's."""
+
+    optional = True  # type: ignore[misc]  # of the class, not a field
+
+    chain: str
+    submitted: int
+    sender: int
+    arrives: int
+    begins: int
+    ends: int
 
 
 class TransactionDropped(NamedTuple):
@@ -144,7 +160,7 @@ class PositionLiquidated(NamedTuple):
 
 
 class BadDebtIncurred(NamedTuple):
-    """The insurance fund could not cover a shortfall; the amount that nobody paid."""
+    """A shortfall that no insurance fund could cover, or debt that was left without collateral; the amount that nobody paid."""
 
     market: str
     account: int
@@ -191,3 +207,143 @@ class AccountClosed(NamedTuple):
     closing: float
     price: float
     value: float
+
+
+class LoanLiquidated(NamedTuple):
+    """A liquidator repaid units of an account's debt and seized units of its collateral, of which the protocol kept a part.
+
+    Values and the protocol's fee in US dollars; the health factor is that before.
+    """
+
+    market: str
+    account: int
+    liquidator: int
+    collateral: str
+    debt: str
+    repaid: float
+    seized: float
+    repaid_value: float
+    seized_value: float
+    protocol_fee: float
+    health_factor: float
+
+
+class AssertionMade(NamedTuple):
+    """Somebody asserted on L1 the state of a rollup after block ``last``, all since block ``first`` being open to dispute.
+
+    ``state`` is a part of its digest, ``valid`` whether it is the true one, which nobody told L1; bond and cost (gas) in ETH.
+    """
+
+    chain: str
+    number: int
+    first: int
+    last: int
+    account: int
+    state: int
+    valid: int
+    bond: float
+    cost: float
+
+
+class AssertionChallenged(NamedTuple):
+    """Somebody staked a bond against an assertion; bond and cost (gas) in ETH."""
+
+    chain: str
+    number: int
+    account: int
+    bond: float
+    cost: float
+
+
+class DisputeMoved(NamedTuple):
+    """A party to a dispute stated a digest half way, or proved one step: the disputed blocks or transactions before, and the gas in ETH."""
+
+    chain: str
+    number: int
+    account: int
+    level: str
+    low: int
+    high: int
+    cost: float
+
+
+class DisputeEnded(NamedTuple):
+    """A dispute was decided: at which transaction of which block (-1: its beginning, or none was needed), after how many moves."""
+
+    chain: str
+    number: int
+    winner: int
+    loser: int
+    block: int
+    transaction: int
+    moves: int
+
+
+class BondSlashed(NamedTuple):
+    """The loser of a dispute lost its bond; what the winner got and what was burned, in ETH."""
+
+    chain: str
+    number: int
+    account: int
+    winner: int
+    reward: float
+    burned: float
+
+
+class AssertionConfirmed(NamedTuple):
+    """An assertion became final: withdrawals that it covers may leave."""
+
+    chain: str
+    number: int
+    last: int
+    valid: int
+
+
+class AssertionRejected(NamedTuple):
+    """An assertion lost a dispute and will never be final."""
+
+    chain: str
+    number: int
+    last: int
+    valid: int
+
+
+class WithdrawalInitiated(NamedTuple):
+    """Somebody gave up an amount on the rollup, to get it on L1; its number counts the bridge's withdrawals."""
+
+    market: str
+    account: int
+    number: int
+    amount: float
+
+
+class WithdrawalProven(NamedTuple):
+    """A withdrawal was shown to be in the state that an assertion claims; gas in ETH."""
+
+    market: str
+    account: int
+    number: int
+    assertion: int
+    cost: float
+
+
+class WithdrawalFinalized(NamedTuple):
+    """A bridge paid a withdrawal out of its escrow on L1; ``valid`` is 0 where it only exists in a state that never was. Gas in ETH."""
+
+    market: str
+    account: int
+    number: int
+    amount: float
+    valid: int
+    cost: float
+
+
+class WithdrawalRefused(NamedTuple):
+    """A bridge could not pay a withdrawal that is due: its escrow holds too little. Gas in ETH."""
+
+    market: str
+    account: int
+    number: int
+    amount: float
+    held: float
+    cost: float

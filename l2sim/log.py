@@ -57,6 +57,8 @@ class Table:
         fields = {name: kind for name, kind in get_type_hints(fact).items() if not name.startswith("_")}
         narrow = _NARROW if fact is TransactionIncluded else {}
         self.fact = fact
+        self.optional = getattr(fact, "optional", False) is True
+        """Whether it is written for the sake of a metric only, and is no part of what a digest identifies."""
         self.columns = ("time", *fields)
         self.kinds: dict[str, type] = {"time": int, **fields}
         self.dtypes = {name: np.dtype(narrow.get(name, _DTYPES[kind])) for name, kind in self.kinds.items()}
@@ -246,6 +248,8 @@ class Log:
         total = sha256()
         for name in self:
             table = self.tables[name]
+            if table.optional:
+                continue
             for column, values in table.arrays(reverted).items():
                 total.update(f"{name}.{column}:{len(values)}\n".encode())
                 if table.kinds.get(column) is str:

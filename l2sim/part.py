@@ -78,6 +78,7 @@ ROOM_NAMES = (
     "metrics",
     "ordering",
     "prices",
+    "settlement",
 )
 
 

@@ -26,6 +26,8 @@ class Status(IntEnum):
     """Reverted: the margin would not suffice."""
     INVALID = 7
     """Reverted: the fields make no sense, such as a negative size."""
+    DUST = 8
+    """Reverted: what would be left of the position is too little."""
     UNPAID = 9
     """Reverted: what was borrowed within the transaction was not paid back."""
     DEADLINE = 20
@@ -169,7 +171,8 @@ class Rows(NamedTuple):
         for name in cls._fields:
             value = columns.get(name, _NEUTRAL[name])
             if arrays:
-                made.append(np.ascontiguousarray(np.broadcast_to(np.asarray(value, _DTYPES.get(name, np.int64)), n)))
+                dtype = _DTYPES.get(name, np.int64)
+                made.append(np.ascontiguousarray(value, dtype) if isinstance(value, np.ndarray) else np.full(n, value, dtype))
             else:
                 made.append(value.tolist() if isinstance(value, np.ndarray) else value if isinstance(value, list) else [value] * n)
         return cls(*made)

@@ -5,6 +5,7 @@ type        kept as                     written as
 ==========  ==========================  =========================================================
 Duration    int, nanoseconds            ``250ms``, ``12s``, ``1h30min``, ``6.4d``, ``2 weeks``
 Gas         int, gas                    ``32 Mgas``, ``21000 gas``
+GasRate     int, gas per second         ``100 Mgas/s``
 Wei         int, wei                    ``30 gwei``, ``1.5 ETH``, ``7 wei``
 Usd         float, US dollars           ``3000 USD``, ``40 MUSD``, ``2.5 kUSD``, ``1 bnUSD``
 Bytes       int, bytes                  ``120 B``, ``130.044 kB``
@@ -49,6 +50,7 @@ _DURATION: Mapping[str, int] = {
     "d": DAY, "day": DAY, "days": DAY, "w": WEEK, "week": WEEK, "weeks": WEEK,
 }  # fmt: skip
 _GAS: Mapping[str, int] = {"gas": 1, "kgas": 10**3, "Mgas": 10**6, "Ggas": 10**9}
+_GAS_RATE: Mapping[str, int] = {f"{unit}/s": gas for unit, gas in _GAS.items()}
 _WEI: Mapping[str, int] = {"wei": 1, "kwei": 10**3, "Mwei": 10**6, "gwei": GWEI, "ETH": ETH}
 _USD: Mapping[str, int] = {"USD": 1, "kUSD": 10**3, "MUSD": 10**6, "bnUSD": 10**9}
 _BYTES: Mapping[str, int] = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20}
@@ -181,6 +183,7 @@ DURATION = Dimension(
     zero="s",
 )
 GAS = Dimension("amount of gas", _GAS, whole=True, example="32 Mgas", written=("Ggas", "Mgas", "gas"))
+GAS_RATE = Dimension("speed of execution", _GAS_RATE, whole=True, example="100 Mgas/s", written=("Ggas/s", "Mgas/s", "gas/s"))
 WEI = Dimension("amount of ether", _WEI, whole=True, example="30 gwei", written=("ETH", "gwei", "wei"))
 USD = Dimension("amount of money", _USD, whole=False, example="3000 USD", written=("bnUSD", "MUSD", "USD"))
 BYTES = Dimension("size in bytes", _BYTES, whole=True, example="120 kB", written=("MB", "kB", "B"))
@@ -282,6 +285,7 @@ NotTotalLoss = _check(lambda value: value > -1, "more than -100 %")
 
 Duration = Annotated[int, _In(DURATION), NotNegative]
 Gas = Annotated[int, _In(GAS), NotNegative]
+GasRate = Annotated[int, _In(GAS_RATE), NotNegative]
 Wei = Annotated[int, _In(WEI), NotNegative]
 Usd = Annotated[float, _In(USD)]
 Bytes = Annotated[int, _In(BYTES), NotNegative]

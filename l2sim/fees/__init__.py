@@ -1,7 +1,8 @@
 """Fees: how a protocol sets the price of the next block. The verb is ``next(state, used)``, in Python integers of wei."""
 
 from abc import abstractmethod
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 from l2sim.part import Part
 
@@ -25,6 +26,13 @@ class Used(NamedTuple):
 
 class Fee(Part, room="fees"):
     """A rule for a fee per unit of gas or blob gas."""
+
+    kernel: ClassVar[Callable[[int, int, int, Sequence[int]], int] | None] = None
+    """The same for a fee whose state is the base fee alone, in a scalar subset of Python: ``kernel(base fee, gas used, gas limit, terms)``."""
+
+    def terms(self) -> tuple[int, ...]:
+        """What its kernel goes by."""
+        return ()
 
     @abstractmethod
     def genesis(self) -> FeeState:

@@ -1,11 +1,20 @@
 """A constant fee."""
 
+from collections.abc import Sequence
+
 from l2sim.fees import Fee, FeeState, Used
 from l2sim.units import Wei
 
 
+def same(base_fee: int, gas: int, gas_limit: int, terms: Sequence[int]) -> int:
+    """The fee after a block."""
+    return base_fee
+
+
 class Constant(Fee):
     """The same fee in every block; a bare amount in a file, such as ``0.1 gwei``, is one of these."""
+
+    kernel = staticmethod(same)
 
     fee: Wei
     """Wei per unit of gas; 0 makes gas free."""

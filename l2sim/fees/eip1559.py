@@ -4,6 +4,7 @@ Sources: EIP-1559 (base fee), EIP-7623 (calldata floor), execution-specs (gas li
 Canyon, Holocene and Jovian (other parameters of the base fee, data footprint, minimum base fee); read 2026.
 """
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -32,15 +33,18 @@ def next_base_fee(
     On the OP Stack since Jovian, ``blob_gas_used`` is the data footprint of the block, of which and the gas used the larger
     counts, and ``minimum`` the lowest base fee; elsewhere both are 0.
     """
-    target = gas_limit // elasticity
-    metered = max(gas_used, blob_gas_used)
-    if metered == target:
-        fee = base_fee
-    elif metered > target:
-        fee = base_fee + max(base_fee * (metered - target) // target // denominator, 1)
-    else:
-        fee = base_fee - base_fee * (target - metered) // target // denominator
-    return max(fee, minimum)
+    return after(base_fee, max(gas_used, blob_gas_used), gas_limit, (elasticity, denominator, minimum))
+
+
+def after(base_fee: int, gas: int, gas_limit: int, terms: Sequence[int]) -> int:
+    """The same in a scalar subset of Python: ``terms`` are elasticity, denominator and minimum."""
+    target = gas_limit // terms[0]
+    fee = base_fee
+    if gas > target:
+        fee = base_fee + max(base_fee * (gas - target) // target // terms[1], 1)
+    elif gas < target:
+        fee = base_fee - base_fee * (target - gas) // target // terms[1]
+    return max(fee, terms[2])
 
 
 def gas_limit_is_valid(parent: int, gas_limit: int) -> bool:
@@ -77,6 +81,8 @@ def transaction_gas(zeros: int, nonzeros: int, execution: int = 0) -> int:
 class Eip1559(Fee):
     """The base fee rises after a block above its gas target and falls after one below it; the state is (base fee,)."""
 
+    kernel = staticmethod(after)
+
     elasticity: Annotated[int, Field(ge=1)] = 2
     """Gas limit / gas target, dimensionless: 2 on Ethereum (EIP-1559), 6 on OP chains before Holocene."""
     denominator: Annotated[int, Field(ge=1)] = 8
@@ -94,6 +100,9 @@ class Eip1559(Fee):
             state[0], used.gas_limit, used.gas, elasticity=self.elasticity, denominator=self.denominator, minimum=self.minimum
         )
         return (fee,)
+
+    def terms(self) -> tuple[int, ...]:
+        return self.elasticity, self.denominator, self.minimum
 
     def price(self, state: FeeState, timestamp: int = 0) -> int:
         return state[0]

@@ -54,6 +54,9 @@ class Book(ABC):
     mid_kernel: ClassVar[Mid | None] = None
     """What ``mid`` returns."""
 
+    calls_code: ClassVar[int] = -1
+    """Which of a kernel's whole numbers is what ``calls`` returns, where one is."""
+
     def __init__(self, state: State | None = None) -> None:
         self.now = 0
         self.facts: list[tuple[object, ...]] = []

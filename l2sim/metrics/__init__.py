@@ -19,7 +19,7 @@ class Metric(Part, room="metrics"):
     """A question whose answer is a Series of named figures, or a DataFrame with one row per subject."""
 
     needs: ClassVar[tuple[str, ...]] = ()
-    """Optional columns of the log that the question needs."""
+    """Optional facts that the question needs, by the names of their classes: they are written for its sake."""
     units: ClassVar[dict[str, str]] = {}
     """Unit of each figure, by its name or by the last word of its name."""
     key: ClassVar[tuple[str, ...]] = ()

@@ -47,7 +47,8 @@ def _pack(table: Table, names: Names) -> bytes:
         else:
             columns[name] = pa.array(values)
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns), sink, compression="zstd")
+    about = {"optional": ""} if table.optional else None
+    pq.write_table(pa.table(columns, metadata=about), sink, compression="zstd")
     return bytes(sink.getvalue())
 
 
@@ -70,7 +71,7 @@ def _unpack(path: Path, names: Names) -> Table:
     fact: Any = getattr(events, path.stem, None)
     if fact is None or get_type_hints(fact) != kinds:
         # A fact of another package, or of another version: its columns say what it was.
-        fact = type(path.stem, (), {"__annotations__": kinds})
+        fact = type(path.stem, (), {"__annotations__": kinds, "optional": b"optional" in (stored.schema.metadata or {})})
     table = Table(fact, names)
     table.fill(columns)
     return table

@@ -46,8 +46,8 @@ class LiveChain:
         self.history = History(self) if reversible else None
         self._waiters: list[tuple[int, Event]] = []
         self._listeners: dict[int, list[tuple[int, Event]]] = {}
-        self._answered: dict[int, int] = {}
-        self._call_codes: list[tuple[int, list[int]]] = []
+        self.answered: dict[int, int] = {}
+        self.call_codes: list[tuple[int, list[int]]] = []
         self._chain_code = world.log.names.code(name)
         self._included = world.log.table(TransactionIncluded)
         self._sealed = world.log.table(BlockSealed)
@@ -95,7 +95,7 @@ class LiveChain:
         self.markets.append(market)
         self.market_names.append(name)
         code = self.world.log.names.code
-        self._call_codes.append((code(name), [code(action) for action in market.actions]))
+        self.call_codes.append((code(name), [code(action) for action in market.actions]))
         feed = getattr(book, "source", None)
         if isinstance(feed, PriceSource):
             self.sources[name] = feed
@@ -125,7 +125,7 @@ class LiveChain:
         self._listeners.setdefault(self.codes[market], []).append((key, event))
         return event
 
-    def _tell(self, now: int) -> None:
+    def tell(self, now: int) -> None:
         clock = self.world.clock
         if self._waiters:
             waiters, self._waiters = self._waiters, []
@@ -133,8 +133,8 @@ class LiveChain:
                 clock.wake(event, now, mix(key, self.height), self.height)
         for code in list(self._listeners):
             calls = self.books[code].calls()
-            if calls > self._answered.get(code, 0):
-                self._answered[code] = calls
+            if calls > self.answered.get(code, 0):
+                self.answered[code] = calls
                 for key, event in self._listeners.pop(code):
                     clock.wake(event, now, mix(key, self.height), self.height)
 
@@ -178,7 +178,7 @@ class LiveChain:
             sealed = BlockSealed(self.name, self.height, included, executed.gas, base_fee, blob_base_fee, blobs, len(self.inbox))
             self.note(now, sealed)
         self.keep(block)
-        self._tell(now)
+        self.tell(now)
         if included:
             self._answer(block, executed)
         return executed.gas, executed.size
@@ -246,7 +246,7 @@ class LiveChain:
 
     def _calls(self, rows: Rows, start: int, stop: int) -> tuple[int | list[int], list[int]]:
         """The codes of markets and actions as the log knows them; one number where the market is the same."""
-        market, actions, codes = rows.market[start:stop], rows.action[start:stop], self._call_codes
+        market, actions, codes = rows.market[start:stop], rows.action[start:stop], self.call_codes
         first = market[0]
         if first != STEPS and market.count(first) == stop - start:
             code, names = codes[first]
@@ -261,7 +261,7 @@ class LiveChain:
         """A transaction of several steps goes under the market of its last step and under all its actions."""
         steps = self.execution.bundles[number]
         names = [list(self.markets[step.market].actions)[step.action] for step in steps]
-        return self._call_codes[steps[-1].market][0], self.world.log.names.code("+".join(names))
+        return self.call_codes[steps[-1].market][0], self.world.log.names.code("+".join(names))
 
     def _answer(self, block: Block, executed: Executed) -> None:
         """Tell senders what became of their transactions, where they listen."""
@@ -278,43 +278,45 @@ class LiveChain:
         if any(status):
             for i, what in enumerate(status):
                 if what:
-                    self.world.failed(rows, start + i, what)
+                    self._failed(rows, start + i, what)
 
     def note(self, time: int, block: BlockSealed) -> None:
         """Write a block down."""
         self._sealed.append(time, block)
 
-    def write(
-        self, rows: Rows, start: int, stop: int, times: Any, heights: Any, status: Any, fees: Any, data: float, x: Any, y: Any
-    ) -> None:
-        """Write down executed rows of several blocks, on arrays, all of this chain's first market."""
-        market, actions = self._call_codes[0]
-        calls = np.array(actions)[rows.action[start:stop]]
-        self._included.extend(
-            stop - start, times, self._chain_code, heights, rows.submitted[start:stop], rows.sender[start:stop], market, calls,
-            status, rows.gas[start:stop], fees, data, x, y,
-        )  # fmt: skip
+    def note_many(self, times: Any, heights: Any, counts: Any, gas: Any, base_fees: Any) -> None:
+        """Write down several blocks after which nothing waits."""
+        self._sealed.extend(len(times), times, self._chain_code, heights, counts, gas, base_fees, 0, 0, 0)
+
+    def write(self, n: int, times: Any, heights: Any, submitted: Any, sender: Any, markets: Any, calls: Any, *rest: Any) -> None:
+        """Write down executed rows of several blocks, on arrays."""
+        self._included.extend(n, times, self._chain_code, heights, submitted, sender, markets, calls, *rest)
 
     def shows(self) -> bool:
         """Whether everybody sees what waits in the mempool."""
         return self.ordering is not None and self.ordering.visible("public", "pending")
 
+    def listens(self, code: int) -> bool:
+        """Whether anybody waits for news of a market."""
+        return bool(self._listeners.get(code))
+
     def watched(self) -> bool:
-        """Whether anybody waits for its next block, or anything here looks outside at it."""
-        return bool(self._waiters or self.sources or any(self._listeners.values()))
+        """Whether anybody waits for its next block, or for news of a market that compiled code cannot tell."""
+        return bool(self._waiters) or any(self.listens(code) and self.books[code].calls_code < 0 for code in self._listeners)
 
     def _drop(self, now: int, rows: Rows, i: int, status: int) -> None:
         which = rows.market[i]
         code, call = (
-            self._steps_called(int(rows.a[i]))
-            if which == STEPS
-            else (self._call_codes[which][0], self._call_codes[which][1][rows.action[i]])
+            self._steps_called(int(rows.a[i])) if which == STEPS else (self.call_codes[which][0], self.call_codes[which][1][rows.action[i]])
         )
         market, action = self.world.log.names.all[code], self.world.log.names.all[call]
         self.world.record(TransactionDropped(self.name, rows.submitted[i], rows.sender[i], market, action, status))
         if rows.ticket[i] > 0:
             self.world.deliver(rows.ticket[i], Receipt(status, self.height, 0.0, 0.0, 0.0))
-        self.world.failed(rows, i, status)
+        self._failed(rows, i, status)
+
+    def _failed(self, rows: Rows, i: int, status: int) -> None:
+        self.world.failed(rows.sender[i], status, rows.action[i], rows.a[i])
 
     def congestion(self) -> float:
         """Waiting transactions in units of what a block takes, at most 5; 0 in calm times."""

@@ -1,5 +1,7 @@
 """The clock: SimPy's event loop in whole nanoseconds, with fair ties."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from heapq import heappush
 from typing import Any
 
@@ -16,11 +18,21 @@ class Clock(simpy.Environment):
 
     def __init__(self) -> None:
         super().__init__(initial_time=0)
+        self._shown: int | None = None
 
     @property
     def now(self) -> int:
         """Nanoseconds since the start."""
-        return self._now  # type: ignore[return-value]  # all our times are whole
+        return self._now if self._shown is None else self._shown  # type: ignore[return-value]  # all our times are whole
+
+    @contextmanager
+    def at(self, time: int) -> Iterator[None]:
+        """Show another time, at which nothing else happens: that of a block of a stretch."""
+        self._shown = time
+        try:
+            yield
+        finally:
+            self._shown = None
 
     def wake(self, event: Event, time: int, tie: int = 0, value: Any = None) -> Event:
         """Trigger an event at a time (ns, now or later); among equals the lower tie key goes first."""

@@ -23,15 +23,22 @@ class _Description(Protocol):
 def engines(description: _Description, wanted: Engine, reversible: Collection[str] = ()) -> dict[str, Literal["lists", "arrays"]]:
     """The engine of each chain.
 
-    Arrays need a rollup with a single market whose kind ships a kernel; ``auto`` takes them where crowds send enough.
+    Arrays need a rollup with a market whose kind ships a kernel; ``auto`` takes them where all of its markets do and crowds send
+    enough.
     """
     chosen: dict[str, Literal["lists", "arrays"]] = dict.fromkeys(description.chains, "lists")
     for name, chain in description.chains.items():
         here = [market for market, rules in description.markets.items() if rules.on == name]
-        if wanted == "lists" or name in reversible or chain.kind != "rollup" or len(here) != 1 or not description.markets[here[0]].compiles:
+        if (
+            wanted == "lists"
+            or name in reversible
+            or chain.kind != "rollup"
+            or not any(description.markets[market].compiles for market in here)
+        ):
             continue
-        crowds = [agent for agent in description.agents.values() if getattr(agent, "market", None) == here[0]]
+        crowds = [agent for agent in description.agents.values() if getattr(agent, "market", None) in here]
         expected = sum(getattr(agent, "rate", 0.0) * agent.count for agent in crowds) * description.duration / 1e9
-        if wanted == "arrays" or expected >= WORTH_COMPILING:
+        compiles = all(description.markets[market].compiles for market in here)
+        if wanted == "arrays" or (compiles and expected >= WORTH_COMPILING):
             chosen[name] = "arrays"
     return chosen

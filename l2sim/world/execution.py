@@ -1,7 +1,7 @@
 """Execution: what a block does to the state of its chain, a function of its inputs alone, whoever computes it and however often."""
 
 from collections.abc import Callable, Sequence
-from math import fsum
+from functools import reduce
 from operator import add
 from typing import Any, NamedTuple
 
@@ -104,7 +104,7 @@ class Execution:
         """Credit what the senders paid; the gas that the block uses."""
         rows, start, stop, traits = block.rows, block.start, block.stop, block.traits
         gas = sum(rows.gas[start:stop]) if traits.gas is None else traits.gas * (stop - start)
-        self.collect(self.token(), fsum(fees), fsum(data), gas * block.base_fee / ETH)
+        self.collect(self.token(), _total(fees), _total(data), gas * block.base_fee / ETH)
         return gas
 
     def finish(self, block: Block, fees: list[float], data: list[float]) -> Executed:
@@ -166,3 +166,8 @@ class Execution:
             del book.facts[before:]
             book.restored(touched)
         return status, 0.0, 0.0
+
+
+def _total(amounts: list[float]) -> float:
+    """From left to right, as compiled code adds up; ``sum`` does that in some versions of Python only."""
+    return reduce(add, amounts, 0.0)

@@ -6,6 +6,7 @@ from heapq import heappop, heappush
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from l2sim.ordering import Ordering, Pending
 from l2sim.transactions import ANY_FEE, NEVER, Rows, Status
@@ -76,18 +77,22 @@ class Inbox:
     def __len__(self) -> int:
         return self.waiting.stop - self.waiting.start
 
-    def stretch(self, times: list[int]) -> tuple[Rows, list[int], Traits] | None:
+    def stretch(self, times: list[int]) -> "tuple[Rows, npt.NDArray[np.int64], Traits] | None":
         """The arrivals of blocks at these times, where they are rows of one crowd's columns as they stand; nothing is taken.
 
         Returns the columns, the positions at which each block's rows begin and the last one's end, and the traits; None where
         something waits already, or more than one sender's transactions would have to be merged.
         """
         due = [cut for cut in self._columns if cut.rows.arrives[cut.start] < times[-1]]
-        if len(self) or len(due) != 1 or (self._messages and self._messages[0][0] < times[-1]):
+        if len(self) or len(due) > 1 or (self._messages and self._messages[0][0] < times[-1]):
             return None
+        if not due:
+            return Rows.of(0, arrays=True), np.zeros(len(times) + 1, np.int64), Traits()
         rows, start, stop, traits = due[0]
-        bounds = start + np.searchsorted(rows.arrives[start:stop], np.array(times))
-        return rows, [start, *bounds.tolist()], traits
+        bounds = np.empty(len(times) + 1, np.int64)
+        bounds[0] = start
+        bounds[1:] = start + np.searchsorted(rows.arrives[start:stop], times)
+        return rows, bounds, traits
 
     def taken(self, rows: Rows, position: int) -> None:
         """A stretch of blocks has taken everything in these columns before ``position``."""

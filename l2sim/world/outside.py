@@ -1,7 +1,9 @@
 """Outside: a venue beyond the chains where the price is made, and where trades of this run move it."""
 
 from math import copysign, exp
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import numpy as np
 
 from l2sim.events import OutsideTraded
 from l2sim.units import MINUTE, Duration, Fraction, NotNegative, Positive, Usd, Volatility
@@ -63,8 +65,19 @@ class LiveOutside(LiveChain):
     def _impact(self, flow: float) -> float:
         return copysign(ONE_PERCENT * abs(flow) ** self.rules.exponent, flow)
 
-    def _moves(self, price: str) -> bool:
+    def moves(self, price: str) -> bool:
+        """Whether trades move that price."""
         return self.rules.impact == "trades" and not self.world.prices.parts[price].contains_impact
+
+    def factors(self, price: str, times: Any) -> Any:
+        """What the path will be multiplied with at several times, should nobody trade before."""
+        if price not in self._flow:
+            return 1.0
+        made = []
+        for time in times.tolist():
+            with self.world.clock.at(time):
+                made.append(self.factor(price))
+        return np.array(made)
 
     def factor(self, price: str) -> float:
         """What the path is multiplied with to give the index now."""
@@ -76,7 +89,7 @@ class LiveOutside(LiveChain):
         """Buy ``quantity`` units (sell where negative) for an account; returns what was paid in US dollars, fee included."""
         path = self.world.prices.path(price)
         factor = 1.0
-        if self._moves(price):
+        if self.moves(price):
             before = self.flow(price)
             after = before + quantity * path / self._depth(price)
             self._flow[price] = (after, self.world.clock.now)

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from math import exp, log, sqrt
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,9 @@ class LivePrices:
     ) -> None:
         self.parts = dict(sorted(prices.items()))
         self.factor: Callable[[str], float] = lambda name: 1.0
+        self.factors: Callable[[str, npt.NDArray[np.int64]], Any] = lambda name, times: 1.0
+        self._calendar = calendar
+        self._arrays: dict[str, npt.NDArray[np.float64]] = {}
         self._now = now
         self._times: list[int] = calendar.tolist()
         self._position = 0
@@ -66,6 +70,13 @@ class LivePrices:
         if index is None:
             index = self._indices[name] = self._paths[name][self._at()] * self.factor(name)
         return index
+
+    def indices(self, name: str, times: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """The index at several times to come, should nobody trade outside before; shape as given."""
+        if name not in self._arrays:
+            self._arrays[name] = np.array(self._paths[name])
+        path = self._arrays[name][np.searchsorted(self._calendar, times, side="right") - 1]
+        return path * self.factors(name, times)
 
     def moved(self, name: str) -> None:
         """Somebody traded outside: the index is another."""

@@ -22,13 +22,15 @@ class LiveReflex:
         self.decide = type(part).reflex
         self.market = chain.codes[part.market]
         self.settings = settings
-        self.memory = [0.0] * MEMORY
+        self.memory: Any = [0.0] * MEMORY
         self.own = seat.accounts.start
         self.actions = list(chain.markets[self.market].actions)
         rules = chain.markets[self.market]
         self.gas = [rules.gas[action] for action in self.actions]
         self.size = [rules.size[action] for action in self.actions]
         self.key = seat._key ^ 0xFA1
+        self.listens = type(part).answered.__qualname__ != "Agent.answered"
+        """Whether the agent wants to know what became of its transactions."""
 
     def answered(self, action: int, receipt: Receipt) -> None:
         """Tell the agent what became of a transaction."""

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from simpy.events import Event
 
@@ -16,7 +16,7 @@ from l2sim.transactions import Rows
 from l2sim.units import ETH, Bytes, Fraction, Gas, Positive
 from l2sim.world import Chain
 from l2sim.world.chain import LiveChain
-from l2sim.world.stretch import stretch
+from l2sim.world.stretch import Machine, able, stretch
 
 if TYPE_CHECKING:
     from l2sim.world.l1 import LiveL1
@@ -93,12 +93,18 @@ class LiveRollup(LiveChain):
         self._unsent = 0
         self.safe = 0
         self.finalized = 0
+        self.machine: Machine | None = None
         self._fee_states: dict[int, FeeState] = {}
         """The fee's state before each block that can still be undone."""
         self._batches: deque[Batch] = deque()
         """Batches on L1 that are not final."""
         rng = world.streams.generator(f"chains/{name}/block_times")
         self._instants: list[int] = rules.sequencer.instants(rng, world.duration)  # type: ignore[attr-defined]
+
+    @cached_property
+    def compiles(self) -> bool:
+        """Whether its blocks can be made by compiled code."""
+        return able(self)
 
     @cached_property
     def l1(self) -> "LiveL1 | None":
@@ -134,7 +140,7 @@ class LiveRollup(LiveChain):
         Returns how many were made.
         """
         made = 0
-        if self.inbox.arrays and not self.watched():
+        if self.compiles and not self.watched():
             last = bisect_left(self._instants, self.world.clock.peek(), first)
             made = stretch(self, self._instants[first : max(last, first + 1)])
         if not made:
@@ -162,6 +168,17 @@ class LiveRollup(LiveChain):
             self.unposted.append((height, time, size))
             self.unposted_bytes += size
             self._unsent += size
+
+    def made(self, heights: Any, times: Any, sizes: Any) -> None:
+        """Several blocks were made, without a place in the history."""
+        self.height = int(heights[-1])
+        self.last_block = int(times[-1])
+        if self.rules.batch_poster is not None:
+            sizes = sizes + self.rules.block_overhead
+            self.unposted.extend(zip(heights.tolist(), times.tolist(), sizes.tolist(), strict=True))
+            total = int(sizes.sum())
+            self.unposted_bytes += total
+            self._unsent += total
 
     def halt(self) -> None:
         """Stop making blocks; what arrives waits."""

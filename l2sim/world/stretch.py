@@ -1,112 +1,181 @@
 """A stretch: blocks that nobody looks at in between, made in one go by compiled code, with the same bits as one by one."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from l2sim.compiled import compiled
-from l2sim.events import BlockSealed
-from l2sim.fees import FeeState
-from l2sim.transactions import ANY_FEE, NEVER, Rows
-from l2sim.units import ETH
+from l2sim.compiled import compiled, pointer
+from l2sim.kernels import INTENT, INTENTS, MEMORY, OUT
+from l2sim.transactions import ANY_FEE, NEVER, Receipt, Rows
+from l2sim.world import block_kernel as kernel
 from l2sim.world.ledger import GAS_TOKEN
 
 if TYPE_CHECKING:
     from l2sim.world.rollup import LiveRollup
 
+NO_LIMIT = 2**62
 
-def charge(token: Any, senders: Any, costs: Any, bounds: Any, before: Any) -> int:
-    """Debit senders block by block, until a block in which one cannot pay: that block's number, its debits undone, or -1."""
-    for block in range(len(bounds) - 1):
-        broke = False
-        for i in range(bounds[block], bounds[block + 1]):
-            before[i] = token[senders[i]]
-            token[senders[i]] = before[i] - costs[i]
-            if before[i] - costs[i] < 0.0:
-                broke = True
-        if broke:
-            for i in range(bounds[block + 1] - 1, bounds[block] - 1, -1):
-                token[senders[i]] = before[i]
-            return block
-    return -1
+
+class Machine:
+    """What compiled code needs of a rollup, packed once."""
+
+    def __init__(self, chain: "LiveRollup") -> None:
+        from numba import types
+        from numba.typed import List
+
+        floats, wholes, table = types.float64[::1], types.int64[::1], types.float64[:, ::1]
+        i, f = types.int64, types.float64
+        execute = i(floats, wholes, table, floats, i, i, f, f, f, f, f, floats)
+        begin = types.void(floats, wholes, floats, i)
+        mid = f(floats, wholes, table, floats)
+        decide = i(floats, floats, floats, wholes, table, floats, i, floats, i, i, i, wholes, wholes, floats, floats, floats, wholes, table)
+        books, state, reflexes = chain.books, chain.state, chain.reflexes
+
+        def listed(kind: Any, items: Any) -> Any:
+            made = List.empty_list(kind)
+            for item in items:
+                made.append(item)
+            return made
+
+        def functions(signature: Any, plain: Any) -> Any:
+            return listed(types.FunctionType(signature), [pointer(function, signature) for function in plain])
+
+        self.kernels = functions(execute, [type(book).kernel for book in books])
+        self.begins = functions(begin, [type(book).begin_kernel or kernel.nothing for book in books])
+        self.mids = functions(mid, [type(book).mid_kernel or kernel.no_price for book in books])
+        self.cells = listed(floats, [book.cells.raw for book in books])
+        self.codes = listed(wholes, [book.codes.raw for book in books])
+        self.calls = np.array([book.calls_code for book in books], np.int64)
+        self.decides = functions(decide, [type(reflex.part).reflex for reflex in reflexes])
+        self.settings = listed(floats, [np.array([*reflex.settings, 0.0]) for reflex in reflexes])
+        self.memory = np.zeros((len(reflexes), MEMORY))
+        for reflex, memory in zip(reflexes, self.memory, strict=True):
+            reflex.memory = memory
+        self.owns = np.array([reflex.own for reflex in reflexes], np.int64)
+        self.homes = np.array([reflex.market for reflex in reflexes], np.int64)
+        self.luck = np.array([reflex.key for reflex in reflexes], np.uint64)
+        most = max(len(market.actions) for market in chain.markets)
+        self.gas_of, self.size_of, self.log_codes = (np.zeros((len(books), most), np.int64) for _ in range(3))
+        for m, market in enumerate(chain.markets):
+            for k, action in enumerate(market.actions):
+                self.gas_of[m, k], self.size_of[m, k] = market.gas[action], market.size[action]
+                self.log_codes[m, k] = chain.call_codes[m][1][k]
+        self.log_markets = np.array([code for code, _ in chain.call_codes], np.int64)
+        self.after = pointer(chain.rules.fee.kernel, i(i, i, i, wholes))  # type: ignore[arg-type]
+        self.after = listed(types.FunctionType(i(i, i, i, wholes)), [self.after])
+        self.terms = np.array([*chain.rules.fee.terms(), 0], np.int64)
+        self.outside = chain.outside_sources()
+        self.slots = np.array([source.slot for _, source in self.outside], np.int64)
+        self.prices = chain.state.raw["prices"]
+        self.purses = state.table
+        n = INTENTS * max(len(reflexes), 1)
+        self.scratch = (
+            np.zeros((INTENTS, INTENT)), np.zeros(5), np.zeros((n, INTENT)), np.zeros(n, np.int64), np.zeros(n, np.uint64),
+            np.zeros((len(reflexes), MEMORY)),
+        )  # fmt: skip
+        self.out = np.zeros(OUT)
+        self.make: Any = compiled(kernel.make_blocks)
+
+
+def able(chain: "LiveRollup") -> bool:
+    """Whether a rollup's blocks can be made by compiled code at all."""
+    return (
+        chain.inbox.arrays
+        and all(type(book).kernel is not None for book in chain.books)
+        and chain.rules.fee.kernel is not None
+        and (chain.rules.ordering.by_arrival or chain.rules.ordering.by_tip)
+    )
 
 
 def stretch(chain: "LiveRollup", times: list[int]) -> int:
     """Make the blocks at these times, as far as they are plain: how many were made, 0 where the first is not.
 
-    Plain blocks take what one crowd sent, all of it, in the order of arrival, from senders who can pay and who wait for
-    nothing. Nothing may happen in the world between the first time and the last.
+    Plain blocks take all that has arrived from senders who can pay and wait for nothing. Nothing may happen in the world between
+    the first time and the last.
     """
-    return 0
     found = chain.inbox.stretch(times)
     if found is None:
         return 0
     rows, bounds, traits = found
-    in_order = chain.rules.ordering.by_arrival or (chain.rules.ordering.by_tip and not traits.tips)
-    plain = traits.lowest_cap == ANY_FEE and traits.first_deadline == NEVER and not (traits.tickets or traits.references or traits.tips)
-    if not in_order or not plain or traits.gas is None or traits.size is None:
+    if traits.lowest_cap != ANY_FEE or traits.first_deadline != NEVER or traits.tickets or traits.references:
         return 0
-    return _make(chain, rows, np.array(bounds), traits.gas, traits.size, times)
+    if chain.machine is None:
+        chain.machine = Machine(chain)
+    machine, rules, world = chain.machine, chain.rules, chain.world
+    at = np.array(times, np.int64)
+    n, arrivals = len(times), int(bounds[-1]) - int(bounds[0])
+    whole = np.empty((n, len(machine.outside)))
+    for k, (name, _) in enumerate(machine.outside):
+        whole[:, k] = world.prices.indices(name, at)
+    limited = rules.backlog_limit is not None and rules.batch_poster is not None
+    ways = np.array(
+        [
+            int(rules.ordering.by_tip), int(traits.tips), int(chain.shows()), chain.gas_limit(), rules.block_gas_limit,
+            chain.state.purse(GAS_TOKEN), chain.account, rules.block_overhead, rules.backlog_limit if limited else NO_LIMIT, int(world.moves_outside()),
+        ],
+        np.int64,
+    )  # fmt: skip
+    progress = np.array([chain.base_fee(), chain.height, chain.unposted_bytes if limited else 0, 0, 0], np.int64)
+    answered = np.array([chain.answered.get(code, 0) if chain.listens(code) else NO_LIMIT for code in range(len(chain.books))], np.int64)
+    reflexes = len(chain.reflexes)
+    room = arrivals + (4 * n + INTENTS) * reflexes
+    columns = [np.empty(room, np.int64) for _ in range(7)] + [np.empty(room) for _ in range(4)]
+    notes = np.empty((room, kernel.NOTE))
+    blocks = np.zeros((4, n), np.int64)
+    most = int(np.diff(bounds).max(initial=0)) + INTENTS * reflexes
+    per_byte, ether = np.full(n, chain.data_price()), world.gas_token_prices(at)
+    made = machine.make(
+        machine.kernels, machine.begins, machine.mids, machine.cells, machine.codes, machine.calls, answered, machine.purses,
+        machine.prices, rows.market, rows.action, rows.sender, rows.a, rows.b, rows.c, rows.slippage, rows.reference, rows.tip,
+        rows.gas, rows.size, bounds, at, machine.slots, whole, per_byte, ether, machine.after, machine.terms, ways, progress,
+        machine.decides, machine.settings, machine.memory, machine.owns, machine.homes, machine.luck, machine.gas_of, machine.size_of,
+        *machine.scratch, np.empty(most, np.int64), np.empty(most), machine.out, *columns, notes, *blocks,
+    )  # fmt: skip
+    if made:
+        chain.inbox.taken(rows, int(bounds[made]))
+        written = int(progress[kernel.ROWS])
+        _finish(chain, machine, rows, at[:made], blocks[:, :made], [column[:written] for column in columns])
+        _tell(chain, times[:made], notes[: progress[kernel.NOTES]], rows, [column[:written] for column in columns])
+        chain.fee_state = (int(progress[kernel.BASE_FEE]),)
+    return int(made)
 
 
-class _Block(NamedTuple):
-    """A block that is planned."""
-
-    rows: int
-    base_fee: int
-    fee: float
-    """What each row pays for execution, ETH."""
-    fee_state: FeeState
-    """Of the fee, after the block."""
-
-
-def _plan(chain: "LiveRollup", counts: list[int], gas: int, size: int) -> list[_Block]:
-    """The blocks, as far as everything that arrives fits into them."""
-    blocks: list[_Block] = []
-    state, unposted, limit, rules = chain.fee_state, chain.unposted_bytes, chain.gas_limit(), chain.rules
-    for n in counts:
-        if n * gas > limit or (rules.backlog_limit is not None and unposted > rules.backlog_limit):
-            break
-        base_fee = rules.fee.price(state)
-        state = chain.next_fee(state, n * gas)
-        blocks.append(_Block(n, base_fee, gas * (base_fee / ETH), state))
-        unposted += n * size + rules.block_overhead
-    return blocks
+def _finish(chain: "LiveRollup", machine: Machine, rows: Rows, times: Any, blocks: Any, columns: list[Any]) -> None:
+    """Write blocks and their rows down."""
+    block, came, market, action, sender, status, gas, fee, data, x, y = columns
+    counts, used, size, base_fee = blocks
+    heights = chain.height + 1 + np.arange(len(times))
+    if len(block):
+        when = times[block]
+        submitted = rows.submitted[np.maximum(came, 0)] if rows.number else when
+        if chain.reflexes:
+            submitted = np.where(came < 0, when, submitted)
+        chain.write(
+            len(block), when, heights[block], submitted, sender, machine.log_markets[market], machine.log_codes[market, action],
+            status.astype(np.int8), gas, fee, data, x, y,
+        )  # fmt: skip
+        full = np.flatnonzero(counts)
+        chain.note_many(times[full], heights[full], counts[full], used[full], base_fee[full])
+    chain.made(heights, times, size)
 
 
-def _make(chain: "LiveRollup", rows: Rows, bounds: Any, gas: int, size: int, times: list[int]) -> int:
-    counts = bounds[1:] - bounds[:-1]
-    blocks = _plan(chain, counts.tolist(), gas, size)
-    data, token = size * chain.data_price(), chain.world.ledger.column(chain.name, GAS_TOKEN)
-    start, stop = int(bounds[0]), int(bounds[len(blocks)])
-    costs = np.array([block.fee + data for block in blocks]).repeat(counts[: len(blocks)])
-    broke = compiled(charge)(token, rows.sender[start:stop], costs, bounds[: len(blocks) + 1] - start, np.empty(len(costs)))
-    made = len(blocks) if broke < 0 else broke
-    if not made:
-        return 0
-    first = chain.height
-    for (n, base_fee, fee, state), time in zip(blocks[:made], times, strict=False):
-        chain.height += 1
-        if n:
-            chain.collect(token, n * fee, n * data, n * gas * base_fee / ETH)
-            chain.note(time, BlockSealed(chain.name, chain.height, n, n * gas, base_fee, 0, 0, 0))
-        chain.sealed(chain.height, time, n * gas, n * size, state)
-    chain.last_block = times[made - 1]
-    chain.inbox.taken(rows, int(bounds[made]))
-    _execute(chain, rows, bounds[: made + 1], counts[:made], times[:made], [block.fee for block in blocks[:made]], data, first)
-    return made
-
-
-def _execute(
-    chain: "LiveRollup", rows: Rows, bounds: Any, counts: Any, times: list[int], fees: list[float], data: float, height: int
-) -> None:
-    """Execute blocks whose senders have paid, the first of them after ``height``, and write their rows down."""
-    start, stop = int(bounds[0]), int(bounds[-1])
-    if stop == start:
-        return
-    status, x, y = chain.books[0].run_blocks(rows, start, stop, bounds - start)
-    heights = np.arange(height + 1, height + len(bounds)).repeat(counts)
-    chain.write(rows, start, stop, np.array(times).repeat(counts), heights, status, np.array(fees).repeat(counts), data, x, y)
+def _tell(chain: "LiveRollup", times: list[int], notes: Any, rows: Rows, columns: list[Any]) -> None:
+    """Make facts of what kernels told, and tell agents what became of their transactions, at the times of the blocks."""
+    world = chain.world
+    block, came, market, action, sender, status, _, fee, data, x, y = columns
+    for b, m, _, what, who, *left in notes[np.lexsort((notes[:, 2], notes[:, 1], notes[:, 0]))].tolist():
+        for fact in chain.books[int(m)].told(int(what), int(who), left[3 : 3 + int(left[2])]):
+            world.log.record(times[int(b)], fact)
+    height = chain.height - len(times) + 1
+    if chain.reflexes:
+        for i in np.flatnonzero(came < 0).tolist():
+            reflex = chain.reflexes[-1 - came[i]]
+            if reflex.listens:
+                with world.clock.at(times[block[i]]):
+                    receipt = Receipt(int(status[i]), height + int(block[i]), float(x[i]), float(y[i]), float(fee[i] + data[i]))
+                    reflex.answered(int(action[i]), receipt)
     if status.any():
         for i in np.flatnonzero(status).tolist():
-            chain.world.failed(rows, start + i, int(status[i]))
+            first = float(rows.a[came[i]]) if came[i] >= 0 else 0.0
+            world.failed(int(sender[i]), int(status[i]), int(action[i]), first)
+    chain.tell(times[-1])

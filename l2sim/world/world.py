@@ -13,7 +13,7 @@ from l2sim.markets import Market
 from l2sim.part import Part
 from l2sim.prices import Price, Recording
 from l2sim.streams import Streams, mix, mix_many
-from l2sim.transactions import Receipt, Rows
+from l2sim.transactions import Receipt
 from l2sim.world import Chain
 from l2sim.world.chain import LiveChain
 from l2sim.world.clock import Clock
@@ -111,6 +111,8 @@ class World:
         """The chains whose blocks can be undone."""
         self.atomic = any(part.atomic for _, part, _ in _cast(description))
         """Whether anybody sends transactions of several steps."""
+        self.needs = frozenset(name for metric in getattr(description, "metrics", {}).values() for name in metric.needs)
+        """The optional facts that metrics of the scenario ask for."""
         self.engines = engines(description, engine, self.reversible)
         self.ledger = Ledger(_accounts(description))
         self.network = LiveNetwork(description.network, streams)
@@ -121,7 +123,8 @@ class World:
         self.venues = {name: chain for name, chain in self.chains.items() if isinstance(chain, LiveOutside)}
         self.prices = LivePrices(description.prices, self._calendar(), streams, recordings or {}, lambda: self.clock.now)
         if self.venues:
-            self.prices.factor = next(iter(self.venues.values())).factor
+            venue = next(iter(self.venues.values()))
+            self.prices.factor, self.prices.factors = venue.factor, venue.factors
         self._open_markets(description.markets)
         self.carried: list[tuple[str, float, int]] = []
         """Positions outside from before the start: price, units, account."""
@@ -161,8 +164,9 @@ class World:
     # ---- what chains and seats need
 
     def record(self, fact: tuple[Any, ...]) -> None:
-        """Write a fact into the log, stamped with the time."""
-        self.log.record(self.clock.now, fact)
+        """Write a fact into the log, stamped with the time; an optional one only where a metric needs it."""
+        if getattr(type(fact), "optional", False) is not True or type(fact).__name__ in self.needs:
+            self.log.record(self.clock.now, fact)
 
     def l1(self, name: str) -> LiveL1:
         """The running L1 of that name."""
@@ -174,6 +178,14 @@ class World:
     def gas_token_price(self) -> float:
         """What the gas token is worth now (USD): the index of 'eth', or 3000 USD where the scenario has none."""
         return self.prices.index("eth") if "eth" in self.prices.parts else 3000.0
+
+    def gas_token_prices(self, times: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+        """The same at several times, none of which has come (ns)."""
+        return self.prices.indices("eth", times) if "eth" in self.prices.parts else np.full(len(times), 3000.0)
+
+    def moves_outside(self) -> bool:
+        """Whether trades outside move any price."""
+        return any(venue.moves(name) for venue in self.venues.values() for name in self.prices.parts)
 
     def regime(self, chain: LiveChain) -> float:
         """Stress on messages to a chain: excess volatility plus congestion, 0 in calm times."""
@@ -194,12 +206,12 @@ class World:
         """A list to which the failures of a group are added from now on: account, status, action, first field."""
         return self._failures.setdefault(group, [])
 
-    def failed(self, rows: Rows, i: int, status: int) -> None:
-        """A transaction reverted or was dropped."""
-        group = self._group_names[bisect_right(self._first_accounts, rows.sender[i]) - 1]
+    def failed(self, sender: int, status: int, action: int, first: float) -> None:
+        """A transaction reverted or was dropped; ``first`` is its first field."""
+        group = self._group_names[bisect_right(self._first_accounts, sender) - 1]
         watched = self._failures.get(group)
         if watched is not None:
-            watched.append((rows.sender[i], status, rows.action[i], rows.a[i]))
+            watched.append((sender, status, action, first))
 
     # ---- the run
 

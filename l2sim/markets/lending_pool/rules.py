@@ -42,9 +42,7 @@ def protocol_share(gross: float, bonus: float, fee: float) -> float:
     return (gross - gross / (1.0 + bonus)) * fee
 
 
-def permitted(
-    cap: float, debt: float, debt_price: float, balance: float, collateral_price: float, bonus: float, leftover: float
-) -> float:
+def permitted(cap: float, debt: float, debt_price: float, balance: float, collateral_price: float, bonus: float, leftover: float) -> float:
     """The most of a debt that may be repaid at once without leaving dust, given what the close factor allows (``cap``), units.
 
     Either all debt or all collateral goes, or both that stay are worth ``leftover`` or more. 0 where nothing is permitted.

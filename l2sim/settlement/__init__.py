@@ -1,0 +1,46 @@
+"""Settlement: the contract on L1 that decides when an assertion about a rollup is final. The verb is ``run(me)``.
+
+``run`` is a generator, like an agent's; what L1 keeps of the assertions (bonds, who stands for what) is ``me.duty.assertions``.
+A kind waits for assertions, lets time, disputes or proofs decide, and confirms or rejects each. Whoever asserts or challenges is
+a ``Side``: it says what it holds the states of the chain to be, and pays for its own transactions on L1.
+"""
+
+from abc import abstractmethod
+from collections.abc import Generator
+from typing import Any, ClassVar
+
+from l2sim.part import Part
+from l2sim.units import Gas
+from l2sim.world.seat import Seat
+
+Waiting = Generator[Any, Any, None]
+
+
+class Settlement(Part, room="settlement"):
+    """What makes an assertion final."""
+
+    count: ClassVar[int] = 1
+    atomic: ClassVar[bool] = False
+    stage: ClassVar[int] = 0
+
+    assertion_gas: Gas = 300_000
+    """Gas of an assertion on L1 (assumed)."""
+
+    def accounts(self) -> int:
+        """It has one account on L1, where bonds are kept."""
+        return 1
+
+    def arrive(self, me: Seat) -> None:
+        """It brings nothing."""
+
+    def stake(self) -> int:
+        """What must be bonded with an assertion, and again by who challenges it (wei); 0 where nobody challenges."""
+        return 0
+
+    def cost_of_challenge(self) -> int:
+        """Gas of a challenge on L1."""
+        return 0
+
+    @abstractmethod
+    def run(self, me: Seat) -> Waiting:
+        """Decide: yield what ``me`` lets it wait for, confirm and reject through ``me.duty.assertions``."""
