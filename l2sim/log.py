@@ -150,6 +150,15 @@ class Table:
             self._chunks = [[np.concatenate(parts) for parts in zip(*self._chunks, strict=True)]]
         return dict(zip(self.columns, self._chunks[0], strict=True))
 
+    def put_in_order(self) -> None:
+        """Order the rows by time, and those of one time by chain: facts of chains that are worked out ahead or when somebody looks."""
+        columns = self._whole()
+        present, codes = np.unique(columns["chain"], return_inverse=True)
+        rank = np.argsort(np.argsort([self._names.all[code] for code in present])) if len(present) else present
+        order = np.lexsort((rank[codes], columns["time"]))
+        canonical = self.canonical()[order]
+        self.fill({name: column[order] for name, column in columns.items()} | {"canonical": canonical})
+
     def fill(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
         """Become these columns, names already as codes: a table read back from a file."""
         self._chunks = [[columns[name].astype(dtype, copy=False) for name, dtype in self.dtypes.items()]]

@@ -55,6 +55,19 @@ class Receipt(NamedTuple):
     """Paid for execution and data, in ETH."""
 
 
+class Failure(NamedTuple):
+    """A transaction that reverted or was dropped, as its sender hears of it."""
+
+    account: int
+    status: int
+    action: int
+    """Code of the action in its market."""
+    first: float
+    """The action's first field."""
+    submitted: int
+    """When the sender let go of it (ns)."""
+
+
 class Output(NamedTuple):
     """A field of a step whose value is what an earlier step of the same transaction gave."""
 

@@ -75,7 +75,7 @@ def test_a_swap_of_20000_dollars() -> None:
     assert got == pytest.approx(9.871580343970614, rel=1e-12)
     assert paid / got == pytest.approx(2026.018054162488, rel=1e-12)
     assert book.mid() / before - 1.0 == pytest.approx(0.0200697, abs=5e-8)
-    assert book.view() == Reserves(eth[POOL], usd[POOL], 0.003) == (1000.0 - got, 2_020_000.0, 0.003)
+    assert book.view() == Reserves(eth[POOL], usd[POOL], 0.003) == (1000.0 - got, 2_020_000.0, 0.003, False, 0.0)
     assert (eth[ALICE], usd[ALICE]) == (1e6 + got, 980_000.0)
 
 

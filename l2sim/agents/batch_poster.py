@@ -46,7 +46,8 @@ class BatchPoster(Agent):
         duty = me.duty
         most = int(self.blobs * me.blob_bytes * self.fill)
         while True:
-            yield me.sleep_until((me.now // self.poll + 1) * self.poll)
+            earliest = yield duty.ripe(most, self.max_delay)
+            yield me.sleep_until(-(-earliest // self.poll) * self.poll)
             oldest = duty.oldest()
             if oldest is None or (duty.unsent_bytes() < most and me.now - oldest < self.max_delay):
                 continue

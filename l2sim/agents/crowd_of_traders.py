@@ -13,8 +13,8 @@ from l2sim.distributions import Distribution, In
 from l2sim.distributions.constant import Constant
 from l2sim.distributions.lognormal import Lognormal
 from l2sim.part import Refers
-from l2sim.streams import arrivals
-from l2sim.transactions import ANY_FEE, NEVER
+from l2sim.streams import arrivals, mix_many
+from l2sim.transactions import ANY_FEE, NEVER, Status
 from l2sim.units import (
     ETH,
     HOUR,
@@ -35,6 +35,8 @@ from l2sim.world.seat import Seat
 
 CHUNK = HOUR
 """Candidates are drawn for this long at a time."""
+AGAIN = frozenset({Status.SLIPPAGE, Status.NO_LIQUIDITY, Status.DEADLINE, Status.FEE_TOO_LOW})
+"""Failures after which it makes sense to try again."""
 
 
 class Candidates(NamedTuple):
@@ -54,11 +56,15 @@ class Candidates(NamedTuple):
     """US dollars."""
     tip: npt.NDArray[np.int64]
     """Wei per gas."""
+    gas: npt.NDArray[np.float64] | None
+    """Gas used; without it, what the market says."""
 
     def at(self, rows: "slice | npt.NDArray[np.int64] | list[int]") -> "Candidates":
         """Some of them."""
-        number, time, luck, who, buys, notional, tip = self
-        return Candidates(number[rows], time[rows], luck[rows], who[rows], buys[rows], notional[rows], tip[rows])
+        number, time, luck, who, buys, notional, tip, gas = self
+        return Candidates(
+            number[rows], time[rows], luck[rows], who[rows], buys[rows], notional[rows], tip[rows], None if gas is None else gas[rows]
+        )
 
 
 class Excitement:
@@ -105,6 +111,8 @@ class CrowdOfTraders(Agent):
     """How long a transaction may wait for a block; without one, for as long as it takes."""
     tip: Annotated[Distribution, In("wei")] = Constant(value=Quantity(0.0, "wei"))
     """Priority fee of a transaction, wei per gas."""
+    gas_used: Annotated[Distribution, In("gas")] | None = None
+    """Gas that a transaction uses, at most what a block takes; without one, what the market's action uses."""
     fee_cap: Annotated[float, Positive] | None = None
     """Most that is paid per gas, as a multiple of the base fee when the crowd last looked, tip on top; without one, any fee."""
     volatility_response: float = 0.0
@@ -122,7 +130,8 @@ class CrowdOfTraders(Agent):
     memory: Annotated[Duration, Positive] = 1 * MINUTE
     """Time in which the effect of a trade on the intensity falls to 1/e."""
     retries: Annotated[int, Field(ge=0)] = 0
-    """How often a trade that reverted or was dropped is sent again, each time with a wider limit."""
+    """How often a trade that reverted or was dropped is sent again, with limits, fee cap and deadline of that time, gas and tip drawn
+    anew; not where the account owns too little."""
     widening: Annotated[float, Field(ge=1)] = 2.0
     """What the slippage limit is multiplied with at each retry."""
     attention: Annotated[Duration, Positive] = 1 * MINUTE
@@ -147,9 +156,11 @@ class CrowdOfTraders(Agent):
         concerned = self.volatility_response or self.fee_response or self.excitation or self.retries or self.fee_cap is not None
         step = min(self.attention, CHUNK) if concerned else CHUNK
         excitement = Excitement(self.excitation / (self.memory / SECOND * self.rate * self._most()), self.memory)
-        attempts: dict[tuple[int, float], int] = {}
+        attempts: dict[tuple[int, int], int] = {}
         for candidates in self._chunks(me):
             start = me.now
+            # Whoever hears of a failure after an hour starts anew.
+            attempts = {attempt: tried for attempt, tried in attempts.items() if attempt[1] > start - CHUNK}
             while me.now < start + CHUNK:
                 stop = min(me.now + step, start + CHUNK)
                 first, last = np.searchsorted(candidates.time, (me.now, stop))
@@ -173,7 +184,8 @@ class CrowdOfTraders(Agent):
         if self.volatility_response:
             factor *= (me.volatility(me.underlying(self.market)) / self.usual_volatility) ** self.volatility_response
         if self.fee_response:
-            factor *= (self.usual_fee / max(me.fee(self.market, "buy"), 1e-12)) ** self.fee_response
+            gas = None if self.gas_used is None else self.gas_used.expectation()
+            factor *= (self.usual_fee / max(me.fee(self.market, "buy", gas=gas), 1e-12)) ** self.fee_response
         return min(factor, self._most())
 
     def _chunks(self, me: Seat) -> Iterator[Candidates]:
@@ -187,7 +199,8 @@ class CrowdOfTraders(Agent):
             who = (rng.random(n) * self.size).astype(np.int64)
             buys = rng.random(n) < self.buys
             notional, tip = self.notional.draw(rng, n), self.tip.draw(rng, n).astype(np.int64)
-            candidates = Candidates(np.arange(drawn, drawn + n), time, luck, who, buys, notional, tip)
+            gas = None if self.gas_used is None else self.gas_used.draw(rng, n)
+            candidates = Candidates(np.arange(drawn, drawn + n), time, luck, who, buys, notional, tip, gas)
             drawn += n
             yield candidates.at(slice(0, int(np.searchsorted(time, me.ends))))
 
@@ -195,20 +208,26 @@ class CrowdOfTraders(Agent):
         amount = np.where(trades.buys, trades.notional, trades.notional / me.mid(self.market))
         self._submit(me, trades, amount, inf if self.slippage is None else self.slippage)
 
-    def _retry(self, me: Seat, attempts: dict[tuple[int, float], int]) -> None:
-        """Send what failed again, with a wider limit, unless it was tried too often; its number is made of who and when."""
+    def _retry(self, me: Seat, attempts: dict[tuple[int, int], int]) -> None:
+        """Send what failed again, with wider limits, unless it was tried too often.
+
+        ``attempts`` counts them, by account and time of submission. Numbers are made of who and when: the same in every world in
+        which it comes to this. Several trades of one account follow each other a nanosecond apart.
+        """
         again = []
-        for account, _, action, amount in me.failures():
-            trade = account, amount
-            tried = attempts[trade] = attempts.get(trade, 0) + 1
-            if tried > self.retries:
-                del attempts[trade]
-            else:
-                again.append((account - me.accounts.start, action == self._codes(me)[0], amount, tried))
+        last: dict[int, int] = {}
+        for account, status, action, amount, submitted in me.failures():
+            tried = attempts.pop((account, submitted), 0) + 1
+            if status in AGAIN and tried <= self.retries:
+                now = last[account] = last.get(account, me.now - 1) + 1
+                attempts[account, now + self.reaction] = tried
+                again.append((now, account - me.accounts.start, action == self._codes(me)[0], amount, tried))
         if again:
-            who, buys, amounts, times_tried = (np.array(column) for column in zip(*again, strict=True))
-            nothing, now = np.zeros(len(who)), np.full(len(who), me.now)
-            trades = Candidates(now * self.size + who, now, nothing, who, buys, nothing, nothing.astype(np.int64))
+            time, who, buys, amounts, times_tried = (np.array(column) for column in zip(*again, strict=True))
+            numbers, nothing = time * self.size + who, np.zeros(len(who))
+            tip = self.tip.quantile(_luck(me, "tips of retries", numbers)).astype(np.int64)
+            gas = None if self.gas_used is None else self.gas_used.quantile(_luck(me, "gas of retries", numbers))
+            trades = Candidates(numbers, time, nothing, who, buys, nothing, tip, gas)
             self._submit(me, trades, amounts, (inf if self.slippage is None else self.slippage) * self.widening**times_tried)
 
     def _submit(self, me: Seat, trades: Candidates, amount: npt.NDArray[np.float64], slippage: "float | npt.NDArray[np.float64]") -> None:
@@ -221,6 +240,7 @@ class CrowdOfTraders(Agent):
             a=amount,
             slippage=slippage,
             tip=trades.tip,
+            gas=trades.gas,
             cap=ANY_FEE if self.fee_cap is None else int(self.fee_cap * me.base_fee(me.chain_of(self.market))) + trades.tip,
             deadline=NEVER if self.deadline is None else trades.time + self.deadline,
         )
@@ -228,3 +248,9 @@ class CrowdOfTraders(Agent):
     def _codes(self, me: Seat) -> tuple[int, int]:
         actions = list(me.rules(self.market).actions)
         return actions.index("buy"), actions.index("sell")
+
+
+def _luck(me: Seat, purpose: str, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Uniform numbers in (0, 1) for a purpose, each made of the number of its decision."""
+    key = int(me.rng(purpose).integers(2**63))
+    return ((mix_many(key, numbers) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53

@@ -101,7 +101,7 @@ class Liquidator(Agent):
             came = view.come_up(known)
             known += len(came)
             fresh.extend(came)
-            for _, _, action, victim in me.failures():
+            for _, _, action, victim, _ in me.failures():
                 if action == liquidate and pending.pop(int(victim), None) is not None:
                     fresh.append(int(victim))
             fresh.extend(account for account, until in pending.items() if until < me.now)

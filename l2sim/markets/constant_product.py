@@ -76,6 +76,36 @@ class Reserves(NamedTuple):
     """Fees paid out so far, US dollars."""
 
 
+def amount_out(amount_in: int, reserve_in: int, reserve_out: int, numerator: int = 997, denominator: int = 1000) -> int:
+    """What Uniswap v2 gives for an input, all in the smallest units of the tokens; ``getAmountOut`` of UniswapV2Library.sol (2020).
+
+    Args:
+        amount_in: input, at least 1.
+        reserve_in: reserve of what goes in.
+        reserve_out: reserve of what comes out.
+        numerator: the share of the input that counts, over
+        denominator: this.
+    """
+    counted = amount_in * numerator
+    return counted * reserve_out // (reserve_in * denominator + counted)
+
+
+def amount_in(amount_out: int, reserve_in: int, reserve_out: int, numerator: int = 997, denominator: int = 1000) -> int:
+    """The least input for which Uniswap v2 gives an output, up to one unit; ``getAmountIn`` of UniswapV2Library.sol (2020).
+
+    Raises:
+        ValueError: the pool does not hold that much.
+    """
+    if amount_out >= reserve_out:
+        raise ValueError(f"a pool that holds {reserve_out} cannot give {amount_out}")
+    return reserve_in * amount_out * denominator // ((reserve_out - amount_out) * numerator) + 1
+
+
+def least_repayment(borrowed: int, numerator: int = 997, denominator: int = 1000) -> int:
+    """What a flash swap of Uniswap v2 has to bring back of the token that it took: the least r with r numerator >= borrowed denominator."""
+    return -(-borrowed * denominator // numerator)
+
+
 def swap(amount: float, reserve_in: float, reserve_out: float, fee: float) -> float:
     """What a pool gives for ``amount`` of the asset of ``reserve_in``."""
     effective = amount * (1.0 - fee)
@@ -88,21 +118,16 @@ ACCOUNT, BASE_PURSE, QUOTE_PURSE, PAID_OUT = range(4)
 """Codes: the pool's account, the codes of its assets, and whether fees leave the pool."""
 
 
-def execute(
-    cells: Any, codes: Any, purses: Any, prices: Any, action: int, sender: int, a: float, b: float, c: float, slippage: float,
-    reference: float, out: Any,
-) -> int:  # fmt: skip
-    """One swap."""
-    if not 0.0 < a < inf:
-        return INVALID
+def swapped(cells: Any, paid_out: int, action: int, a: float, slippage: float, reference: float) -> float:
+    """What comes out for ``a`` > 0, and the reserves in ``cells`` moved accordingly; or minus the status of a refusal, which moves nothing.
+
+    The whole law of the pool but for balances, so that others can try trades on a copy of its cells.
+    """
     buying = action == BUY
-    phi, account = cells[PHI], codes[ACCOUNT]
-    paid, got = (codes[QUOTE_PURSE], codes[BASE_PURSE]) if buying else (codes[BASE_PURSE], codes[QUOTE_PURSE])
+    phi = cells[PHI]
     into, out_of = (QUOTE_RESERVE, BASE_RESERVE) if buying else (BASE_RESERVE, QUOTE_RESERVE)
-    if purses[paid][sender] < a:
-        return INSUFFICIENT_FUNDS
     stays, fee = a, 0.0
-    if codes[PAID_OUT] == 0:
+    if paid_out == 0:
         effective = a * phi
         gross = cells[out_of] * effective / (cells[into] + effective)
         net = gross
@@ -117,19 +142,36 @@ def execute(
         fee = gross - net
     # A reserve is never emptied; only rounding, at absurd sizes, could.
     if not gross < cells[out_of]:
-        return NO_LIQUIDITY
+        return -float(NO_LIQUIDITY)
     if reference != 0.0 and slippage != inf:
         if buying and a > net * (reference * (1.0 + slippage)):
-            return SLIPPAGE
+            return -float(SLIPPAGE)
         if not buying and net < a * (reference * (1.0 - slippage)):
-            return SLIPPAGE
+            return -float(SLIPPAGE)
+    cells[into] += stays
+    cells[out_of] -= gross
+    cells[FEES] += fee
+    return net
+
+
+def execute(
+    cells: Any, codes: Any, purses: Any, prices: Any, action: int, sender: int, a: float, b: float, c: float, slippage: float,
+    reference: float, out: Any,
+) -> int:  # fmt: skip
+    """One swap."""
+    if not 0.0 < a < inf:
+        return INVALID
+    account = codes[ACCOUNT]
+    paid, got = (codes[QUOTE_PURSE], codes[BASE_PURSE]) if action == BUY else (codes[BASE_PURSE], codes[QUOTE_PURSE])
+    if purses[paid][sender] < a:
+        return INSUFFICIENT_FUNDS
+    net = swapped(cells, codes[PAID_OUT], action, a, slippage, reference)
+    if net < 0.0:
+        return int(-net)
     purses[paid][sender] -= a
     purses[got][sender] += net
     purses[paid][account] += a
     purses[got][account] -= net
-    cells[into] += stays
-    cells[out_of] -= gross
-    cells[FEES] += fee
     out[0] = a
     out[1] = net
     return 0

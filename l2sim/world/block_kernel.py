@@ -11,11 +11,11 @@ import numpy as np
 from l2sim.kernels import OUT
 from l2sim.units import ETH
 
-BY_TIP, TIPS, VISIBLE, GAS_LIMIT, FEE_GAS_LIMIT, TOKEN, ACCOUNT, OVERHEAD, BACKLOG_LIMIT, STOP_AFTER_REFLEX = range(10)
+BY_TIP, TIPS, VISIBLE, GAS_LIMIT, FEE_GAS_LIMIT, TOKEN, ACCOUNT, OVERHEAD, BACKLOG_LIMIT, STOP_AFTER_REFLEX, RIPE = range(11)
 """Rules, whole numbers: how it orders, whether any arrival offers a tip, whether pending rows are seen, gas that fits into a block and
 gas limit of the fee's rule, the asset of fees and who gets them, bytes of an empty block, bytes at which it would be throttled, whether
-to stop after a block with a reflex's transaction."""
-RULES = 10
+to stop after a block with a reflex's transaction, and bytes after which to stop because a batch is full."""
+RULES = 11
 BASE_FEE, HEIGHT, UNPOSTED, ROWS, NOTES = range(5)
 """Progress, whole numbers: base fee (wei per gas), height, unposted bytes, and how many rows and notes have been written."""
 PROGRESS = 5
@@ -205,7 +205,8 @@ def make_blocks(
         progress[UNPOSTED] += bytes_used + rules[OVERHEAD]
         progress[BASE_FEE] = after[0](fee, used, rules[FEE_GAS_LIMIT], terms)
         block_rows[block], block_gas[block], block_size[block], block_fee[block] = n, used, bytes_used, fee
-        news = wanted > 0 and rules[STOP_AFTER_REFLEX] != 0
+        rules[RIPE] -= bytes_used + rules[OVERHEAD]
+        news = rules[RIPE] <= 0 or (wanted > 0 and rules[STOP_AFTER_REFLEX] != 0)
         for m in range(markets):
             if calls[m] >= 0 and codes[m][calls[m]] > answered[m]:
                 news = True

@@ -15,6 +15,7 @@ from l2sim.world.execution import Block, Executed, Execution
 from l2sim.world.history import History
 from l2sim.world.inbox import Cut, Inbox, Traits
 from l2sim.world.reflexes import LiveReflex, wanted
+from l2sim.world.service import Service
 
 if TYPE_CHECKING:
     from l2sim.world import Chain
@@ -31,6 +32,8 @@ class LiveChain:
         self.region = "us_east"
         self.ordering: Ordering | None = None
         self.inbox = Inbox(world.engines[name] == "arrays")
+        self.service: Service | None = None
+        """What executes transactions, where that takes time."""
         self.height = 0
         self.last_block = 0
         reversible = name in world.reversible
@@ -61,6 +64,9 @@ class LiveChain:
     def begin(self) -> None:
         """Start its processes."""
 
+    def look(self) -> None:
+        """Somebody is about to look at it: do what was put off until then."""
+
     def base_fee(self) -> int:
         """Execution base fee of the next block, wei per gas."""
         return 0
@@ -76,6 +82,10 @@ class LiveChain:
     def gas_limit(self) -> int:
         """Gas that fits into the next block."""
         return 0
+
+    def most_gas(self) -> int:
+        """Gas of the largest transaction that a block ever takes."""
+        return self.gas_limit()
 
     def collect(self, token: Any, fees: float, data: float, base: float) -> None:
         """Credit what the senders of a block paid (ETH): execution fees, data fees, and the base fee's part of the former."""
@@ -162,7 +172,8 @@ class LiveChain:
         included = 0
         block = Block(self.height, now, base_fee, self.data_price(), tuple(seen), Rows.none(), 0, 0, Traits())
         if len(self.inbox) and self.ordering is not None:
-            cut, reasons, dropped = self.inbox.select(now, base_fee, gas_limit, self.ordering, self._ordering_luck)
+            queue = self.inbox if self.service is None else self.service
+            cut, reasons, dropped = queue.select(now, base_fee, gas_limit, self.ordering, self._ordering_luck)
             if dropped is not None:
                 for i, status in reasons:
                     self._drop(now, dropped, i, status)
@@ -174,7 +185,7 @@ class LiveChain:
                 for fact in book.facts:
                     self.world.record(fact)
                 book.facts.clear()
-        if included or blobs or self.kind == "l1":
+        if included or blobs or self.kind == "l1" or (self.service is not None and len(self.inbox)):
             sealed = BlockSealed(self.name, self.height, included, executed.gas, base_fee, blob_base_fee, blobs, len(self.inbox))
             self.note(now, sealed)
         self.keep(block)
@@ -316,7 +327,7 @@ class LiveChain:
         self._failed(rows, i, status)
 
     def _failed(self, rows: Rows, i: int, status: int) -> None:
-        self.world.failed(rows.sender[i], status, rows.action[i], rows.a[i])
+        self.world.failed(rows.sender[i], status, rows.action[i], rows.a[i], rows.submitted[i])
 
     def congestion(self) -> float:
         """Waiting transactions in units of what a block takes, at most 5; 0 in calm times."""

@@ -28,11 +28,11 @@ class Clock(simpy.Environment):
     @contextmanager
     def at(self, time: int) -> Iterator[None]:
         """Show another time, at which nothing else happens: that of a block of a stretch."""
-        self._shown = time
+        before, self._shown = self._shown, time
         try:
             yield
         finally:
-            self._shown = None
+            self._shown = before
 
     def wake(self, event: Event, time: int, tie: int = 0, value: Any = None) -> Event:
         """Trigger an event at a time (ns, now or later); among equals the lower tie key goes first."""

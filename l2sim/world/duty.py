@@ -1,10 +1,11 @@
-"""Duty: what a rollup lets the agents that it appointed, its sequencer and its batch poster, see and do."""
+"""Duty: what a rollup lets those that it appointed, its sequencer, its batch poster and its settlement, see and do."""
 
 from typing import TYPE_CHECKING
 
 from simpy.events import Event
 
 if TYPE_CHECKING:
+    from l2sim.world.assertions import Assertions
     from l2sim.world.rollup import LiveRollup
 
 
@@ -51,6 +52,10 @@ class Duty:
         """Time (ns) of the oldest block that is in no batch; None where there is none."""
         return self._chain.oldest()
 
+    def ripe(self, most: int, age: int) -> Event:
+        """When unsent blocks are ``most`` bytes together, or the oldest of them is that old (ns)."""
+        return self._chain.ripe(most, age)
+
     def unsent_bytes(self) -> int:
         """Bytes of the blocks that are in no batch."""
         return self._chain.unsent_bytes()
@@ -62,3 +67,10 @@ class Duty:
     def posted(self, batch: tuple[int, int, int], blobs: int, submitted: int, slot: int, cost: float) -> None:
         """L1 included a batch: the safe head moves, the backlog shrinks."""
         self._chain.posted(batch, blobs, submitted, slot, cost)
+
+    # ---- the settlement's
+
+    @property
+    def assertions(self) -> "Assertions | None":
+        """What L1 keeps of the claims about the rollup; None where nothing decides about them."""
+        return None if self._chain.rules.settlement is None else self._chain.assertions

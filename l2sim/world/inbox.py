@@ -163,12 +163,13 @@ class Inbox:
 
         Returns the rows taken; then indices and reasons of rows that were dropped, and the rows that these point into.
         """
-        reasons, dropped = self._expire(now, base_fee) if now > self.waiting.traits.first_deadline else ([], None)
+        reasons, dropped = self.expire(now, base_fee)
         waiting = self.waiting
         rows, start, end, traits = waiting
-        in_order = ordering.by_arrival or (ordering.by_tip and not traits.tips)
-        if traits.lowest_cap < base_fee or not in_order:
-            return self._choose(base_fee, gas_limit, ordering, luck()), reasons, dropped
+        if not self.in_turn(base_fee, ordering):
+            ranked = self.ranked(base_fee, ordering, luck())
+            fits = np.cumsum([rows.gas[i] for i in ranked]) <= gas_limit
+            return self.take(ranked if fits.all() else ranked[: int(np.argmin(fits))]), reasons, dropped
         if (sum(rows.gas[start:end]) if traits.gas is None else traits.gas * (end - start)) <= gas_limit:
             self.waiting = _NOTHING
             return waiting, reasons, dropped
@@ -176,11 +177,17 @@ class Inbox:
         while stop < end and gas[stop] <= gas_limit:
             gas_limit -= gas[stop]
             stop += 1
-        self.waiting = Cut(rows, stop, end, traits)
-        return Cut(rows, start, stop, traits), reasons, dropped
+        return self.take_first(stop - start), reasons, dropped
 
-    def _choose(self, base_fee: int, gas_limit: int, ordering: Ordering, rng: np.random.Generator) -> Cut:
-        waiting = self.waiting.rows.slice(self.waiting.start, self.waiting.stop)
+    def in_turn(self, base_fee: int, ordering: Ordering) -> bool:
+        """Whether everything that waits can pay the base fee and is executed in the order of arrival."""
+        traits = self.waiting.traits
+        return traits.lowest_cap >= base_fee and (ordering.by_arrival or (ordering.by_tip and not traits.tips))
+
+    def ranked(self, base_fee: int, ordering: Ordering, rng: np.random.Generator) -> list[int]:
+        """The positions in ``waiting.rows`` of what can pay the base fee, in the order of execution."""
+        first = self.waiting.start
+        waiting = self.waiting.rows.slice(first, self.waiting.stop)
         cap = np.array(waiting.cap, np.int64)
         able = np.flatnonzero(cap >= base_fee)
         pending = Pending(
@@ -189,16 +196,26 @@ class Inbox:
             np.minimum(np.array(waiting.tip, np.int64)[able], cap[able] - base_fee),
             np.array(waiting.gas, np.int64)[able],
         )
-        chosen = able[ordering.order(pending, rng)]
-        fits = np.cumsum(np.array(waiting.gas, np.int64)[chosen]) <= gas_limit
-        if not fits.all():
-            chosen = chosen[: int(np.argmin(fits))]
-        left = np.ones(waiting.number, bool)
-        left[chosen] = False
-        self._keep(waiting.take(np.flatnonzero(left).tolist()))
-        return Cut.whole(waiting.take(chosen.tolist()))
+        ranked: list[int] = (first + able[ordering.order(pending, rng)]).tolist()
+        return ranked
 
-    def _expire(self, now: int, base_fee: int) -> tuple[list[tuple[int, Status]], Rows]:
+    def take_first(self, n: int) -> Cut:
+        """Take the first ``n`` rows out of the mempool."""
+        rows, start, stop, traits = self.waiting
+        self.waiting = Cut(rows, start + n, stop, traits) if start + n < stop else _NOTHING
+        return Cut(rows, start, start + n, traits)
+
+    def take(self, positions: list[int]) -> Cut:
+        """Take rows out of the mempool, by their positions in ``waiting.rows`` in the order of execution."""
+        rows, start, stop, _ = self.waiting
+        taken = set(positions)
+        self._keep(rows.take([i for i in range(start, stop) if i not in taken]))
+        return Cut.whole(rows.take(positions))
+
+    def expire(self, now: int, base_fee: int) -> tuple[list[tuple[int, Status]], Rows | None]:
+        """Drop what gave up before now: indices and reasons, and the rows that these point into."""
+        if now <= self.waiting.traits.first_deadline:
+            return [], None
         waiting = self.waiting.rows.slice(self.waiting.start, self.waiting.stop)
         late = np.array(waiting.deadline, np.int64) < now
         dropped = waiting.take(np.flatnonzero(late).tolist())

@@ -1,21 +1,21 @@
 """L1: slots, its fee market for gas and blobs, and Casper's finality, as seen by those who settle on it."""
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
+import numpy as np
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 from simpy.events import Event
 
 from l2sim.demand import Demand
-from l2sim.events import ChainReorganized, HeadAdvanced
+from l2sim.events import BlockSealed, HeadAdvanced
 from l2sim.fees import FeeState, Used
 from l2sim.fees.blob import Blob
 from l2sim.fees.eip1559 import Eip1559
 from l2sim.ordering import Ordering
-from l2sim.transactions import Rows
 from l2sim.units import ETH, GWEI, SECOND, Duration, Fraction, Gas, Positive, Share, Wei
 from l2sim.world import Chain
 from l2sim.world.chain import LiveChain
@@ -23,7 +23,6 @@ from l2sim.world.ledger import BURNED, GAS_TOKEN
 from l2sim.world.rollup import GAS_PER_BLOB
 
 if TYPE_CHECKING:
-    from l2sim.world.rollup import Batch, LiveRollup
     from l2sim.world.world import World
 
 CHUNK = 4096
@@ -95,7 +94,21 @@ class BlobTransaction(NamedTuple):
     blob_cap: int
     """Most it pays for blob gas, wei per gas."""
     included: Event
-    """Triggered with (slot, cost in ETH, submitted) when a block takes it."""
+    """Triggered with (slot, cost in ETH, submitted) when a block takes it, or with Posted where it calls a contract."""
+    call: Callable[[float], Any] | None = None
+    """What it calls on L1, told what it cost (ETH); its answer is in Posted."""
+
+
+class Posted(NamedTuple):
+    """A call that L1 included."""
+
+    slot: int
+    cost: float
+    """For gas, ETH."""
+    submitted: int
+    """When its sender let go of it (ns)."""
+    answer: Any
+    """What the contract said."""
 
 
 class Saturation(NamedTuple):
@@ -109,15 +122,20 @@ class Saturation(NamedTuple):
     """Told what was spent in a slot, wei."""
 
 
-def _when_included(included: Event, rollup: "LiveRollup", batch: "Batch") -> None:
-    """Once L1 has a batch again, the rollup's safe head moves again."""
+class Quiet(NamedTuple):
+    """L1 after a slot, between its slots."""
 
-    def posted(event: Event) -> None:
-        slot, cost, submitted = event.value
-        rollup.posted(batch.blocks, batch.blobs, submitted, slot, cost)
-
-    assert included.callbacks is not None  # noqa: S101
-    included.callbacks.append(posted)
+    slot: int
+    height: int
+    """The slot of the last block."""
+    base: FeeState
+    blob: FeeState
+    blob_price: int
+    """Blob base fee of the next block, wei per blob gas."""
+    justified_before: bool
+    """Whether the epoch before the last was justified."""
+    justified: bool
+    """Whether the last was."""
 
 
 class LiveL1(LiveChain):
@@ -135,15 +153,20 @@ class LiveL1(LiveChain):
         self.finalized = 0
         self.blob_transactions: list[BlobTransaction] = []
         self.saturation: dict[str, Saturation] = {}
-        self._base = rules.base_fee.genesis()
-        self._blob = rules.blob_fee.genesis()
-        self._blob_price = rules.blob_fee.price(self._blob, self.began)
+        genesis = rules.blob_fee.genesis()
+        self.after = Quiet(0, 0, rules.base_fee.genesis(), genesis, rules.blob_fee.price(genesis, self.began), True, True)
+        """The state after the last slot."""
+        self._ahead: deque[tuple[Quiet, tuple[Any, ...]]] = deque()
+        """Slots to come, worked out as if nothing happened till then, and their facts."""
+        self._making = False
+        self._armed: int | None = None
+        """The next slot at whose time it wakes."""
         self._waiting_for_finality: list[tuple[int, Callable[[], None]]] = []
         self._luck: dict[str, tuple[int, Any]] = {}
-        self._taken: deque[tuple[int, BlobTransaction]] = deque()
+        self.taken: deque[tuple[int, BlobTransaction]] = deque()
         """Batches in blocks that can still be undone, with their slots."""
-        self._fees: dict[int, tuple[FeeState, FeeState, int]] = {}
-        """Both fees' states and the blob fee before each slot that can still be undone."""
+        self.before: dict[int, Quiet] = {}
+        """The state before each slot that can still be undone."""
 
     def instants(self) -> list[int]:
         return list(range(self.rules.slot, self.world.duration + 1, self.rules.slot))
@@ -155,40 +178,138 @@ class LiveL1(LiveChain):
         return self.rules.gas_limit
 
     def base_fee(self) -> int:
-        return self.rules.base_fee.price(self._base)
+        self.catch_up()
+        return self.rules.base_fee.price(self.after.base)
 
     def blob_base_fee(self) -> int:
         """Blob base fee of the next block, wei per blob gas."""
-        return self._blob_price
+        self.catch_up()
+        return self.after.blob_price
 
-    def timestamp(self) -> int:
-        """Unix time now, in seconds."""
-        return self.began + self.world.clock.now // SECOND
+    def blob_base_fees(self, times: Any) -> Any:
+        """The same at several times, increasing, before the last of which nothing happens here (ns)."""
+        self.catch_up()
+        slot = self.rules.slot
+        while (self._ahead[-1][0].slot if self._ahead else self.after.slot) * slot + slot <= times[-1]:
+            self._ahead.append(self._empty(self._ahead[-1][0] if self._ahead else self.after))
+        prices = np.array([self.after.blob_price, *(ahead.blob_price for ahead, _ in self._ahead)], np.float64)
+        return prices[np.searchsorted([ahead.slot * slot for ahead, _ in self._ahead], times, side="right")]
+
+    def look(self) -> None:
+        self.catch_up()
+
+    # ---- slots
 
     def begin(self) -> None:
-        self.world.clock.process(self._slots())
+        self._arm()
 
     def on_final(self, slot: int, then: Callable[[], None]) -> None:
         """Call back when the block of that slot is final."""
         self._waiting_for_finality.append((slot, then))
+        self._arm()
 
-    def _slots(self) -> Generator[Event, Any, None]:
-        clock, rules = self.world.clock, self.rules
-        justified_before, justified = True, True
-        slot = 0
-        while True:
-            yield clock.wake(Event(clock), (slot + 1) * rules.slot)
-            slot += 1
-            epoch, position = divmod(slot, rules.slots_per_epoch)
-            if position == 0 and epoch >= 1:
-                # The votes of the epoch that just ended count now; two justified epochs in a row finalize the former.
-                justified_before, justified = justified, self._uniform("justification", epoch - 1) < rules.justification
-                if justified and epoch >= 2:
-                    self.world.record(HeadAdvanced(self.name, "safe", (epoch - 1) * rules.slots_per_epoch))
-                    if justified_before:
-                        self._finalize((epoch - 2) * rules.slots_per_epoch)
-            if self._uniform("missed", slot) >= rules.missed:
-                self._make(slot)
+    def wait_block(self, key: int) -> Event:
+        self.stirred()
+        return super().wait_block(key)
+
+    def stirred(self) -> None:
+        """Something is about to happen here: what was worked out for later slots is void."""
+        self.catch_up()
+        self._ahead.clear()
+        self._arm(self.after.slot + 1)
+
+    def _quiet(self) -> bool:
+        """Whether its slots hold nothing but what everybody else wants of them, so that they may be worked out when somebody looks."""
+        return not (self.blob_transactions or self.saturation or self.books or self.history or self._waiters)
+
+    def _arm(self, slot: int | None = None) -> None:
+        """Wake at the next slot at which somebody is to be told something."""
+        if slot is None:
+            slot = self.after.slot + 1
+            if self._quiet():
+                if not self._waiting_for_finality:
+                    return
+                slot = -(-slot // self.rules.slots_per_epoch) * self.rules.slots_per_epoch
+        if self._armed is None or slot < self._armed:
+            self._armed = slot
+            event = Event(self.world.clock)
+            self.world.clock.wake(event, slot * self.rules.slot, 0, slot)
+            assert event.callbacks is not None  # noqa: S101
+            event.callbacks.append(self._woken)
+
+    def _woken(self, event: Event) -> None:
+        self.catch_up()
+        if self._armed == event.value:
+            self._armed = None
+            self._arm()
+
+    def catch_up(self) -> None:
+        """Make the slots whose time has come."""
+        clock, slot = self.world.clock, self.rules.slot
+        while (self.after.slot + 1) * slot <= clock.now and not self._making:
+            time = (self.after.slot + 1) * slot
+            if self._quiet():
+                self._enter(time, *(self._ahead.popleft() if self._ahead else self._empty(self.after)))
+            else:
+                self._making = True
+                with clock.at(time):
+                    self._make(self._vote(self.after))
+                self._making = False
+
+    def _enter(self, time: int, after: Quiet, facts: tuple[tuple[Any, ...], ...]) -> None:
+        """A slot in which nothing happened but what was worked out for it."""
+        self.after = after
+        for fact in facts:
+            self.world.log.record(time, fact)
+            if isinstance(fact, HeadAdvanced) and fact.head == "finalized":
+                with self.world.clock.at(time):
+                    self._finalize(fact.number)
+        self.last_block = time if after.height == after.slot else self.last_block
+
+    def _vote(self, before: Quiet) -> tuple[Quiet, list[tuple[Any, ...]]]:
+        """The next slot before its block, and what became of the checkpoints."""
+        slot, justified_before, justified = before.slot + 1, before.justified_before, before.justified
+        heads: list[tuple[Any, ...]] = []
+        epoch, position = divmod(slot, self.rules.slots_per_epoch)
+        if position == 0 and epoch >= 1:
+            # The votes of the epoch that just ended count now; two justified epochs in a row finalize the former.
+            justified_before, justified = justified, self._uniform("justification", epoch - 1) < self.rules.justification
+            if justified and epoch >= 2:
+                heads.append(HeadAdvanced(self.name, "safe", (epoch - 1) * self.rules.slots_per_epoch))
+                if justified_before:
+                    heads.append(HeadAdvanced(self.name, "finalized", (epoch - 2) * self.rules.slots_per_epoch))
+        return before._replace(slot=slot, justified_before=justified_before, justified=justified), heads
+
+    def _missed(self, slot: int) -> bool:
+        return self._uniform("missed", slot) < self.rules.missed
+
+    def _empty(self, before: Quiet) -> tuple[Quiet, tuple[tuple[Any, ...], ...]]:
+        """The next slot if it holds only what everybody else wants of it, and its facts."""
+        after, facts = self._vote(before)
+        if self._missed(after.slot):
+            return after, tuple(facts)
+        rules, timestamp = self.rules, self.began + after.slot * self.rules.slot // SECOND
+        base_fee = rules.base_fee.price(after.base)
+        gas, blobs, most = self._background(after, timestamp, base_fee)
+        gas, blobs = min(gas, rules.gas_limit), min(blobs, most)
+        facts.append(BlockSealed(self.name, after.slot, 0, 0, base_fee, after.blob_price, blobs, 0))
+        return self._after(after, timestamp, base_fee, gas, blobs), tuple(facts)
+
+    def _background(self, state: Quiet, timestamp: int, base_fee: int) -> tuple[int, int, int]:
+        """What everybody else wants of a block: gas and blobs; and the most blobs that it may have."""
+        rules, slot = self.rules, state.slot
+        target, most = rules.blob_fee.target_and_max(timestamp)
+        gas_target = rules.gas_limit // rules.base_fee.elasticity
+        gas = self._wanted("gas_demand", rules.gas_demand, slot, base_fee, gas_target, rules.gas_limit)
+        return gas, self._wanted("blob_demand", rules.blob_demand, slot, state.blob_price, target, most), most
+
+    def _after(self, state: Quiet, timestamp: int, base_fee: int, gas: int, blobs: int) -> Quiet:
+        """The state after a block."""
+        rules, next_time = self.rules, timestamp + self.rules.slot // SECOND
+        used = Used(gas, rules.gas_limit, blobs, base_fee, next_time)
+        blob = rules.blob_fee.next(state.blob, used)
+        price = rules.blob_fee.price(blob, next_time)
+        return state._replace(base=rules.base_fee.next(state.base, used), blob=blob, blob_price=price, height=state.slot)
 
     def _uniform(self, purpose: str, index: int) -> float:
         chunk, within = divmod(index, CHUNK)
@@ -208,17 +329,22 @@ class LiveL1(LiveChain):
             self._luck[purpose] = luck
         return demand.amount(luck[1][slot], fee, target, limit)
 
-    def _make(self, slot: int) -> None:
-        rules, now = self.rules, self.world.clock.now
+    def _make(self, voted: tuple[Quiet, list[tuple[Any, ...]]]) -> None:
+        before = self.after
+        self.after, heads = voted
+        state, slot, now = self.after, self.after.slot, self.world.clock.now
+        for head in heads:
+            self.world.record(head)
+            if head[1] == "finalized":
+                self._finalize(head[2])
+        if self._missed(slot):
+            return
+        rules, timestamp, blob_fee = self.rules, self.began + now // SECOND, state.blob_price
         if self.history is not None:
-            self._fees[slot] = self._base, self._blob, self._blob_price
-        timestamp = self.timestamp()
-        base_fee, blob_fee = self.base_fee(), self.blob_base_fee()
-        blob_target, blob_most = rules.blob_fee.target_and_max(timestamp)
-        gas_target = rules.gas_limit // rules.base_fee.elasticity
-        background_gas = self._wanted("gas_demand", rules.gas_demand, slot, base_fee, gas_target, rules.gas_limit)
-        background_blobs = self._wanted("blob_demand", rules.blob_demand, slot, blob_fee, blob_target, blob_most)
-        self.height = slot
+            self.before[slot] = before
+        base_fee = rules.base_fee.price(state.base)
+        background_gas, background_blobs, blob_most = self._background(state, timestamp, base_fee)
+        self.after = state._replace(height=slot)
 
         # Whoever pays a higher priority fee is served first: batches, saturation bought on purpose, everybody else.
         blobs_left, gas_left, blobs_used, gas_used = blob_most, rules.gas_limit, 0, 0
@@ -247,11 +373,7 @@ class LiveL1(LiveChain):
         room = max(gas_left, rules.gas_limit // 4)
         gas, _ = self.make_block(now, room, blobs_used, blob_fee)
         gas_used = min(gas_used + gas, rules.gas_limit)
-        next_time = timestamp + rules.slot // SECOND
-        used = Used(gas_used, rules.gas_limit, blobs_used, base_fee, next_time)
-        self._base = rules.base_fee.next(self._base, used)
-        self._blob = rules.blob_fee.next(self._blob, used)
-        self._blob_price = rules.blob_fee.price(self._blob, next_time)
+        self.after = self._after(self.after, timestamp, base_fee, gas_used, blobs_used)
 
     def _include(self, transaction: BlobTransaction, slot: int, base_fee: int, blob_fee: int) -> None:
         tip = min(transaction.tip, transaction.cap - base_fee)
@@ -259,8 +381,10 @@ class LiveL1(LiveChain):
         cost = self._pay(transaction.account, burned, transaction.gas * tip)
         self.blob_transactions.remove(transaction)
         if self.history is not None:
-            self._taken.append((slot, transaction))
-        self.world.clock.wake(transaction.included, self.world.clock.now, 0, (slot, cost, transaction.submitted))
+            self.taken.append((slot, transaction))
+        told = slot, cost, transaction.submitted
+        answer = told if transaction.call is None else Posted(*told, transaction.call(cost))
+        self.world.clock.wake(transaction.included, self.world.clock.now, 0, answer)
 
     def _charge_saturation(self, saturation: Saturation, gas: int, blobs: int, base_fee: int, blob_fee: int) -> None:
         burned = gas * base_fee + blobs * GAS_PER_BLOB * blob_fee
@@ -279,51 +403,28 @@ class LiveL1(LiveChain):
         token[self.world.ledger.groups[BURNED].accounts.start] += base
         token[self.account] += fees - base
 
-    def reorganize(self, slots: int) -> None:
-        """Undo the blocks of the latest slots, but none that is final: what was in them, batches too, is pending again."""
-        if self.history is None:
-            raise TypeError(f"the blocks of '{self.name}' cannot be undone")
-        until = max(self.height - slots, self.finalized)
-        made = [slot for slot in self._fees if slot > until]
-        if not made:
-            return
-        undone = self.history.undo(max((slot for slot in self._fees if slot <= until), default=self.finalized))
-        self._base, self._blob, self._blob_price = self._fees[made[0]]
-        for slot in made:
-            del self._fees[slot]
-        last, self.height = self.height, until
-        self._waiting_for_finality = [(at, then) for at, then in self._waiting_for_finality if at <= until]
-        rows = Rows.none()
-        for record in undone:
-            rows.extend(record.block.rows.slice(record.block.start, record.block.stop))
-        if rows.number:
-            self.inbox.put_back(rows)
-        again = {rollup.name: rollup for rollup in self._rollups()}
-        batches = {(batch.submitted, name): batch for name, rollup in again.items() for batch in rollup.unsettle(until)}
-        while self._taken and self._taken[-1][0] > until:
-            _, transaction = self._taken.pop()
-            included = Event(self.world.clock)
-            self.blob_transactions.append(transaction._replace(included=included))
-            for (submitted, name), batch in batches.items():
-                if submitted == transaction.submitted:
-                    _when_included(included, again[name], batch)
-        self.world.record(ChainReorganized(self.name, made[0], last, rows.number, 0))
-
-    def _rollups(self) -> "list[LiveRollup]":
-        """The rollups that settle here."""
-        from l2sim.world.rollup import LiveRollup
-
-        return [chain for chain in self.world.chains.values() if isinstance(chain, LiveRollup) and chain.l1 is self]
-
     def _finalize(self, slot: int) -> None:
         self.finalized = slot
         if self.history is not None:
-            for old in [old for old in self._fees if old < slot]:
-                del self._fees[old]
-            while self._taken and self._taken[0][0] <= slot:
-                self._taken.popleft()
-        self.world.record(HeadAdvanced(self.name, "finalized", slot))
+            for old in [old for old in self.before if old < slot]:
+                del self.before[old]
+            while self.taken and self.taken[0][0] <= slot:
+                self.taken.popleft()
         ready = [then for at, then in self._waiting_for_finality if at <= slot]
         self._waiting_for_finality = [(at, then) for at, then in self._waiting_for_finality if at > slot]
         for then in ready:
             then()
+
+    @property
+    def height(self) -> int:
+        """The slot of its last block."""
+        self.catch_up()
+        return self.after.height
+
+    @height.setter
+    def height(self, slot: int) -> None:
+        pass
+
+    def forgets(self, slot: int) -> None:
+        """Blocks after a slot were undone: nobody waits for their finality."""
+        self._waiting_for_finality = [(at, then) for at, then in self._waiting_for_finality if at <= slot]

@@ -8,6 +8,8 @@ from l2sim.events import AccountClosed
 from l2sim.state import State
 
 BURNED = "burned"
+EXPENSES = "expenses"
+"""Where goes what is paid to nobody in the model: computers and their power."""
 GAS_TOKEN = "gas"  # noqa: S105
 """The asset that fees are paid in: ether in a purse of its own, apart from ether that is traded."""
 

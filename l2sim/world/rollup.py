@@ -6,16 +6,24 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
+import numpy as np
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
 from simpy.events import Event
 
 from l2sim.events import BatchPosted, ChainReorganized, HeadAdvanced
 from l2sim.fees import Fee, FeeState, Used
+from l2sim.markets import Market
+from l2sim.markets.bridge import Bridge
 from l2sim.ordering import Ordering
 from l2sim.part import ChainName, Part, in_room
 from l2sim.transactions import Rows
-from l2sim.units import ETH, Bytes, Fraction, Gas, Positive
+from l2sim.units import ETH, Bytes, Fraction, Gas, GasRate, Positive
 from l2sim.world import Chain
+from l2sim.world.assertions import Assertions
+from l2sim.world.bridge import LiveBridge
 from l2sim.world.chain import LiveChain
+from l2sim.world.service import Service
 from l2sim.world.stretch import Machine, able, stretch
 
 if TYPE_CHECKING:
@@ -37,6 +45,9 @@ class Rollup(Chain):
     """Region of the network in which its sequencer sits."""
     block_gas_limit: Annotated[Gas, Positive] = 32_000_000
     """Gas that fits into a block."""
+    execution_speed: Annotated[GasRate, Positive] | None = None
+    """Gas that the sequencer executes per second, one transaction after the other; a block takes what has been executed by then.
+    Without it, execution takes no time."""
     ordering: Ordering
     """How the sequencer orders what waits."""
     fee: Fee
@@ -53,6 +64,21 @@ class Rollup(Chain):
     """Who makes the blocks."""
     batch_poster: Annotated[Part, in_room("agents")] | None = None
     """Who posts the batches; needed where it settles on an L1."""
+    proposer: Annotated[Part, in_room("agents")] | None = None
+    """Who asserts its state on L1."""
+    settlement: Annotated[Part, in_room("settlement")] | None = None
+    """What makes assertions final. Without one nothing is asserted, and no withdrawal is paid."""
+
+    @model_validator(mode="after")
+    def _decided(self) -> "Rollup":
+        if self.settlement is not None and self.settles_on is None:
+            raise PydanticCustomError("settlement", "a settlement needs an L1 to be on: name it under 'settles_on'")
+        if self.proposer is not None and self.settlement is None:
+            raise PydanticCustomError("proposer", "a proposer needs a settlement that takes up what it asserts: give the rollup one")
+        return self
+
+    def disputed(self) -> bool:
+        return self.settlement is not None
 
     def start(self, name: str, world: "World") -> "LiveRollup":
         return LiveRollup(self, name, world)
@@ -82,6 +108,8 @@ class LiveRollup(LiveChain):
         self.rules = rules
         self.region = rules.region
         self.ordering = rules.ordering
+        if rules.execution_speed is not None:
+            self.service = Service(self, rules.execution_speed)
         self.account = world.ledger.open(name, rules.kind, "chains").start
         self._data_scalar = rules.data_fee_scalar * GAS_PER_BLOB / BYTES_A_BLOB / ETH
         self.halted = False
@@ -94,10 +122,14 @@ class LiveRollup(LiveChain):
         self.safe = 0
         self.finalized = 0
         self.machine: Machine | None = None
+        self._ripe: tuple[Event, int, int] | None = None
+        """Who waits for a batch: the event, bytes and age (ns)."""
+        self._due: int | None = None
         self._fee_states: dict[int, FeeState] = {}
         """The fee's state before each block that can still be undone."""
         self._batches: deque[Batch] = deque()
         """Batches on L1 that are not final."""
+        self.bridges: dict[str, LiveBridge] = {}
         rng = world.streams.generator(f"chains/{name}/block_times")
         self._instants: list[int] = rules.sequencer.instants(rng, world.duration)  # type: ignore[attr-defined]
 
@@ -111,6 +143,16 @@ class LiveRollup(LiveChain):
         """The L1 that it settles on."""
         return self.world.l1(self.rules.settles_on) if self.rules.settles_on else None
 
+    @cached_property
+    def assertions(self) -> Assertions:
+        """What L1 keeps of the claims about it."""
+        return Assertions(self)
+
+    def open(self, name: str, market: Market) -> None:
+        super().open(name, market)
+        if isinstance(market, Bridge):
+            self.bridges[name] = LiveBridge(name, market, self)
+
     def instants(self) -> list[int]:
         return self._instants
 
@@ -123,10 +165,17 @@ class LiveRollup(LiveChain):
     def data_price(self) -> float:
         return self.l1.blob_base_fee() * self._data_scalar if self.l1 else 0.0
 
+    def data_prices(self, times: Any) -> Any:
+        """What a compressed byte will cost at several times, increasing, before the last of which nothing happens on L1 (ns)."""
+        return self.l1.blob_base_fees(times) * self._data_scalar if self.l1 else np.zeros(len(times))
+
     def gas_limit(self) -> int:
         limit = self.rules.backlog_limit
         if limit is not None and self.unposted_bytes > limit:
             return min(self.rules.throttled_gas_limit, self.rules.block_gas_limit)
+        return self.rules.block_gas_limit
+
+    def most_gas(self) -> int:
         return self.rules.block_gas_limit
 
     def collect(self, token: list[float], fees: float, data: float, base: float) -> None:
@@ -141,7 +190,10 @@ class LiveRollup(LiveChain):
         """
         made = 0
         if self.compiles and not self.watched():
-            last = bisect_left(self._instants, self.world.clock.peek(), first)
+            until = self.world.clock.peek()
+            if self._ripe is not None and not self.unposted:
+                until = min(until, self._instants[first] + self._ripe[2])
+            last = bisect_left(self._instants, until, first)
             made = stretch(self, self._instants[first : max(last, first + 1)])
         if not made:
             self.height += 1
@@ -168,6 +220,8 @@ class LiveRollup(LiveChain):
             self.unposted.append((height, time, size))
             self.unposted_bytes += size
             self._unsent += size
+            if self._ripe is not None:
+                self._watch(time, 1)
 
     def made(self, heights: Any, times: Any, sizes: Any) -> None:
         """Several blocks were made, without a place in the history."""
@@ -179,6 +233,8 @@ class LiveRollup(LiveChain):
             total = int(sizes.sum())
             self.unposted_bytes += total
             self._unsent += total
+            if self._ripe is not None:
+                self._watch(self.last_block, 1)
 
     def halt(self) -> None:
         """Stop making blocks; what arrives waits."""
@@ -215,6 +271,8 @@ class LiveRollup(LiveChain):
                 _, _, size = self.unposted.pop()
                 self.unposted_bytes -= size
                 self._unsent -= size
+        if self.service is not None:
+            self.service.restart(self.world.clock.now)
         rows = Rows.none()
         for record in undone:
             rows.extend(record.block.rows.slice(record.block.start, record.block.stop))
@@ -239,6 +297,37 @@ class LiveRollup(LiveChain):
             size += more
         self._unsent -= size
         return first, last, size
+
+    def ripe(self, most: int, age: int) -> Event:
+        """When unsent blocks are ``most`` bytes together, or the oldest of them is that old (ns).
+
+        Its value is the earliest time at which one could act on it: blocks are seen after their instant.
+        """
+        event = Event(self.world.clock)
+        self._ripe = event, most, age
+        self._due = None
+        self._watch(self.world.clock.now, 1)
+        return event
+
+    @property
+    def ripens(self) -> int | None:
+        """Unsent bytes for which somebody waits."""
+        return None if self._ripe is None else self._ripe[1]
+
+    def _watch(self, now: int, later: int = 0) -> None:
+        """See whether a batch is ripe, and look again when the oldest block has come of age; who waits may act ``later`` (ns)."""
+        if self._ripe is None or not self.unposted:
+            return
+        event, most, age = self._ripe
+        due = self.unposted[0][1] + age
+        if self._unsent >= most or due <= now:
+            self._ripe = None
+            self.world.clock.wake(event, now, value=now + later)
+        elif self._due != due:
+            self._due = due
+            look = self.world.clock.wake(Event(self.world.clock), due)
+            assert look.callbacks is not None  # noqa: S101
+            look.callbacks.append(lambda _: self._watch(self.world.clock.now))
 
     def unsent_bytes(self) -> int:
         """Bytes of the blocks that are in no batch."""

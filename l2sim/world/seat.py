@@ -8,14 +8,16 @@ import numpy.typing as npt
 from simpy.events import AnyOf, Event
 
 from l2sim.streams import mix
-from l2sim.transactions import STEPS
+from l2sim.transactions import STEPS, Failure
 from l2sim.units import ETH
+from l2sim.world.calling import Caller
 from l2sim.world.chain import LiveChain
 from l2sim.world.duty import Duty
 from l2sim.world.l1 import BlobTransaction, LiveL1, Saturation
 from l2sim.world.ledger import GAS_TOKEN
+from l2sim.world.reorganization import reorganize
 from l2sim.world.rollup import BYTES_A_BLOB
-from l2sim.world.sending import Do, Ints, Sender
+from l2sim.world.sending import Do, Ints
 
 if TYPE_CHECKING:
     from l2sim.world.world import World
@@ -34,7 +36,7 @@ class Fill(NamedTuple):
     """US dollars paid (negative: received)."""
 
 
-class Seat(Sender):
+class Seat(Caller):
     """One agent's place in the world: its name, its accounts, its luck, its view, and what it may do."""
 
     gas_token = GAS_TOKEN
@@ -88,7 +90,9 @@ class Seat(Sender):
 
     def silence(self, chain: str) -> int:
         """Time since the chain's last block (ns)."""
-        return self.now - self._world.chains[chain].last_block
+        live = self._world.chains[chain]
+        live.look()
+        return self.now - live.last_block
 
     def block_interval(self, chain: str) -> int:
         """The chain's usual time between blocks (ns)."""
@@ -102,11 +106,11 @@ class Seat(Sender):
         """Blob base fee of an L1's next block (wei per blob gas)."""
         return self._world.l1(chain).blob_base_fee()
 
-    def fee(self, market: str, action: str, tip: int = 0) -> float:
-        """What an action would cost now in US dollars: execution and data, at the gas token's price."""
+    def fee(self, market: str, action: str, tip: int = 0, gas: float | None = None) -> float:
+        """What an action would cost now in US dollars: execution and data, at the gas token's price; ``gas`` where it uses other gas."""
         chain = self._world.home[market]
         rules = chain.markets[chain.codes[market]]
-        execution = rules.gas[action] * (chain.base_fee() + tip) / ETH
+        execution = (rules.gas[action] if gas is None else gas) * (chain.base_fee() + tip) / ETH
         return (execution + rules.size[action] * chain.data_price()) * self._world.gas_token_price()
 
     def mid(self, market: str) -> float:
@@ -179,11 +183,11 @@ class Seat(Sender):
             return name
         raise ValueError("this agent trades outside, but the scenario has no chain of kind 'outside'")
 
-    def failures(self) -> list[tuple[int, int, int, float]]:
-        """Its group's transactions that reverted or were dropped since last asked: account, status, action code, first field."""
+    def failures(self) -> list[Failure]:
+        """Its group's transactions that reverted or were dropped since last asked."""
         watched = self._world.watch_failures(self._group)
-        mine = [failure for failure in watched if failure[0] in self.accounts]
-        watched[:] = [failure for failure in watched if failure[0] not in self.accounts]
+        mine = [failure for failure in watched if failure.account in self.accounts]
+        watched[:] = [failure for failure in watched if failure.account not in self.accounts]
         return mine
 
     # ---- what it waits for
@@ -224,6 +228,7 @@ class Seat(Sender):
         arrives = self.now + self._world.network.delay(self._key, self._region, l1.region, self.now, self._world.regime(l1))
         included = Event(self._world.clock)
         tie = mix(self._key, self.now)
+        l1.stirred()
         l1.blob_transactions.append(BlobTransaction(arrives, tie, self.now, self._own(None), blobs, gas, tip, cap, blob_cap, included))
         return included
 
@@ -269,6 +274,8 @@ class Seat(Sender):
 class AttackSeat(Seat):
     """The seat of an attack: it may also do what the protocol does not forbid an adversary."""
 
+    credit = True
+
     def halt(self, chain: str) -> None:
         """Take a rollup's sequencer down."""
         self._world.chains[chain].halt()  # type: ignore[attr-defined]
@@ -281,7 +288,7 @@ class AttackSeat(Seat):
         """Undo the latest blocks of a rollup or an L1, on a rollup dropping a share of their transactions for good."""
         live = self._world.chains[chain]
         if isinstance(live, LiveL1):
-            live.reorganize(depth)
+            reorganize(live, depth)
         else:
             luck = self._world.streams.key(f"attacks/{self.name}/lost")
             live.reorganize(depth, lambda tie: mix(luck, tie) < lost * 2.0**64)  # type: ignore[attr-defined]
@@ -291,6 +298,7 @@ class AttackSeat(Seat):
 
         ``spent`` is told what each slot cost, in wei.
         """
+        self._world.l1(l1).stirred()
         saturation = self._world.l1(l1).saturation
         if gas or blobs:
             saturation[self.name] = Saturation(self._own(None), gas, blobs, tip, spent)

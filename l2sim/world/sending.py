@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from l2sim.world.world import World
 
 Ints = npt.NDArray[np.int64]
+MOST_GAS = 2**31 - 1
+"""More does not fit into the log's column."""
 
 
 class Do(NamedTuple):
@@ -102,12 +104,7 @@ class Sender:
         self, chain: LiveChain, market: int, action: int, fields: tuple[float, float, float], slippage: float, reference: float,
         gas: int, size: int, tip: int, cap: int, deadline: int, account: int | None, wait: bool,
     ) -> int:  # fmt: skip
-        submitted = self.now + self._reaction
-        self._sent += 1
-        # The n-th message of an instant has the same luck in every world, whatever was sent before.
-        self._burst = self._burst + 1 if self._last_sent == submitted else 0
-        self._last_sent = submitted
-        luck = mix(submitted, self._burst)
+        submitted, luck = self._letter()
         arrives = submitted + self._world.network.delay(self._key, self._region, chain.region, luck, self._world.regime(chain))
         ticket = (self._key % 2**32 << 24) + self._sent if wait else 0
         chain.inbox.send(
@@ -118,9 +115,19 @@ class Sender:
         )  # fmt: skip
         return ticket
 
+    def _letter(self) -> tuple[int, int]:
+        """When it lets go of a message that it decides on now (ns), and the message's luck."""
+        submitted = self.now + self._reaction
+        self._sent += 1
+        # The n-th message of an instant has the same luck in every world, whatever was sent before.
+        self._burst = self._burst + 1 if self._last_sent == submitted else 0
+        self._last_sent = submitted
+        return submitted, mix(submitted, self._burst)
+
     def submit_rows(
         self, market: str, action: Any, *, submitted: Ints, accounts: Ints, decisions: Ints, a: Any = 0.0, b: Any = 0.0,
         c: Any = 0.0, slippage: Any = float("inf"), reference: Any = 0.0, tip: Any = 0, cap: Any = ANY_FEE, deadline: Any = NEVER,
+        gas: "npt.NDArray[np.float64] | None" = None,
     ) -> None:  # fmt: skip
         """Send many at once, each at its own time, now or later.
 
@@ -129,6 +136,7 @@ class Sender:
             submitted: when each is let go of (ns), shape (n,); the reaction time is added.
             accounts: ledger accounts of the senders, shape (n,).
             decisions: numbers of the decisions: delays and tie keys depend on them alone, shape (n,).
+            gas: what each uses, at most what a block takes, shape (n,); without it, what the market says of its actions.
         """
         n = len(submitted)
         if n == 0:
@@ -137,13 +145,16 @@ class Sender:
         code = chain.codes[market]
         rules = chain.markets[code]
         actions = np.full(n, self._action(market, action)) if isinstance(action, str) else np.asarray(action)
-        gas = np.array([rules.gas[name] for name in rules.actions])[actions]
+        if gas is None:
+            used = np.array([rules.gas[name] for name in rules.actions])[actions]
+        else:
+            used = np.minimum(np.ceil(gas), min(chain.most_gas(), MOST_GAS)).astype(np.int64)
         size = np.array([rules.size[name] for name in rules.actions])[actions]
         sent = submitted + self._reaction
         arrives = sent + self._world.network.delays(self._key, self._region, chain.region, decisions, self._world.regime(chain))
         ties = self._world.streams.ties(self.name, decisions)
         columns: dict[str, Any] = {
-            "arrives": arrives, "tie": ties, "submitted": sent, "sender": accounts, "action": actions, "gas": gas, "size": size,
+            "arrives": arrives, "tie": ties, "submitted": sent, "sender": accounts, "action": actions, "gas": used, "size": size,
             "a": a, "b": b, "c": c, "slippage": slippage, "reference": reference, "tip": tip, "cap": cap, "deadline": deadline,
         }  # fmt: skip
         if not (arrives[1:] > arrives[:-1]).all():

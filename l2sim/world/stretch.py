@@ -81,6 +81,7 @@ def able(chain: "LiveRollup") -> bool:
     """Whether a rollup's blocks can be made by compiled code at all."""
     return (
         chain.inbox.arrays
+        and chain.service is None
         and all(type(book).kernel is not None for book in chain.books)
         and chain.rules.fee.kernel is not None
         and (chain.rules.ordering.by_arrival or chain.rules.ordering.by_tip)
@@ -108,10 +109,12 @@ def stretch(chain: "LiveRollup", times: list[int]) -> int:
     for k, (name, _) in enumerate(machine.outside):
         whole[:, k] = world.prices.indices(name, at)
     limited = rules.backlog_limit is not None and rules.batch_poster is not None
+    ripe = chain.ripens - chain.unsent_bytes() if chain.ripens is not None else NO_LIMIT
     ways = np.array(
         [
             int(rules.ordering.by_tip), int(traits.tips), int(chain.shows()), chain.gas_limit(), rules.block_gas_limit,
             chain.state.purse(GAS_TOKEN), chain.account, rules.block_overhead, rules.backlog_limit if limited else NO_LIMIT, int(world.moves_outside()),
+            ripe,
         ],
         np.int64,
     )  # fmt: skip
@@ -123,7 +126,7 @@ def stretch(chain: "LiveRollup", times: list[int]) -> int:
     notes = np.empty((room, kernel.NOTE))
     blocks = np.zeros((4, n), np.int64)
     most = int(np.diff(bounds).max(initial=0)) + INTENTS * reflexes
-    per_byte, ether = np.full(n, chain.data_price()), world.gas_token_prices(at)
+    per_byte, ether = chain.data_prices(at), world.gas_token_prices(at)
     made = machine.make(
         machine.kernels, machine.begins, machine.mids, machine.cells, machine.codes, machine.calls, answered, machine.purses,
         machine.prices, rows.market, rows.action, rows.sender, rows.a, rows.b, rows.c, rows.slippage, rows.reference, rows.tip,
@@ -176,6 +179,6 @@ def _tell(chain: "LiveRollup", times: list[int], notes: Any, rows: Rows, columns
                     reflex.answered(int(action[i]), receipt)
     if status.any():
         for i in np.flatnonzero(status).tolist():
-            first = float(rows.a[came[i]]) if came[i] >= 0 else 0.0
-            world.failed(int(sender[i]), int(status[i]), int(action[i]), first)
+            first, submitted = (rows.a[came[i]], rows.submitted[came[i]]) if came[i] >= 0 else (0.0, times[block[i]])
+            world.failed(int(sender[i]), int(status[i]), int(action[i]), float(first), int(submitted))
     chain.tell(times[-1])

@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Generator, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,13 +14,13 @@ from l2sim.markets import Market
 from l2sim.part import Part
 from l2sim.prices import Price, Recording
 from l2sim.streams import Streams, mix, mix_many
-from l2sim.transactions import Receipt
+from l2sim.transactions import Failure, Receipt
 from l2sim.world import Chain
 from l2sim.world.chain import LiveChain
 from l2sim.world.clock import Clock
 from l2sim.world.engine import Engine, engines
 from l2sim.world.l1 import LiveL1
-from l2sim.world.ledger import BURNED, GAS_TOKEN, BooksDoNotClose, Ledger
+from l2sim.world.ledger import BURNED, EXPENSES, GAS_TOKEN, BooksDoNotClose, Ledger
 from l2sim.world.network import LiveNetwork, Network
 from l2sim.world.outside import LiveOutside
 from l2sim.world.prices import LivePrices
@@ -56,12 +57,12 @@ class Description(Protocol):
 
 
 def _cast(description: Description) -> list[tuple[str, Any, str | None]]:
-    """Every agent with its name and the chain that appointed it, where one did."""
+    """Every agent and settlement with its name and the chain that appointed it, where one did."""
     cast: list[tuple[str, Any, str | None]] = [(name, part, None) for name, part in description.agents.items()]
     for chain_name, chain in description.chains.items():
         for field in type(chain).model_fields:
             part = getattr(chain, field)
-            if isinstance(part, Part) and part.room is not None and part.room.name == "agents":
+            if isinstance(part, Part) and part.room is not None and part.room.name in ("agents", "settlement"):
                 cast.append((f"{chain_name}.{field}", part, chain_name))
     return cast
 
@@ -73,9 +74,9 @@ def _reversible(description: Description) -> set[str]:
 
 
 def _accounts(description: Description) -> int:
-    """How many ledger accounts there will be: the burn, one for each chain, market and attack, and those of the agents."""
+    """How many ledger accounts there will be: two sinks, one for each chain, market and attack, and those of the agents."""
     of_agents = sum(int(part.count * part.accounts()) for _, part, _ in _cast(description))
-    return 1 + len(description.chains) + len(description.markets) + len(description.attacks) + of_agents
+    return 2 + len(description.chains) + len(description.markets) + len(description.attacks) + of_agents
 
 
 class World:
@@ -111,12 +112,14 @@ class World:
         """The chains whose blocks can be undone."""
         self.atomic = any(part.atomic for _, part, _ in _cast(description))
         """Whether anybody sends transactions of several steps."""
-        self.needs = frozenset(name for metric in getattr(description, "metrics", {}).values() for name in metric.needs)
+        self.needs: frozenset[str] = frozenset(name for metric in getattr(description, "metrics", {}).values() for name in metric.needs)
         """The optional facts that metrics of the scenario ask for."""
         self.engines = engines(description, engine, self.reversible)
         self.ledger = Ledger(_accounts(description))
         self.network = LiveNetwork(description.network, streams)
         self.ledger.open(BURNED, "sink", "chains")
+        if any(chain.disputed() for chain in description.chains.values()):
+            self.ledger.open(EXPENSES, "sink", "chains")
         self.chains: dict[str, LiveChain] = {}
         for name, chain in sorted(description.chains.items()):
             self.chains[name] = chain.start(name, self)
@@ -129,7 +132,7 @@ class World:
         self.carried: list[tuple[str, float, int]] = []
         """Positions outside from before the start: price, units, account."""
         self._tickets: dict[int, Event] = {}
-        self._failures: dict[str, list[tuple[int, int, int, float]]] = {}
+        self._failures: dict[str, list[Failure]] = {}
         self._first_accounts: list[int] = []
         self._group_names: list[str] = []
         self._seat(description)
@@ -202,16 +205,16 @@ class World:
         if event is not None:
             self.clock.wake(event, self.clock.now, mix(ticket, receipt.block), receipt)
 
-    def watch_failures(self, group: str) -> list[tuple[int, int, int, float]]:
-        """A list to which the failures of a group are added from now on: account, status, action, first field."""
+    def watch_failures(self, group: str) -> list[Failure]:
+        """A list to which the failures of a group are added from now on."""
         return self._failures.setdefault(group, [])
 
-    def failed(self, sender: int, status: int, action: int, first: float) -> None:
+    def failed(self, sender: int, status: int, action: int, first: float, submitted: int) -> None:
         """A transaction reverted or was dropped; ``first`` is its first field."""
         group = self._group_names[bisect_right(self._first_accounts, sender) - 1]
         watched = self._failures.get(group)
         if watched is not None:
-            watched.append((sender, status, action, first))
+            watched.append(Failure(sender, status, action, first, submitted))
 
     # ---- the run
 
@@ -230,7 +233,7 @@ class World:
                 try:
                     part.arrive(seat)
                 except Exception as error:
-                    raise self._blame(seat, error) from error
+                    raise self._blame(seat.name, error) from error
         for part, seat in self.seats:
             settings = part.settings(seat) if getattr(part, "reflex", None) is not None else None
             if settings is not None:
@@ -249,7 +252,7 @@ class World:
                 chain.history.begin()
             chain.begin()
         for part, seat in sorted(self.seats, key=lambda member: mix(member[1]._key, 0)):  # who acts at once does so in fair order
-            self.clock.process(self._life(part, seat))
+            self.clock.process(self._life(partial(part.run, seat), seat.name))
         if self.prices.parts:
             self.clock.process(self._sample())
         for step in range(1, STEPS + 1):
@@ -264,16 +267,20 @@ class World:
         self._close()
         return self.log
 
-    def _blame(self, seat: Seat, error: Exception) -> RunFailed:
-        return RunFailed(f"'{seat.name}' failed at {self._when()} of simulated time: {type(error).__name__}: {error}")
+    def start(self, life: Generator[Event, Any, None], name: str) -> None:
+        """Let something that an agent of that name does take its course."""
+        self.clock.process(self._life(lambda: life, name))
+
+    def _blame(self, name: str, error: Exception) -> RunFailed:
+        return RunFailed(f"'{name}' failed at {self._when()} of simulated time: {type(error).__name__}: {error}")
 
     def _when(self) -> str:
         return f"{self.clock.now / 1e9:.3f} s"
 
-    def _life(self, part: Any, seat: Seat) -> Generator[Event, Any, None]:
+    def _life(self, begin: Callable[[], Generator[Event, Any, None]], name: str) -> Generator[Event, Any, None]:
         """An agent's own generator, its failures put down to its name."""
         value = None
-        life = part.run(seat)
+        life = begin()
         while True:
             try:
                 event = life.send(value)
@@ -282,9 +289,9 @@ class World:
             except (RunFailed, BooksDoNotClose):
                 raise
             except Exception as error:
-                raise self._blame(seat, error) from error
+                raise self._blame(name, error) from error
             if not isinstance(event, Event):
-                raise self._blame(seat, TypeError(f"it yielded {event!r}, where something to wait for is due, such as me.sleep(…)"))
+                raise self._blame(name, TypeError(f"it yielded {event!r}, where something to wait for is due, such as me.sleep(…)"))
             value = yield event
 
     def _sample(self) -> Generator[Event, Any, None]:
@@ -308,6 +315,11 @@ class World:
 
     def _close(self) -> None:
         """Close the books: check them, write everybody's statement, and note what metrics need to know of the run."""
+        for chain in self.chains.values():
+            chain.look()
+        for name in ("BlockSealed", "HeadAdvanced"):
+            if name in self.log.tables:
+                self.log.tables[name].put_in_order()
         self.ledger.check()
         for name, chain in self.home.items():
             book = chain.books[chain.codes[name]]

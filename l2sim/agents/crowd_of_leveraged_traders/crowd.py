@@ -93,7 +93,7 @@ class Crowd:
     def _failed(self) -> list[int]:
         """Members whose transactions failed: those who try to close again; the others give up."""
         again = []
-        for account, status, action, _ in self.me.failures():
+        for account, status, action, *_ in self.me.failures():
             if action == self.codes["open"]:
                 self.opening.pop(account, None)
             elif account in self.closing:

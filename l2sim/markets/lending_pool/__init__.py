@@ -56,7 +56,7 @@ class Reserve(Part):
 
     @model_validator(mode="after")
     def _borrows_less_than_it_may_owe(self) -> Self:
-        if self.loan_to_value >= self.liquidation_threshold and self.loan_to_value > 0.0:
+        if self.loan_to_value * (1.0 + 1e-9) >= self.liquidation_threshold and self.loan_to_value > 0.0:
             raise PydanticCustomError("threshold", "loan_to_value must be less than liquidation_threshold, or loans are born liquidatable")
         return self
 
@@ -64,7 +64,7 @@ class Reserve(Part):
         """Its numbers in the order of the pool's cells (``layout``)."""
         return (
             self.loan_to_value, self.liquidation_threshold, self.liquidation_bonus, self.protocol_fee, self.optimal_utilization,
-            self.base_rate, self.slope_1, self.slope_2, self.reserve_factor,
+            self.base_rate, self.slope_1 / self.optimal_utilization, self.slope_2 / (1.0 - self.optimal_utilization), self.reserve_factor,
         )  # fmt: skip
 
 

@@ -151,8 +151,11 @@ class LendingPoolBook(Book):
         supplies, debts = balances(self)
         for asset, name in enumerate(self.assets):
             at = layout.reserve(asset)
-            lent = supplies[:, asset] * self.cells[at + layout.LIQUIDITY_INDEX]
-            lent[self.account] += self.cells[at + layout.SURPLUS] - self.cells[at + layout.DEFICIT]
+            worth = self.cells[at + layout.LIQUIDITY_INDEX]
+            lent = supplies[:, asset] * worth
+            lent[self.account] += (
+                self.cells[at + layout.TREASURY] * worth + self.cells[at + layout.SURPLUS] - self.cells[at + layout.DEFICIT]
+            )
             for amounts in (lent, debts[:, asset] * -self.cells[at + layout.BORROW_INDEX]):
                 having = np.flatnonzero(amounts)
                 claims += map(Claim, having.tolist(), repeat(name), amounts[having].tolist())
@@ -164,7 +167,7 @@ class LendingPoolBook(Book):
         supplies, debts = balances(self)
         for asset in range(len(self.assets)):
             at, held = layout.reserve(asset), self.available(asset)
-            lent = float(supplies[:, asset].sum()) * self.cells[at + layout.LIQUIDITY_INDEX]
+            lent = (float(supplies[:, asset].sum()) + self.cells[at + layout.TREASURY]) * self.cells[at + layout.LIQUIDITY_INDEX]
             owed = float(debts[:, asset].sum()) * self.cells[at + layout.BORROW_INDEX]
             gap = fsum((held, owed, self.cells[at + layout.DEFICIT], -lent, -self.cells[at + layout.SURPLUS]))
             worst = max(worst, abs(gap) / (max(abs(held) + owed + lent, self.cells[at + layout.TURNOVER]) or 1.0))

@@ -4,7 +4,6 @@ from math import inf
 from typing import Any
 
 from l2sim.markets.lending_pool.layout import (
-    ACCOUNTS,
     ASSETS,
     BORROW_INDEX,
     LIQUIDITY_INDEX,
@@ -15,7 +14,7 @@ from l2sim.markets.lending_pool.layout import (
     supply_at,
 )
 
-SEVERAL, NO_DEBT = -1, -2
+NONE, SEVERAL = -1, -2
 
 
 def collateral_value(cells: Any, codes: Any, prices: Any, account: int, weight: int) -> float:
@@ -46,22 +45,22 @@ def ratio(cells: Any, codes: Any, prices: Any, collateral: int, debt: int) -> fl
     return worth / owed
 
 
-def sole_pair(cells: Any, codes: Any, account: int) -> int:
-    """An account's one pair, ``collateral * assets + debt``; ``SEVERAL`` where it has more than one of either, or ``NO_DEBT``."""
-    n = codes[ASSETS]
-    at = codes[ACCOUNTS] + 2 * n * account
-    collateral, debt, several = -1, -1, False
-    for asset in range(n):
-        if cells[at + n + asset] > 0.0:
-            several = several or debt >= 0
-            debt = asset
+def sole_collateral(cells: Any, codes: Any, account: int) -> int:
+    """The one collateral of an account, ``NONE`` or ``SEVERAL``."""
+    found, at = NONE, supply_at(codes, account, 0)
+    for asset in range(codes[ASSETS]):
         if cells[at + asset] > 0.0 and cells[reserve(asset) + THRESHOLD] > 0.0:
-            several = several or collateral >= 0
-            collateral = asset
-    if debt < 0:
-        return NO_DEBT
-    pair: int = collateral * n + debt
-    return SEVERAL if several or collateral < 0 else pair
+            found = asset if found == NONE else SEVERAL
+    return found
+
+
+def sole_debt(cells: Any, codes: Any, account: int) -> int:
+    """The one asset that an account owes, ``NONE`` or ``SEVERAL``."""
+    found, at = NONE, debt_at(codes, account, 0)
+    for asset in range(codes[ASSETS]):
+        if cells[at + asset] > 0.0:
+            found = asset if found == NONE else SEVERAL
+    return found
 
 
 def trigger(cells: Any, codes: Any, account: int, collateral: int, debt: int) -> float:
@@ -77,10 +76,9 @@ def trigger(cells: Any, codes: Any, account: int, collateral: int, debt: int) ->
 
 def health_factor(cells: Any, codes: Any, prices: Any, account: int) -> float:
     """Collateral at its liquidation thresholds over debt; less than 1 may be liquidated; infinite without debt."""
-    pair = sole_pair(cells, codes, account)
-    if pair == NO_DEBT:
+    collateral, debt = sole_collateral(cells, codes, account), sole_debt(cells, codes, account)
+    if debt == NONE:
         return inf
-    if pair == SEVERAL:
+    if debt == SEVERAL or collateral < 0:
         return collateral_value(cells, codes, prices, account, THRESHOLD) / debt_value(cells, codes, prices, account)
-    collateral, debt = pair // codes[ASSETS], pair % codes[ASSETS]
     return ratio(cells, codes, prices, collateral, debt) / trigger(cells, codes, account, collateral, debt)

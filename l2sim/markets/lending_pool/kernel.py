@@ -3,7 +3,7 @@
 from math import inf
 from typing import Any
 
-from l2sim.markets.lending_pool.health import NO_DEBT, collateral_value, debt_value, health_factor, sole_pair
+from l2sim.markets.lending_pool.health import NONE, collateral_value, debt_value, health_factor, sole_debt
 from l2sim.markets.lending_pool.layout import (
     ASSETS,
     BASE_RATE,
@@ -17,6 +17,7 @@ from l2sim.markets.lending_pool.layout import (
     CLOSE_FACTOR_MINIMUM,
     DEFICIT,
     FLASH_LOAN_FEE,
+    GENTLE,
     LIQUIDITY_INDEX,
     LOAN_TO_VALUE,
     MINIMUM_LEFTOVER,
@@ -26,8 +27,7 @@ from l2sim.markets.lending_pool.layout import (
     POOL,
     PROTOCOL_FEE,
     RESERVE_FACTOR,
-    SLOPE_1,
-    SLOPE_2,
+    STEEP,
     SUPPLIED,
     SUPPLY_RATE,
     SURPLUS,
@@ -69,7 +69,7 @@ def set_rates(cells: Any, codes: Any, purses: Any, asset: int) -> None:
     debt = cells[at + BORROWED] * cells[at + BORROW_INDEX]
     if debt > 0.0:
         whole = purses[purse(codes, asset)][codes[POOL]] + debt
-        rate = borrow_rate(debt / whole, cells[at + OPTIMAL], cells[at + BASE_RATE], cells[at + SLOPE_1], cells[at + SLOPE_2])
+        rate = borrow_rate(debt / whole, cells[at + OPTIMAL], cells[at + BASE_RATE], cells[at + GENTLE], cells[at + STEEP])
         cells[at + BORROW_RATE] = rate
         cells[at + SUPPLY_RATE] = rate * debt / (whole + cells[at + DEFICIT]) * (1.0 - cells[at + RESERVE_FACTOR])
     else:
@@ -82,24 +82,15 @@ def accrue(cells: Any, codes: Any, asset: int, years: float) -> None:
     at = reserve(asset)
     borrowed = cells[at + BORROWED]
     if borrowed > 0.0:
-        supplied, worth, owed = cells[at + SUPPLIED], cells[at + LIQUIDITY_INDEX], cells[at + BORROW_INDEX]
+        lent, worth, owed = cells[at + SUPPLIED] + cells[at + TREASURY], cells[at + LIQUIDITY_INDEX], cells[at + BORROW_INDEX]
         index = owed * compounded(cells[at + BORROW_RATE], years)
+        grown = worth * (1.0 + cells[at + SUPPLY_RATE] * years)
         interest = borrowed * (index - owed)
         share = interest * cells[at + RESERVE_FACTOR]
-        grown = worth * (1.0 + cells[at + SUPPLY_RATE] * years)
         cells[at + BORROW_INDEX] = index
         cells[at + LIQUIDITY_INDEX] = grown
-        cells[at + SURPLUS] += interest - share - supplied * (grown - worth)
-        credit(cells, codes, asset, share)
-
-
-def credit(cells: Any, codes: Any, asset: int, amount: float) -> None:
-    """Give the protocol units of supply."""
-    at = reserve(asset)
-    scaled = amount / cells[at + LIQUIDITY_INDEX]
-    cells[supply_at(codes, codes[POOL], asset)] += scaled
-    cells[at + SUPPLIED] += scaled
-    cells[at + TREASURY] += scaled
+        cells[at + TREASURY] += share / grown
+        cells[at + SURPLUS] += interest - share - lent * (grown - worth)
 
 
 def begin(cells: Any, codes: Any, prices: Any, now: int) -> None:
@@ -158,7 +149,7 @@ def withdraw(cells: Any, codes: Any, purses: Any, prices: Any, sender: int, asse
         return NO_LIQUIDITY
     before = cells[own]
     cells[own] = before - scaled
-    if cells[at + THRESHOLD] > 0.0 and health_factor(cells, codes, prices, sender) < 1.0:
+    if sole_debt(cells, codes, sender) != NONE and health_factor(cells, codes, prices, sender) < 1.0:
         cells[own] = before
         return UNHEALTHY
     cells[at + SUPPLIED] -= scaled
@@ -178,13 +169,11 @@ def borrow(cells: Any, codes: Any, purses: Any, prices: Any, sender: int, asset:
         return NO_LIQUIDITY
     at, own = reserve(asset), debt_at(codes, sender, asset)
     debt = debt_value(cells, codes, prices, sender) + amount * price(codes, prices, asset)
+    # Ratios are below thresholds by more than this, so the account is healthy after.
     if debt > collateral_value(cells, codes, prices, sender, LOAN_TO_VALUE) * (1.0 + ROUNDING):
         return UNHEALTHY
-    scaled, before = amount / cells[at + BORROW_INDEX], cells[own]
-    cells[own] = before + scaled
-    if health_factor(cells, codes, prices, sender) < 1.0:
-        cells[own] = before
-        return UNHEALTHY
+    scaled = amount / cells[at + BORROW_INDEX]
+    cells[own] += scaled
     cells[at + BORROWED] += scaled
     pay(cells, codes, purses, asset, sender, -amount)
     set_rates(cells, codes, purses, asset)
@@ -245,8 +234,9 @@ def flash_repay(cells: Any, codes: Any, purses: Any, sender: int, asset: int, am
         return INSUFFICIENT_FUNDS
     pay(cells, codes, purses, asset, sender, amount + fee)
     cells[at + OWED] = left
-    if cells[at + SUPPLIED] > 0.0:
-        cells[at + LIQUIDITY_INDEX] += fee / cells[at + SUPPLIED]
+    lent = cells[at + SUPPLIED] + cells[at + TREASURY]
+    if lent > 0.0:
+        cells[at + LIQUIDITY_INDEX] += fee / lent
     else:
         cells[at + SURPLUS] += fee
     outstanding = 0.0
@@ -329,11 +319,11 @@ def liquidate(
     cells[owed] -= scaled
     cells[at + SUPPLIED] -= left
     cells[of + BORROWED] -= scaled
-    credit(cells, codes, collateral, gross - net)
+    cells[at + TREASURY] += (gross - net) / cells[at + LIQUIDITY_INDEX]
     set_rates(cells, codes, purses, collateral)
     if debt != collateral:
         set_rates(cells, codes, purses, debt)
-    if collateral_value(cells, codes, prices, account, THRESHOLD) == 0.0 and sole_pair(cells, codes, account) != NO_DEBT:
+    if collateral_value(cells, codes, prices, account, THRESHOLD) == 0.0 and sole_debt(cells, codes, account) != NONE:
         out[BAD_DEBT] = write_off(cells, codes, purses, prices, account)
     watch(cells, codes, prices, account)
     out[2] = TOLD

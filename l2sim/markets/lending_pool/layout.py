@@ -12,13 +12,13 @@ CLOSE_FACTOR, CLOSE_FACTOR_HEALTH, CLOSE_FACTOR_MINIMUM, MINIMUM_LEFTOVER, FLASH
 """Cells: the pool's rules, and where its reserves begin."""
 
 (
-    LOAN_TO_VALUE, THRESHOLD, BONUS, PROTOCOL_FEE, OPTIMAL, BASE_RATE, SLOPE_1, SLOPE_2, RESERVE_FACTOR,
+    LOAN_TO_VALUE, THRESHOLD, BONUS, PROTOCOL_FEE, OPTIMAL, BASE_RATE, GENTLE, STEEP, RESERVE_FACTOR,
     LIQUIDITY_INDEX, BORROW_INDEX, SUPPLY_RATE, BORROW_RATE, SUPPLIED, BORROWED, TREASURY, SURPLUS, DEFICIT, OWED, TURNOVER,
     FIELDS,
 ) = range(21)  # fmt: skip
-"""Cells of one reserve: its rules; what a scaled unit of supply and of debt is worth; rates a year; scaled supply and debt, and what
-of the supply is the protocol's; units that the pool has beyond what it owes, that it lacks after bad debt, that are out as a flash
-loan, and that have been moved so far."""
+"""Cells of one reserve: its rules, with interest per unit of utilisation below and above the optimum; what a scaled unit of supply and
+of debt is worth; rates a year; scaled supply and debt of all accounts, and the protocol's scaled supply; units that the pool has
+beyond what it owes, that it lacks after bad debt, that are out as a flash loan, and that have been moved so far."""
 
 CHILD, NEXT, PREVIOUS = range(3)
 """Links of a node: its first child, the sibling after it, and the sibling before it or, of a first child, the parent."""

@@ -60,11 +60,11 @@ def dust(debt: float, balance: float, leftover: float) -> bool:
     return debt < leftover * (1.0 - ROUNDING) or balance < leftover * (1.0 - ROUNDING)
 
 
-def borrow_rate(utilization: float, optimal: float, base: float, slope_1: float, slope_2: float) -> float:
-    """What debt costs a year, with a kink at the optimal utilisation."""
+def borrow_rate(utilization: float, optimal: float, base: float, gentle: float, steep: float) -> float:
+    """What debt costs a year: ``base``, ``gentle`` for each unit of utilisation up to the optimum, and ``steep`` for each beyond."""
     if utilization <= optimal:
-        return base + slope_1 * utilization / optimal
-    return base + slope_1 + slope_2 * (utilization - optimal) / (1.0 - optimal)
+        return base + gentle * utilization
+    return base + gentle * optimal + steep * (utilization - optimal)
 
 
 def compounded(rate: float, years: float) -> float:

@@ -14,7 +14,7 @@ account``, so they take no memory when they grow, and a sorted array is loaded a
 
 from typing import Any
 
-from l2sim.markets.lending_pool.health import NO_DEBT, SEVERAL, collateral_value, debt_value, ratio, sole_pair, trigger
+from l2sim.markets.lending_pool.health import NONE, SEVERAL, collateral_value, debt_value, ratio, sole_collateral, sole_debt, trigger
 from l2sim.markets.lending_pool.layout import (
     ASSETS,
     CALLS,
@@ -141,30 +141,31 @@ def turn(cells: Any, codes: Any, account: int, overdue: int) -> None:
 
 def watch(cells: Any, codes: Any, prices: Any, account: int) -> None:
     """Put an account that has changed, or has to be looked at, where it belongs."""
-    n, capacity, was = codes[ASSETS], codes[CAPACITY], codes[codes[OVERDUE] + account]
-    pair = sole_pair(cells, codes, account)
-    if pair == NO_DEBT:
+    was, debt = codes[codes[OVERDUE] + account], sole_debt(cells, codes, account)
+    if debt == NONE:
         if was == 1:
             turn(cells, codes, account, 0)
-    elif pair == SEVERAL:
-        health = collateral_value(cells, codes, prices, account, THRESHOLD) / debt_value(cells, codes, prices, account)
-        overdue = 1 if health < 1.0 else 0
-        if overdue != was:
-            turn(cells, codes, account, overdue)
-        for collateral in range(n):
-            if cells[supply_at(codes, account, collateral)] > 0.0 and cells[reserve(collateral) + THRESHOLD] > 0.0:
-                for debt in range(n):
-                    if cells[debt_at(codes, account, debt)] > 0.0:
-                        pair = collateral * n + debt
-                        key = ratio(cells, codes, prices, collateral, debt) / health
-                        place(cells, codes, 2 * pair + overdue, 1 + pair * capacity + account, key if overdue == 1 else -key)
-    else:
-        collateral, debt = pair // n, pair % n
+        return
+    n, capacity, collateral = codes[ASSETS], codes[CAPACITY], sole_collateral(cells, codes, account)
+    if debt != SEVERAL and collateral >= 0:
         key = trigger(cells, codes, account, collateral, debt)
         overdue = 1 if ratio(cells, codes, prices, collateral, debt) < key else 0
         if overdue != was:
             turn(cells, codes, account, overdue)
+        pair = collateral * n + debt
         place(cells, codes, 2 * pair + overdue, 1 + pair * capacity + account, key if overdue == 1 else -key)
+        return
+    health = collateral_value(cells, codes, prices, account, THRESHOLD) / debt_value(cells, codes, prices, account)
+    overdue = 1 if health < 1.0 else 0
+    if overdue != was:
+        turn(cells, codes, account, overdue)
+    for collateral in range(n):
+        if cells[supply_at(codes, account, collateral)] > 0.0 and cells[reserve(collateral) + THRESHOLD] > 0.0:
+            for debt in range(n):
+                if cells[debt_at(codes, account, debt)] > 0.0:
+                    pair = collateral * n + debt
+                    key = ratio(cells, codes, prices, collateral, debt) / health
+                    place(cells, codes, 2 * pair + overdue, 1 + pair * capacity + account, key if overdue == 1 else -key)
 
 
 def check(cells: Any, codes: Any, prices: Any) -> None:

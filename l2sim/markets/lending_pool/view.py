@@ -124,7 +124,7 @@ class LendingPoolView:
         return ReserveState(
             price=layout.price(book.codes, book.state.prices, asset),
             available=available,
-            supplied=cell(layout.SUPPLIED) * worth,
+            supplied=(cell(layout.SUPPLIED) + cell(layout.TREASURY)) * worth,
             borrowed=debt,
             utilization=debt / (available + debt) if debt else 0.0,
             borrow_rate=cell(layout.BORROW_RATE),

@@ -1,0 +1,66 @@
+"""Validator: executes the rollup's blocks again and challenges what is asserted falsely."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from l2sim.agents import Agent, Waiting
+from l2sim.part import Refers
+from l2sim.units import ETH, GWEI, MS, Duration, Fraction, Share, Wei
+from l2sim.world.seat import Seat
+
+
+class Validator(Agent):
+    """Checks each assertion, one after the other, and challenges the false ones, unless it fails.
+
+    It fails for itself, or together with all others whose software has the same fault: n of them miss a false assertion with
+    probability c + (1 - c) p^n. What befalls it belongs to the assertion, so it is the same in every world that has that one.
+    """
+
+    count: Annotated[int, Field(ge=0)] = 1
+    """How many of them there are, each with its own luck and its own accounts."""
+    on: Annotated[str, Refers("chains", kind="rollup")]
+    """The rollup that it watches."""
+    failure: Annotated[Fraction, Share] = 0.0
+    """Probability that it does not check an assertion: its machine is down, it does not bother."""
+    common_failure: Annotated[Fraction, Share] = 0.0
+    """Probability that nobody does, because all run the same faulty software."""
+    time_per_block: Duration = 20 * MS
+    """Time it takes to execute a block again (assumed)."""
+    cost_per_block: Wei = 0
+    """What that costs it in machines and power, ether."""
+    funds: Wei = 100 * ETH
+    """Ether it brings to L1 for bonds and gas; without enough for a bond it cannot challenge."""
+    tip: Wei = 2 * GWEI
+    """Priority fee it offers, wei per gas."""
+
+    def arrive(self, me: Seat) -> None:
+        me.endow(me.rules_of(self.on).settles_on, me.gas_token, self.funds / ETH)
+
+    def run(self, me: Seat) -> Waiting:
+        docket = me.settlement(self.on)
+        number, executed = 0, 0
+        while True:
+            while number < docket.number():
+                assertion = docket.assertion(number)
+                blocks, executed = max(0, assertion.last - executed), max(assertion.last, executed)
+                if blocks:
+                    docket.spend(blocks * self.cost_per_block)
+                    yield me.sleep(blocks * self.time_per_block)
+                checks = docket.luck(number) >= self.common_failure and me.luck("failure", assertion.key) >= self.failure
+                if checks and docket.digest(assertion.last) != assertion.digest:
+                    me.start(self._challenge(me, number))
+                number += 1
+            yield docket.made()
+
+    def _challenge(self, me: Seat, number: int) -> Waiting:
+        """Challenge a false assertion, again where somebody else did so first and lost."""
+        docket = me.settlement(self.on)
+        l1 = me.rules_of(self.on).settles_on
+        while docket.status(number) in (docket.open, docket.challenged) and me.balance(l1, me.gas_token) >= docket.bond():
+            if docket.status(number) == docket.challenged:
+                yield docket.turn(number)
+                continue
+            posted = yield docket.challenge(number, self.tip)
+            if posted.answer:
+                yield docket.turn(number)

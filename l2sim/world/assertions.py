@@ -1,0 +1,251 @@
+"""Assertions: what L1 keeps of the claims about a rollup's state, the bonds behind them, and what became of each."""
+
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from simpy.events import Event
+
+from l2sim.events import (
+    AssertionChallenged,
+    AssertionConfirmed,
+    AssertionMade,
+    AssertionRejected,
+    BondSlashed,
+    DisputeEnded,
+    DisputeMoved,
+)
+from l2sim.streams import mix
+from l2sim.units import ETH
+from l2sim.world.clock import Clock
+from l2sim.world.ledger import BURNED, EXPENSES, GAS_TOKEN
+
+if TYPE_CHECKING:
+    from l2sim.world.rollup import LiveRollup
+
+_SHOWN = (1 << 63) - 1
+"""The part of a digest that fits into a column of the log."""
+
+
+class Status(IntEnum):
+    """What has become of an assertion."""
+
+    PENDING = 0
+    CHALLENGED = 1
+    FINAL = 2
+    REJECTED = 3
+
+
+class Assertion(NamedTuple):
+    """A claim about the state of a rollup after a block, as it stands on L1."""
+
+    number: int
+    """Counts the assertions about the rollup, from 0."""
+    first: int
+    """The block after the newest final assertion: everything from here on may be disputed."""
+    last: int
+    """The block after which the state is claimed."""
+    until: int
+    """Time of that block (ns)."""
+    digest: int
+    """What is claimed: the digest of the state."""
+    account: int
+    """Who claims it."""
+    bond: int
+    """What is lost if it is wrong, wei."""
+    made: int
+    """When L1 took it up (ns)."""
+    key: int
+    """A number of its own for luck: the same whenever the same party asserts the same block, whoever else asserts what."""
+
+
+class Side(NamedTuple):
+    """Somebody who may be asked in a dispute, and what it holds the chain's states to be."""
+
+    account: int
+    """Its account on L1."""
+    digest: Callable[[int], int]
+    """The digest of the state after a block."""
+    steps: Callable[[int], Sequence[int]]
+    """The digests in the course of a block: after its beginning and after each of its transactions."""
+    post: Callable[[int], Event]
+    """Sends a transaction of so much gas to L1, in its name and at its expense."""
+    credit: bool = False
+    """Whether its account may go into debt, as attackers' do: what they lose is the price of the attack."""
+
+
+class Bell:
+    """Wakes whoever waits for a matter, in a fair order."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._waiters: list[tuple[int, Event]] = []
+
+    def wait(self, key: int = 0) -> Event:
+        """An event at the next ring, for whoever has that tie key; the protocol's own, 0, goes first."""
+        event = Event(self._clock)
+        self._waiters.append((key, event))
+        return event
+
+    def ring(self) -> None:
+        """Wake them."""
+        waiters, self._waiters = self._waiters, []
+        now = self._clock.now
+        for key, event in waiters:
+            self._clock.wake(event, now, mix(key, now) if key else 0)
+
+
+class Case:
+    """An assertion on its way: who stands for it and against it, and what became of it."""
+
+    def __init__(self, assertion: Assertion, valid: bool, asserter: Side, clock: Clock) -> None:
+        self.assertion = assertion
+        self.valid = valid
+        """Whether it is true, which L1 does not know."""
+        self.asserter = asserter
+        self.challenger: Side | None = None
+        self.status = Status.PENDING
+        self.settled = -1
+        """When it became final (ns)."""
+        self.challenged = Event(clock)
+        """When somebody challenges it, the next time."""
+        self.turned = Bell(clock)
+        """Rings whenever its status changes."""
+
+    def sides(self) -> tuple[Side, Side]:
+        """Who asserts it and who challenges it.
+
+        Raises:
+            ValueError: nobody challenges it.
+        """
+        if self.challenger is None:
+            raise ValueError(f"nobody challenges assertion {self.assertion.number}")
+        return self.asserter, self.challenger
+
+
+class Assertions:
+    """The claims about one rollup."""
+
+    def __init__(self, chain: "LiveRollup") -> None:
+        if chain.history is None or chain.l1 is None:
+            raise TypeError(f"'{chain.name}' has no settlement")
+        self.chain = chain
+        self.history = chain.history
+        self.rules: Any = chain.rules.settlement
+        self.world = chain.world
+        self.cases: list[Case] = []
+        self.made = Bell(chain.world.clock)
+        """Rings at each new assertion."""
+        self.final = 0
+        """The newest block under a final assertion."""
+        self._finals: list[Assertion] = []
+        self._account = chain.world.ledger.groups[f"{chain.name}.settlement"].accounts.start
+        self._token = chain.world.ledger.column(chain.l1.name, GAS_TOKEN)
+        self._executed: tuple[int, list[int]] = -1, []
+
+    # ---- what parties do
+
+    def make(self, side: Side, last: int, digest: int, cost: float) -> int:
+        """Take up an assertion and its bond: its number, or -1 where the bond cannot be paid."""
+        world, bond = self.world, self.rules.stake()
+        if not self._pledge(side, bond):
+            return -1
+        number, now = len(self.cases), world.clock.now
+        until = self.history.block(last - 1).time
+        key = mix(int(world.identities[side.account]), last)
+        assertion = Assertion(number, self.final + 1, last, until, digest, side.account, bond, now, key)
+        case = Case(assertion, digest == self.history.digest(last), side, world.clock)
+        self.cases.append(case)
+        name, shown = self.chain.name, digest & _SHOWN
+        world.record(AssertionMade(name, number, self.final + 1, last, side.account, shown, int(case.valid), bond / ETH, cost))
+        self.made.ring()
+        return number
+
+    def challenge(self, side: Side, number: int, cost: float) -> bool:
+        """Take up a challenge and its bond; whether the assertion is still open to one and the bond was there."""
+        case, bond = self.cases[number], self.rules.stake()
+        if case.status != Status.PENDING or not bond or not self._pledge(side, bond):
+            return False
+        case.status, case.challenger = Status.CHALLENGED, side
+        self.world.record(AssertionChallenged(self.chain.name, number, side.account, bond / ETH, cost))
+        challenged, case.challenged = case.challenged, Event(self.world.clock)
+        self.world.clock.wake(challenged, self.world.clock.now)
+        case.turned.ring()
+        return True
+
+    def spend(self, account: int, wei: int) -> None:
+        """Pay for computing, which nobody in the model sells."""
+        self._move(account, self.world.ledger.groups[EXPENSES].accounts.start, wei)
+
+    # ---- what the settlement asks
+
+    def common(self, case: Case) -> int:
+        """The block up to which both sides agree: that of the newest final assertion which both hold to be true, or the start.
+
+        What became final wrongly is nothing that an honest side builds on; then the one before it is asked about.
+        """
+        for final in reversed(self._finals):
+            if final.last < case.assertion.last and all(side.digest(final.last) == final.digest for side in case.sides()):
+                return final.last
+        return 0
+
+    def transactions(self, block: int) -> int:
+        """How many transactions a block has; its data are on L1."""
+        inputs = self.history.block(block - 1)
+        return inputs.stop - inputs.start
+
+    def steps(self, block: int) -> list[int]:
+        """The digests in the course of a block, executed again; done once for all who ask about the same block."""
+        if self._executed[0] != block:
+            self._executed = block, list(self.history.replica(block - 1).steps())
+        return self._executed[1]
+
+    # ---- what it decides
+
+    def moved(self, case: Case, side: Side, level: str, low: int, high: int, cost: float) -> None:
+        """Note a move in a dispute."""
+        self.world.record(DisputeMoved(self.chain.name, case.assertion.number, side.account, level, low, high, cost))
+
+    def decide(self, case: Case, winner: Side, block: int, transaction: int, moves: int, burned: float) -> None:
+        """End a dispute: the loser's bond goes to the winner, but for a share that is burned.
+
+        Where the asserter wins, its assertion is open to other challenges again; where it loses, it is rejected.
+        """
+        asserter, challenger = case.sides()
+        loser = challenger if winner is asserter else asserter
+        number, bond = case.assertion.number, case.assertion.bond
+        lost = int(bond * burned)
+        self._move(self._account, winner.account, bond - lost)
+        self._move(self._account, self.world.ledger.groups[BURNED].accounts.start, lost)
+        name = self.chain.name
+        self.world.record(DisputeEnded(name, number, winner.account, loser.account, block, transaction, moves))
+        self.world.record(BondSlashed(name, number, loser.account, winner.account, (bond - lost) / ETH, lost / ETH))
+        if winner is asserter:
+            case.status, case.challenger = Status.PENDING, None
+        else:
+            case.status = Status.REJECTED
+            self._move(self._account, challenger.account, bond)
+            self.world.record(AssertionRejected(name, number, case.assertion.last, int(case.valid)))
+        case.turned.ring()
+
+    def confirm(self, case: Case) -> None:
+        """Make an assertion final and give its bond back."""
+        number, last = case.assertion.number, case.assertion.last
+        case.status, case.settled = Status.FINAL, self.world.clock.now
+        self._move(self._account, case.asserter.account, case.assertion.bond)
+        self.final = max(self.final, last)
+        self._finals.append(case.assertion)
+        self.world.record(AssertionConfirmed(self.chain.name, number, last, int(case.valid)))
+        case.turned.ring()
+
+    # ---- money on L1
+
+    def _pledge(self, side: Side, bond: int) -> bool:
+        if self._token[side.account] < bond / ETH and not side.credit:
+            return False
+        self._move(side.account, self._account, bond)
+        return True
+
+    def _move(self, giver: int, taker: int, wei: int) -> None:
+        self._token[giver] -= wei / ETH
+        self._token[taker] += wei / ETH

@@ -1,0 +1,105 @@
+"""The L1 end of a bridge: an escrow, and the proofs by which withdrawals are paid out of it."""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from l2sim.events import WithdrawalFinalized, WithdrawalProven, WithdrawalRefused
+from l2sim.markets.bridge import Bridge, BridgeBook, Withdrawal
+from l2sim.world.assertions import Assertions, Status
+
+if TYPE_CHECKING:
+    from l2sim.world.history import Replica
+    from l2sim.world.rollup import LiveRollup
+
+
+class Proof(NamedTuple):
+    """A withdrawal that was shown to be in the state which an assertion claims."""
+
+    withdrawal: Withdrawal
+    assertion: int
+    valid: bool
+    """Whether that state is the true one."""
+    time: int
+    """When it was proved (ns)."""
+
+
+class LiveBridge:
+    """The escrow of a bridge in a run."""
+
+    def __init__(self, name: str, rules: Bridge, chain: "LiveRollup") -> None:
+        if chain.l1 is None or chain.rules.settlement is None:
+            raise ValueError(f"bridge '{name}' needs a settlement that decides what it pays: give '{chain.name}' one")
+        self.name = name
+        self.rules = rules
+        self.chain = chain
+        self.l1 = chain.l1
+        self.book: BridgeBook = chain.books[chain.codes[name]]  # type: ignore[assignment]
+        self.account = self.book.account
+        self.proofs: dict[tuple[int, int], Proof] = {}
+        """By number and account, which stand for the hash of a withdrawal."""
+        self.paid: set[tuple[int, int]] = set()
+        chain.world.ledger.mint(self.l1.name, rules.asset, self.account, rules.escrow)
+        self._column: Any = chain.world.ledger.column(self.l1.name, rules.asset)
+
+    def escrow(self) -> float:
+        """What lies there, in units of the asset."""
+        return float(self._column[self.account])
+
+    def since(self, number: int) -> list[Withdrawal]:
+        """The withdrawals after a number, the oldest first; as the rollup shows them after its last block."""
+        entries = self.book.entries
+        return [Withdrawal(later, *entries[later]) for later in range(number + 1, len(entries) + 1)]
+
+    def prove(self, number: int, account: int, assertion: int, cost: float, replica: "Replica | None" = None) -> bool:
+        """Accept a proof that a withdrawal is in the state that an assertion claims; whether it is.
+
+        Who proves against a state that never was has to show that state: a replica with the asserted digest.
+        """
+        case = self._assertions().cases[assertion]
+        if case.status == Status.REJECTED:
+            return False
+        if replica is None:
+            found = self.book.withdrawal(number)
+            shown = case.valid and found is not None and found.time <= case.assertion.until
+        else:
+            found = self._twin(replica).withdrawal(number)
+            shown = replica.digest() == case.assertion.digest
+        if found is None or found.account != account or not shown:
+            return False
+        now = self.chain.world.clock.now
+        self.proofs[number, account] = Proof(found, assertion, case.valid, now)
+        self.chain.world.record(WithdrawalProven(self.name, account, number, assertion, cost))
+        return True
+
+    def due(self, proof: Proof) -> int | None:
+        """When a withdrawal may be paid (ns), where its assertion is final: the later of that and the proof's maturity."""
+        case = self._assertions().cases[proof.assertion]
+        return max(case.settled, proof.time + self.rules.proof_maturity) if case.status == Status.FINAL else None
+
+    def pay(self, number: int, account: int, cost: float) -> bool:
+        """Pay a withdrawal that is proved and due; whether it was."""
+        world, key = self.chain.world, (number, account)
+        proof = self.proofs.get(key)
+        due = None if proof is None else self.due(proof)
+        if proof is None or due is None or world.clock.now < due or key in self.paid:
+            return False
+        amount, held = proof.withdrawal.amount, self.escrow()
+        if held < amount:
+            world.record(WithdrawalRefused(self.name, account, number, amount, held, cost))
+            return False
+        self.paid.add(key)
+        self._column[self.account] -= amount
+        self._column[account] += amount
+        world.record(WithdrawalFinalized(self.name, account, number, amount, int(proof.valid), cost))
+        return True
+
+    def forge(self, replica: "Replica", account: int, amount: float) -> int:
+        """In a copy of the rollup's state, give an account an amount that nobody loses, and withdraw it there; its number."""
+        replica.tamper(self.rules.asset, account, amount)
+        twin = self._twin(replica)
+        return int(twin.apply(0, account, amount, 0.0, 0.0, float("inf"), 0.0).x)
+
+    def _twin(self, replica: "Replica") -> BridgeBook:
+        return replica.execution.books[self.chain.codes[self.name]]  # type: ignore[return-value]
+
+    def _assertions(self) -> Assertions:
+        return self.chain.assertions

@@ -1,0 +1,57 @@
+"""Reorganisation: L1 undoes its latest blocks, and what rollups had posted there is on its way again."""
+
+from typing import TYPE_CHECKING
+
+from simpy.events import Event
+
+from l2sim.events import ChainReorganized
+from l2sim.transactions import Rows
+from l2sim.world.rollup import Batch, LiveRollup
+
+if TYPE_CHECKING:
+    from l2sim.world.l1 import LiveL1
+
+
+def reorganize(l1: "LiveL1", slots: int) -> None:
+    """Undo the blocks of the latest slots, but none that is final: what was in them, batches too, is pending again."""
+    if l1.history is None:
+        raise TypeError(f"the blocks of '{l1.name}' cannot be undone")
+    l1.catch_up()
+    last, until = l1.after.slot, max(l1.after.slot - slots, l1.finalized)
+    made = [slot for slot in l1.before if slot > until]
+    if not made:
+        return
+    undone = l1.history.undo(until)
+    voted = l1.after
+    before = l1.before[made[0]]
+    for slot in made:
+        del l1.before[slot]
+    # The fees are those before the first block undone; slots and votes go on.
+    l1.after = before._replace(slot=last, justified_before=voted.justified_before, justified=voted.justified)
+    l1.forgets(until)
+    rows = Rows.none()
+    for record in undone:
+        rows.extend(record.block.rows.slice(record.block.start, record.block.stop))
+    if rows.number:
+        l1.inbox.put_back(rows)
+    rollups = [chain for chain in l1.world.chains.values() if isinstance(chain, LiveRollup) and chain.l1 is l1]
+    batches = [(rollup, batch) for rollup in rollups for batch in rollup.unsettle(until)]
+    while l1.taken and l1.taken[-1][0] > until:
+        _, transaction = l1.taken.pop()
+        included = Event(l1.world.clock)
+        l1.blob_transactions.append(transaction._replace(included=included))
+        for rollup, batch in batches:
+            if batch.submitted == transaction.submitted:
+                _posts_again(included, rollup, batch)
+    l1.world.record(ChainReorganized(l1.name, made[0], last, rows.number, 0))
+
+
+def _posts_again(included: Event, rollup: LiveRollup, batch: Batch) -> None:
+    """Once L1 has a batch again, the rollup's safe head moves again."""
+
+    def posted(event: Event) -> None:
+        slot, cost, submitted = event.value
+        rollup.posted(batch.blocks, batch.blobs, submitted, slot, cost)
+
+    assert included.callbacks is not None  # noqa: S101
+    included.callbacks.append(posted)
