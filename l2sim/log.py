@@ -8,11 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from l2sim.events import TransactionIncluded
+from l2sim.spool import Spool
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _CHUNK = 32_768
+_IN_MEMORY = 32
+"""Chunks of a table that are kept in memory; what is older goes to disk."""
+_PIECE = 1_000_000
+"""Rows that a digest looks at together."""
 _DTYPES: dict[type, np.dtype[Any]] = {int: np.dtype(np.int64), float: np.dtype(np.float64), str: np.dtype(np.int16)}
 
 # The one table with a row a transaction is kept narrow: 62 bytes a row.
@@ -67,6 +72,7 @@ class Table:
         self._rows: list[tuple[Any, ...]] = []
         self._open: list[list[Any]] = [[] for _ in self.columns]
         self._chunks: list[list[npt.NDArray[Any]]] = []
+        self._spool: Spool | None = None
         self._length = 0
         self._sealed = 0
         self._parts: list[list[tuple[int, Any]]] = [[] for _ in self.columns]
@@ -122,6 +128,20 @@ class Table:
         for parts in self._parts:
             parts.clear()
         self._sealed = self._length
+        if len(self._chunks) > _IN_MEMORY:
+            self._spill()
+
+    def _spill(self) -> None:
+        """Move all chunks to disk."""
+        if self._spool is None:
+            self._spool = Spool(self._types)
+        for chunk in self._chunks:
+            self._spool.add(chunk)
+        self._chunks.clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        columns = [np.array(column) for column in self._whole().values()]
+        return self.__dict__ | {"_chunks": [columns], "_spool": None}
 
     def canonical(self) -> npt.NDArray[np.bool_]:
         """Which rows no reorganisation undid."""
@@ -144,8 +164,11 @@ class Table:
     def _whole(self) -> dict[str, npt.NDArray[Any]]:
         if self._rows:
             self._gather()
-        if self._length > self._sealed or not self._chunks:
+        if self._length > self._sealed or not (self._chunks or self._spool):
             self._seal()
+        if self._spool is not None:
+            self._spill()
+            return dict(zip(self.columns, self._spool.columns(), strict=True))
         if len(self._chunks) > 1:
             self._chunks = [[np.concatenate(parts) for parts in zip(*self._chunks, strict=True)]]
         return dict(zip(self.columns, self._chunks[0], strict=True))
@@ -162,6 +185,7 @@ class Table:
     def fill(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
         """Become these columns, names already as codes: a table read back from a file."""
         self._chunks = [[columns[name].astype(dtype, copy=False) for name, dtype in self.dtypes.items()]]
+        self._spool = None
         self._length = self._sealed = len(columns["time"])
         if "canonical" in columns:
             edges = np.flatnonzero(np.diff(np.concatenate([[True], columns["canonical"].astype(bool), [True]]))).tolist()
@@ -261,14 +285,22 @@ class Log:
                 continue
             for column, values in table.arrays(reverted).items():
                 total.update(f"{name}.{column}:{len(values)}\n".encode())
-                if table.kinds.get(column) is str:
-                    present, codes = np.unique(values, return_inverse=True)
-                    spelt = [self.names.all[code] for code in present]
-                    rank = np.argsort(np.argsort(spelt))
-                    total.update("\n".join(sorted(spelt)).encode())
-                    values = rank[codes] if len(spelt) else codes
-                total.update(np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"))).tobytes())
+                ranks = self._ranks(values, total) if table.kinds.get(column) is str else None
+                for start in range(0, len(values), _PIECE):
+                    piece = values[start : start + _PIECE]
+                    piece = piece if ranks is None else ranks[piece]
+                    total.update(np.ascontiguousarray(piece, piece.dtype.newbyteorder("<")).data)
         return total.hexdigest()
+
+    def _ranks(self, codes: npt.NDArray[Any], total: Any) -> npt.NDArray[np.int64]:
+        """Spell the names that occur in a column out to a hash, sorted; for each code, the place of its name among them."""
+        pieces = [np.unique(codes[start : start + _PIECE]) for start in range(0, len(codes), _PIECE)]
+        present = np.unique(np.concatenate(pieces)) if pieces else np.zeros(0, np.int64)
+        spelt = [self.names.all[code] for code in present]
+        total.update("\n".join(sorted(spelt)).encode())
+        ranks = np.zeros(len(self.names.all), np.int64)
+        ranks[present] = np.argsort(np.argsort(spelt)) if spelt else 0
+        return ranks
 
     def bytes_a_row(self, name: str) -> int:
         """Bytes that a row of a table takes in memory."""

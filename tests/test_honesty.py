@@ -116,7 +116,7 @@ CHAINS, MARKETS, SOME = ("arb", "l1"), ("eth_feed", "eth_perp", "pool"), range(0
 LOOKS: dict[str, list[tuple[Any, ...]]] = {
     **{name: [("eth",)] for name in ("price", "volatility")},
     **{name: [(chain,) for chain in (*CHAINS, "outside")] for name in ("height", "silence", "block_interval", "pending")},
-    "base_fee": [(chain,) for chain in CHAINS],
+    **{name: [(chain,) for chain in CHAINS] for name in ("base_fee", "charges")},
     "blob_base_fee": [("l1",)],
     "fee": [("pool", "buy"), ("pool", "sell", 10**9), ("eth_perp", "liquidate"), ("eth_feed", "report")],
     **{name: [(market,) for market in MARKETS] for name in ("mid", "view", "chain_of", "rules", "underlying")},

@@ -25,7 +25,7 @@ OPTIONAL = {name for name, fact in vars(events).items() if getattr(fact, "option
 
 def test_an_optional_fact_is_there_for_the_metric_that_needs_it_and_nobody_else() -> None:
     asked = lived(QUEUE)
-    others = lived(QUEUE.vary(metrics={"delay": {"kind": "inclusion_delay"}}))
+    others = lived(QUEUE.without("metrics.queue"))
     assert len(asked.tables["TransactionServed"]) > 1000
     assert "TransactionServed" not in others.tables
     assert asked.lengths() == others.lengths() | {"TransactionServed": len(asked.tables["TransactionServed"])}
@@ -111,6 +111,6 @@ def test_agents_may_announce_optional_facts_of_their_own() -> None:
     curious = QUEUE.vary({"agents.somebody": {"kind": "thinker"}, "metrics.minds": {"kind": "minds"}})
     log = lived(curious)
     assert curious.metrics["minds"].measure(log)["thoughts"] == 1.0
-    deaf = lived(QUEUE.vary({"agents.somebody": {"kind": "thinker"}}))
+    deaf = lived(curious.without("metrics.minds"))
     assert "Thought" not in deaf.tables
     assert log.digest == deaf.digest

@@ -369,5 +369,5 @@ def test_marking_at_the_stale_price_is_caught(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.validate
 def test_fixed_blocks_under_the_name_of_poisson_are_caught() -> None:
-    with pytest.raises(DisagreementError, match="1.2"):
+    with pytest.raises(DisagreementError, match=r"1\.2"):
         check_poisson(12.0, 30, 600_000, "fixed")

@@ -65,10 +65,7 @@ def best_size(
     if paid > 0.0:
         return paid
     ask = price * (1.0 + cost)
-    if paid_out == 0:
-        paid = best_input(1.0 / ask, base, quote, fee)
-    else:
-        paid = best_input((1.0 - fee) / ask, base, quote, 0.0)
+    paid = best_input(1.0 / ask, base, quote, fee) if paid_out == 0 else best_input((1.0 - fee) / ask, base, quote, 0.0)
     return -min(paid, max(units, 0.0))
 
 

@@ -35,32 +35,32 @@ class Validator(Agent):
     """Priority fee it offers, wei per gas."""
 
     def arrive(self, me: Seat) -> None:
-        me.endow(me.rules_of(self.on).settles_on, me.gas_token, self.funds / ETH)
+        me.endow(me.settlement(self.on).l1, me.gas_token, self.funds / ETH)
 
     def run(self, me: Seat) -> Waiting:
         docket = me.settlement(self.on)
         number, executed = 0, 0
         while True:
-            while number < docket.number():
+            for number in range(number, docket.number()):
                 assertion = docket.assertion(number)
+                if docket.luck(number) < self.common_failure or me.luck("failure", assertion.key) < self.failure:
+                    continue
                 blocks, executed = max(0, assertion.last - executed), max(assertion.last, executed)
                 if blocks:
                     docket.spend(blocks * self.cost_per_block)
                     yield me.sleep(blocks * self.time_per_block)
-                checks = docket.luck(number) >= self.common_failure and me.luck("failure", assertion.key) >= self.failure
-                if checks and docket.digest(assertion.last) != assertion.digest:
+                if docket.digest(assertion.last) != assertion.digest:
                     me.start(self._challenge(me, number))
-                number += 1
             yield docket.made()
 
     def _challenge(self, me: Seat, number: int) -> Waiting:
         """Challenge a false assertion, again where somebody else did so first and lost."""
         docket = me.settlement(self.on)
-        l1 = me.rules_of(self.on).settles_on
-        while docket.status(number) in (docket.open, docket.challenged) and me.balance(l1, me.gas_token) >= docket.bond():
-            if docket.status(number) == docket.challenged:
-                yield docket.turn(number)
-                continue
-            posted = yield docket.challenge(number, self.tip)
-            if posted.answer:
-                yield docket.turn(number)
+        while docket.bond() and me.balance(docket.l1, me.gas_token) >= docket.bond():
+            if docket.status(number) == "pending":
+                posted = yield docket.challenge(number, self.tip)
+                if not posted.answer:
+                    continue
+            elif docket.status(number) != "challenged":
+                return
+            yield docket.turn(number)

@@ -278,6 +278,4 @@ class ConstantProductBook(Book):
         return max(abs(held - owed) / max(held, owed) for held, owed in gaps)
 
     def view(self) -> Reserves:
-        return Reserves(
-            self.cells[BASE_RESERVE], self.cells[QUOTE_RESERVE], self.fee, bool(self.codes[PAID_OUT]), self.cells[FEES]
-        )
+        return Reserves(self.cells[BASE_RESERVE], self.cells[QUOTE_RESERVE], self.fee, bool(self.codes[PAID_OUT]), self.cells[FEES])

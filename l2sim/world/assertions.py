@@ -1,8 +1,7 @@
 """Assertions: what L1 keeps of the claims about a rollup's state, the bonds behind them, and what became of each."""
 
 from collections.abc import Callable, Sequence
-from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from simpy.events import Event
 
@@ -27,13 +26,8 @@ _SHOWN = (1 << 63) - 1
 """The part of a digest that fits into a column of the log."""
 
 
-class Status(IntEnum):
-    """What has become of an assertion."""
-
-    PENDING = 0
-    CHALLENGED = 1
-    FINAL = 2
-    REJECTED = 3
+Status = Literal["pending", "challenged", "final", "rejected"]
+"""What has become of an assertion."""
 
 
 class Assertion(NamedTuple):
@@ -104,7 +98,7 @@ class Case:
         """Whether it is true, which L1 does not know."""
         self.asserter = asserter
         self.challenger: Side | None = None
-        self.status = Status.PENDING
+        self.status: Status = "pending"
         self.settled = -1
         """When it became final (ns)."""
         self.challenged = Event(clock)
@@ -130,6 +124,7 @@ class Assertions:
         if chain.history is None or chain.l1 is None:
             raise TypeError(f"'{chain.name}' has no settlement")
         self.chain = chain
+        self.l1 = chain.l1
         self.history = chain.history
         self.rules: Any = chain.rules.settlement
         self.world = chain.world
@@ -164,9 +159,9 @@ class Assertions:
     def challenge(self, side: Side, number: int, cost: float) -> bool:
         """Take up a challenge and its bond; whether the assertion is still open to one and the bond was there."""
         case, bond = self.cases[number], self.rules.stake()
-        if case.status != Status.PENDING or not bond or not self._pledge(side, bond):
+        if case.status != "pending" or not bond or not self._pledge(side, bond):
             return False
-        case.status, case.challenger = Status.CHALLENGED, side
+        case.status, case.challenger = "challenged", side
         self.world.record(AssertionChallenged(self.chain.name, number, side.account, bond / ETH, cost))
         challenged, case.challenged = case.challenged, Event(self.world.clock)
         self.world.clock.wake(challenged, self.world.clock.now)
@@ -221,9 +216,9 @@ class Assertions:
         self.world.record(DisputeEnded(name, number, winner.account, loser.account, block, transaction, moves))
         self.world.record(BondSlashed(name, number, loser.account, winner.account, (bond - lost) / ETH, lost / ETH))
         if winner is asserter:
-            case.status, case.challenger = Status.PENDING, None
+            case.status, case.challenger = "pending", None
         else:
-            case.status = Status.REJECTED
+            case.status = "rejected"
             self._move(self._account, challenger.account, bond)
             self.world.record(AssertionRejected(name, number, case.assertion.last, int(case.valid)))
         case.turned.ring()
@@ -231,7 +226,7 @@ class Assertions:
     def confirm(self, case: Case) -> None:
         """Make an assertion final and give its bond back."""
         number, last = case.assertion.number, case.assertion.last
-        case.status, case.settled = Status.FINAL, self.world.clock.now
+        case.status, case.settled = "final", self.world.clock.now
         self._move(self._account, case.asserter.account, case.assertion.bond)
         self.final = max(self.final, last)
         self._finals.append(case.assertion)

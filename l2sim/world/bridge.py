@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from l2sim.events import WithdrawalFinalized, WithdrawalProven, WithdrawalRefused
 from l2sim.markets.bridge import Bridge, BridgeBook, Withdrawal
-from l2sim.world.assertions import Assertions, Status
+from l2sim.world.assertions import Assertions
 
 if TYPE_CHECKING:
     from l2sim.world.history import Replica
@@ -55,7 +55,7 @@ class LiveBridge:
         Who proves against a state that never was has to show that state: a replica with the asserted digest.
         """
         case = self._assertions().cases[assertion]
-        if case.status == Status.REJECTED:
+        if case.status == "rejected":
             return False
         if replica is None:
             found = self.book.withdrawal(number)
@@ -73,11 +73,15 @@ class LiveBridge:
     def due(self, proof: Proof) -> int | None:
         """When a withdrawal may be paid (ns), where its assertion is final: the later of that and the proof's maturity."""
         case = self._assertions().cases[proof.assertion]
-        return max(case.settled, proof.time + self.rules.proof_maturity) if case.status == Status.FINAL else None
+        return max(case.settled, proof.time + self.rules.proof_maturity) if case.status == "final" else None
 
-    def pay(self, number: int, account: int, cost: float) -> bool:
-        """Pay a withdrawal that is proved and due; whether it was."""
+    def pay(
+        self, number: int, account: int, cost: float, assertion: int | None = None, replica: "Replica | None" = None
+    ) -> bool:  # fmt: skip
+        """Pay a withdrawal that is due, and proved or to be proved now against an assertion; whether it was."""
         world, key = self.chain.world, (number, account)
+        if assertion is not None:
+            self.prove(number, account, assertion, 0.0, replica)
         proof = self.proofs.get(key)
         due = None if proof is None else self.due(proof)
         if proof is None or due is None or world.clock.now < due or key in self.paid:

@@ -33,6 +33,11 @@ class Docket:
 
     # ---- what it shows
 
+    @property
+    def l1(self) -> str:
+        """The name of the L1 on which it is kept."""
+        return self._assertions.l1.name
+
     def head(self, which: Head = "latest") -> int:
         """The rollup's last block, the last one in a batch, or the last one whose batch is final."""
         chain = self._assertions.chain
@@ -57,7 +62,7 @@ class Docket:
     def covering(self, time: int) -> Assertion | None:
         """The oldest assertion against which what was in a block at that time (ns) can be proved; None where there is none yet."""
         cases = self._assertions.cases
-        fit = (case.assertion for case in cases if case.valid and case.status != Status.REJECTED and case.assertion.until >= time)
+        fit = (case.assertion for case in cases if case.valid and case.status != "rejected" and case.assertion.until >= time)
         return next(fit, None)
 
     def bond(self) -> float:
@@ -78,6 +83,10 @@ class Docket:
     def steps(self, block: int) -> Sequence[int]:
         """The digests in the course of a block, as honest execution gives them."""
         return self._assertions.steps(block)
+
+    def transactions(self, block: int) -> int:
+        """How many transactions a block has."""
+        return self._assertions.transactions(block)
 
     def replica(self, height: int) -> "Replica":
         """A copy of the rollup after a block, to do with as one likes."""
@@ -132,9 +141,7 @@ class Docket:
         )
 
     def _post(self, gas: int, tip: int, call: Callable[[float], object]) -> Event:
-        l1 = self._assertions.chain.rules.settles_on
-        assert l1 is not None  # noqa: S101
-        return self._seat.post(l1, gas, call, tip=tip)
+        return self._seat.post(self.l1, gas, call, tip=tip)
 
 
 class Gate:
@@ -172,10 +179,13 @@ class Gate:
         gas = bridge.rules.proof_gas
         return self._seat.post(bridge.l1.name, gas, lambda cost: bridge.prove(number, own, assertion, cost, replica), account=account)
 
-    def pay(self, number: int, account: int | None = None) -> Event:
-        """Ask L1 to pay a withdrawal; Posted, its answer whether it did."""
+    def pay(
+        self, number: int, account: int | None = None, assertion: int | None = None, replica: "Replica | None" = None
+    ) -> Event:  # fmt: skip
+        """Ask L1 to pay a withdrawal; Posted, its answer whether it did. Given an assertion, it is proved in the same transaction."""
         own, bridge = self._seat._own(account), self._bridge
-        return self._seat.post(bridge.l1.name, bridge.rules.payment_gas, lambda cost: bridge.pay(number, own, cost), account=account)
+        gas = bridge.rules.payment_gas + (0 if assertion is None else bridge.rules.proof_gas)
+        return self._seat.post(bridge.l1.name, gas, lambda cost: bridge.pay(number, own, cost, assertion, replica), account=account)
 
     def forge(self, replica: "Replica", amount: float) -> int:
         """In a copy of the rollup's state, give itself an amount that nobody loses, and withdraw it there; the withdrawal's number."""

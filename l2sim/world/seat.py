@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Waiting = Generator[Any, Any, None]
 
-__all__ = ["AttackSeat", "Do", "Fill", "Seat", "Waiting"]
+__all__ = ["AttackSeat", "Do", "Fill", "Seat", "Waiting", "Waits"]
 
 
 class Fill(NamedTuple):
@@ -34,6 +34,22 @@ class Fill(NamedTuple):
     """Units bought (negative: sold)."""
     cost: float
     """US dollars paid (negative: received)."""
+
+
+class Waits(NamedTuple):
+    """A transaction in a mempool, as everybody sees it where the ordering shows it; who sent it is not told."""
+
+    market: str
+    action: str
+    a: float
+    b: float
+    c: float
+    slippage: float
+    """Worst relative move from the reference price that its sender accepts; inf where it does not say."""
+    reference: float
+    """The price that its limit refers to."""
+    tip: int
+    """Priority fee, wei per gas."""
 
 
 class Seat(Caller):
@@ -133,24 +149,25 @@ class Seat(Caller):
         """Where kernels on a market's chain find a price, kept current from now on; for the settings of a reflex."""
         return self._world.home[market].source(price).slot
 
-    def pending(self, chain: str) -> list[tuple[str, str, float, float, float, int]]:
-        """What waits in a chain's mempool, where its ordering lets the public see it: market, action, fields, tip."""
+    def pending(self, chain: str) -> list[Waits]:
+        """What the last block of a chain left waiting, the earliest first, where its ordering lets the public see it."""
         live = self._world.chains[chain]
-        if live.ordering is None or not live.ordering.visible("public", "pending"):
+        if not live.shows():
             return []
         rows, start, stop, _ = live.inbox.waiting
         return [
-            (
-                live.market_names[rows.market[i]],
-                list(live.markets[rows.market[i]].actions)[rows.action[i]],
-                rows.a[i],
-                rows.b[i],
-                rows.c[i],
-                rows.tip[i],
+            Waits(
+                live.market_names[rows.market[i]], list(live.markets[rows.market[i]].actions)[rows.action[i]],
+                rows.a[i], rows.b[i], rows.c[i], rows.slippage[i], rows.reference[i], rows.tip[i],
             )
             for i in range(start, stop)
             if rows.market[i] != STEPS
-        ]
+        ]  # fmt: skip
+
+    def charges(self, chain: str) -> tuple[float, float, float]:
+        """What transactions on a chain pay now: ETH per gas, ETH per byte, and what an ether is worth (USD)."""
+        live = self._world.chains[chain]
+        return live.base_fee() / ETH, live.data_price(), self._world.gas_token_price()
 
     def balance(self, place: str, asset: str, account: int | None = None) -> float:
         """What one of its accounts (by default the first) holds of an asset on a chain or an outside venue."""

@@ -1,7 +1,7 @@
 """Service: a sequencer that takes time to execute, so much gas a second, one transaction after the other."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
@@ -21,18 +21,20 @@ class Service:
     """The single server of a chain: it executes for the next block whenever something waits, and never stops half-way.
 
     A transaction waits in the mempool until its block is made; the block takes what has been executed by then, in that order.
-    When the next one does not fit into the block, the server pauses until the block after it begins. What is dropped meanwhile
-    costs no time.
+    When the next one does not fit into the block, the server pauses until the block after it begins. What is dropped before its
+    execution is over costs the time until the last block.
     """
 
     def __init__(self, chain: "LiveChain", speed: int) -> None:
         self.speed = speed
         """Gas per second."""
         self.free = 0
-        """When it has executed everything that is in blocks, or began what it is executing (ns)."""
+        """When it began what it is executing, or else can begin something (ns)."""
         self._inbox = chain.inbox
         self._begun: tuple[int, int] | None = None
         """Arrival and tie key of what it is executing."""
+        self._last = 0
+        """When a block was last made."""
         self._chain_code = chain.world.log.names.code(chain.name)
         self._served = chain.world.log.table(TransactionServed) if "TransactionServed" in chain.world.needs else None
 
@@ -44,20 +46,32 @@ class Service:
         reasons, dropped = inbox.expire(now, base_fee)
         rows, start, stop, _ = inbox.waiting
         newest = bisect_left(rows.arrives, now, start, stop)
-        in_turn = inbox.in_turn(base_fee, ordering)
-        ranked: Sequence[int] = range(start, stop) if in_turn else self._resumed(rows, inbox.ranked(base_fee, ordering, luck()))
-        turns: Iterable[int] = range(start, newest) if in_turn else self._turns(rows, [i for i in ranked if i < newest])
+        current = self._current(base_fee)
+        in_turn = current in (None, start) and inbox.in_turn(base_fee, ordering)
+        ranked = list(range(newest, stop)) if in_turn else inbox.ranked(base_fee, ordering, luck())
+        turns: Iterable[int] = range(start, newest) if in_turn else self._turns(rows, [i for i in ranked if i < newest], current)
         taken, begins, ends, room = self._execute(rows, turns, now, gas_limit)
         if self._served is not None and taken:
             columns = ([column[i] for i in taken] for column in (rows.submitted, rows.sender, rows.arrives))
             self._served.extend(len(taken), now, self._chain_code, *columns, begins, ends)
-        for i in range(newest, stop) if in_turn else [i for i in ranked if i >= newest]:
+        for i in (i for i in ranked if i >= newest):
             if rows.gas[i] > room:
                 break
             room -= rows.gas[i]
             taken.append(i)
-        in_front = in_turn and (not taken or taken[-1] == start + len(taken) - 1)
+        in_front = taken == list(range(start, start + len(taken)))
         return inbox.take_first(len(taken)) if in_front else inbox.take(taken), reasons, dropped
+
+    def _current(self, base_fee: int) -> int | None:
+        """The position of what is being executed; None where there is nothing, or it was dropped or cannot pay the base fee."""
+        if self._begun is None:
+            return None
+        rows, start, stop, _ = self._inbox.waiting
+        for i in range(start, stop):
+            if (rows.arrives[i], rows.tie[i]) == self._begun and rows.cap[i] >= base_fee:
+                return i
+        self.free = self._last
+        return None
 
     def _execute(self, rows: Rows, turns: Iterable[int], now: int, room: int) -> tuple[list[int], list[int], list[int], int]:
         """Execute rows in their turns until ``now``: those that are done, when each began and ended, and the gas left in the block."""
@@ -65,7 +79,7 @@ class Service:
         begun: list[int] = []
         ended: list[int] = []
         arrives, gas, free, speed = rows.arrives, rows.gas, self.free, self.speed
-        self._begun = None
+        self._begun, self._last = None, now
         for i in turns:
             begins = arrives[i] if arrives[i] > free else free
             if begins >= now:
@@ -76,26 +90,21 @@ class Service:
                 free = begins
                 break
             if gas[i] > room:
-                free = now
                 break
             room -= gas[i]
             free = ends
             taken.append(i)
             begun.append(begins)
             ended.append(ends)
-        self.free = free
+        self.free = free if self._begun is not None else max(free, now)
         return taken, begun, ended, room
 
-    def _resumed(self, rows: Rows, ranked: list[int]) -> list[int]:
-        """The ranking with what is being executed before everything else."""
-        for place, i in enumerate(ranked if self._begun is not None else ()):
-            if (rows.arrives[i], rows.tie[i]) == self._begun:
-                return [i, *ranked[:place], *ranked[place + 1 :]]
-        return ranked
-
-    def _turns(self, rows: Rows, ranked: list[int]) -> Iterator[int]:
-        """Positions in the order of execution: whenever the server is free it takes the first by rank of what has arrived."""
+    def _turns(self, rows: Rows, ranked: list[int], current: int | None) -> Iterator[int]:
+        """Positions in the order of execution: the current one; then always the first by rank of what has arrived."""
         arrives, free = rows.arrives, self.free
+        if current is not None:
+            ranked.remove(current)
+            ranked.insert(0, current)
         coming = sorted(range(len(ranked)), key=lambda rank: arrives[ranked[rank]], reverse=True)
         here: list[int] = []
         while coming or here:
