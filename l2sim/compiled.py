@@ -26,7 +26,7 @@ def pointer(function: Callable[..., Any], signature: Any) -> Callable[..., Any]:
     from numba.core.ccallback import CFunc
     from numba.core.sigutils import normalize_signature
 
-    made: Any = CFunc(_bound(function), normalize_signature(signature), {}, {"error_model": "numpy"})
+    made: Any = CFunc(_bound(function), normalize_signature(signature), {}, {"error_model": "numpy"})  # type: ignore[no-untyped-call]
     made.enable_caching()
     _fresh(made, function).compile()
     return made  # type: ignore[no-any-return]

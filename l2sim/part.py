@@ -119,6 +119,8 @@ class Refers(NamedTuple):
     """The kind that the member must be of, where not every kind will do."""
     offers: tuple[str, ...] = ()
     """Actions that the market must have."""
+    has: str = ""
+    """A part that the member must have, such as a settlement."""
 
 
 ChainName = Annotated[str, Refers("chains")]

@@ -113,6 +113,9 @@ class Entries(MutableMapping[int, Any]):
     def __getitem__(self, key: int) -> Any:
         return self.raw[key]
 
+    def get(self, key: int, default: Any = None) -> Any:
+        return self.raw.get(key, default)
+
     def __setitem__(self, key: int, value: Any) -> None:
         self._log((self, key, self.raw.get(key, ABSENT)))
         self.raw[key] = value
@@ -293,5 +296,5 @@ def fingerprint(name: str, key: int, value: Any) -> int:
     numbers: Collection[Any] = value if isinstance(value, tuple) else (value,)
     if not any(numbers) and not isinstance(value, tuple):
         return 0
-    text = struct.pack(f"<q{len(numbers)}d", key, *numbers)
-    return int.from_bytes(blake2b(text, digest_size=32, key=name.encode()[:64]).digest(), "little")
+    text = name.encode() + b"\0" + struct.pack(f"<q{len(numbers)}d", key, *numbers)
+    return int.from_bytes(blake2b(text, digest_size=32).digest(), "little")

@@ -13,8 +13,14 @@ from l2sim.markets.lending_pool import LendingPool, LendingPoolBook
 from l2sim.markets.lending_pool.kernel import begin, execute
 from l2sim.state import Journal, PriceSource, State
 
-POOL = 0
-"""The pool's own account."""
+POOL, ANN, BOB, LIQUIDATOR = range(4)
+"""Accounts, the pool's own first."""
+ETH, USD = range(2)
+"""Assets of a pool of these two."""
+ETH_USD = 1
+"""Its pair that has eth for collateral and usd for debt."""
+FLAT = {"base_rate": 0, "slope_1": 0, "slope_2": 0}
+"""A reserve without interest."""
 
 
 class Venue:
@@ -78,3 +84,22 @@ class Compiled(Venue):
         row = self.code(action), sender, a, b, c, inf, 0.0
         status = int(compiled(execute)(*self.columns, self.state.table, self.state.prices.raw, *row, self.out))
         return (status, 0.0, 0.0) if status else (0, float(self.out[0]), float(self.out[1]))
+
+
+def venue(eth: dict[str, Any] | None = None, usd: dict[str, Any] | None = None, price: float = 2000.0, **terms: Any) -> Venue:
+    """A pool of eth and usd without interest, where Ann has 10 eth and the others 1 MUSD each."""
+    reserves = {"eth": FLAT | {"liquidity": 100} | (eth or {}), "usd": FLAT | {"liquidity": "1 MUSD"} | (usd or {})}
+    made = Venue({"eth": price}, reserves=reserves, **terms)
+    made.give(ANN, eth=10.0)
+    made.give(BOB, usd=1e6)
+    made.give(LIQUIDATOR, usd=1e6)
+    return made
+
+
+def indebted(collateral: float, debt: float, now: float = 2000.0, **rules_: Any) -> Venue:
+    """The same, where Ann has supplied so many eth and owes so many usd, and the price is another now."""
+    made = venue(**rules_)
+    made.do("supply", ANN, ETH, collateral)
+    assert made.do("borrow", ANN, USD, debt) == (0, debt, debt)
+    made.block(eth=now)
+    return made

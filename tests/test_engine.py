@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from l2sim.log import Log
+from l2sim.markets.constant_product import PHI
 from l2sim.scenario import Scenario
 from l2sim.streams import Streams
 from l2sim.world import rollup
@@ -43,9 +44,25 @@ def lived(engine: Engine, **changes: Any) -> tuple[World, Log]:
         {"chains.op.sequencer.blocks": "poisson", "chains.op.fee": {"kind": "constant", "fee": "1 gwei"}},
         {"agents.others": {"kind": "crowd_of_traders", "market": "pool", "rate": "1 /s"}},  # two crowds are merged
         {"agents.keen": {"kind": "arbitrageur", "market": "pool"}},  # somebody looks at every block
+        {"agents.keen": {"kind": "arbitrageur", "market": "pool", "colocated": True}},  # a reflex, and its trades move the price outside
+        {  # reflexes that race, and go before everybody else
+            "agents.keen": {"kind": "arbitrageur", "market": "pool", "colocated": True, "count": 3, "tip": "1 gwei"},
+            "agents.traders.tip": {"kind": "uniform", "low": "0 wei", "high": "2 gwei"},
+            "chains.outside.impact": "none",
+        },
+        {  # two pools, one of them shallow, and an arbitrageur in each
+            "markets.shallow": {"kind": "constant_product", "on": "op", "base": "eth", "base_reserve": 20, "fees": "paid_out"},
+            "agents.others": {"kind": "crowd_of_traders", "market": "shallow", "rate": "1 /s", "wealth": "20 kUSD"},
+            "agents.keen": {"kind": "arbitrageur", "market": "shallow", "colocated": True},
+            "agents.sharp": {"kind": "arbitrageur", "market": "pool", "colocated": True},
+        },
+        {  # a market without a kernel in the same blocks
+            "markets.feed": {"kind": "price_feed", "on": "op", "of": "eth"},
+            "agents.reporter": {"kind": "oracle_reporter", "feed": "feed", "deviation": "1 bps"},
+        },
         {"attacks.outage": {"kind": "sequencer_outage", "on": "op", "begins": "20min", "lasts": "10min"}},
     ],
-    ids=["plain", "any_price", "poor", "tips", "deadlines", "overflow", "throttled", "poisson", "two_crowds", "watched", "outage"],
+    ids=["plain", "any_price", "poor", "tips", "deadlines", "overflow", "throttled", "poisson", "two_crowds", "watched", "reflex", "race", "two_pools", "plug_in", "outage"],
 )
 def test_both_engines_write_the_same_log(changes: dict[str, Any]) -> None:
     (_, lists), (_, arrays) = lived("lists", **changes), lived("arrays", **changes)
@@ -68,7 +85,7 @@ def test_a_kernel_that_rounds_otherwise_is_noticed(monkeypatch: pytest.MonkeyPat
     _, lists = lived("lists")
     world = World(Scenario.of(QUIET), Streams(7), {}, "arrays")
     book = world.chains["op"].books[0]
-    book.fee = 0.003000000001
+    book.cells[PHI] = 1.0 - 0.003000000001
     assert world.run().digest != lists.digest
 
 
@@ -77,5 +94,7 @@ def test_the_engine_is_chosen_by_the_size_of_the_run() -> None:
     assert engines(scenario, "auto") == {"l1": "lists", "op": "lists", "outside": "lists"}
     assert engines(scenario, "arrays")["op"] == "arrays"
     assert engines(scenario.vary(duration="1d"), "auto")["op"] == "arrays"
-    two = scenario.vary({"markets.other": {"kind": "constant_product", "on": "op", "base": "eth", "base_reserve": 1}})
-    assert engines(two, "arrays")["op"] == "lists"
+    feed = scenario.vary({"duration": "1d", "markets.feed": {"kind": "price_feed", "on": "op", "of": "eth"}})
+    assert engines(feed, "auto")["op"] == "lists"  # not all of its markets have kernels: most blocks would be made one by one
+    assert engines(feed, "arrays")["op"] == "arrays"
+    assert engines(feed, "arrays", {"op"})["op"] == "lists"  # what can be undone needs lists

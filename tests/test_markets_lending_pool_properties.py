@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from lending import POOL, Compiled, Venue
 
 from l2sim.events import BadDebtIncurred
+from l2sim.markets.lending_pool import layout
 from l2sim.markets.lending_pool.health import health_factor
+from l2sim.markets.lending_pool.triggers import ROOT
 from l2sim.state import Journal
 from l2sim.transactions import Status
 from l2sim.units import DAY, HOUR, SECOND, YEAR
@@ -107,6 +109,28 @@ def unhealthy(venue: Venue) -> set[int]:
     return {account for account in range(venue.state.capacity) if health_factor(*state, account) < 1.0}
 
 
+def check_heaps(venue: Venue) -> None:
+    """Every node hangs where its links say, behind its parent, on the side of its account."""
+    codes, cells, capacity = venue.book.codes, venue.book.cells, venue.state.capacity
+    links, keys, heaps = codes[layout.LINKS], codes[layout.KEYS], 2 * len(venue.view.assets) ** 2
+    seen = 0
+    for heap in range(heaps):
+        root = codes[codes[layout.ROOTS] + heap]
+        nodes = [(root, ROOT)] if root else []
+        while nodes:
+            node, before = nodes.pop()
+            seen += 1
+            child, after, previous = codes[links + 3 * node : links + 3 * node + 3]
+            assert previous == before
+            assert (node - 1) // capacity == heap // 2
+            assert codes[codes[layout.OVERDUE] + (node - 1) % capacity] == heap % 2
+            nodes += [(one, node) for one in (child, after) if one]
+            while child:
+                assert (cells[keys + node], node) < (cells[keys + child], child)
+                child = codes[links + 3 * child + layout.NEXT]
+    assert seen == sum(codes[links + 3 * node + layout.PREVIOUS] != 0 for node in range(1, 1 + heaps // 2 * capacity))
+
+
 def total(venue: Venue, asset: str) -> float:
     return float(np.sum(np.asarray(list(venue.purse[asset]))))
 
@@ -123,7 +147,8 @@ def test_books_close_and_no_trigger_is_missed(rules: dict[str, Any], history: li
         assert np.isfinite([x, y]).all()
         assert venue.book.audit() < 1e-12
         assert min(min(purse) for purse in venue.purse.values()) >= 0.0
-        assert set(venue.view.liquidatable()) == unhealthy(venue)
+        assert set(venue.view.liquidatable()) == unhealthy(venue) == set(venue.book.overdue())
+        check_heaps(venue)
         assert venue.view.liquidatable() == sorted(venue.view.liquidatable(), key=lambda one: venue.view.position(one).health_factor)
         came = venue.view.come_up(calls)
         calls += len(came)

@@ -260,7 +260,7 @@ def test_news_is_what_has_changed_between_two_looks(looks: list[tuple[dict[int, 
     """Whatever happened in between, undone or not: an account comes up when it is triggered and was not so as it is, once."""
     held: dict[int, Position] = {}
     triggers = Triggers(held)
-    seen: dict[int, float] = {}
+    seen: dict[int, tuple[float, bool]] = {}
     for changes, mark in looks:
         for account, position in changes.items():
             held.pop(account, None)
@@ -269,7 +269,8 @@ def test_news_is_what_has_changed_between_two_looks(looks: list[tuple[dict[int, 
         triggers.restored(changes)
         known = len(triggers.history)
         triggers.come_up(mark, 0.0, 0.02)
-        now = {account: position.trigger() for account, position in held.items() if triggered(position, mark, 0.0, 0.02)}
+        due = {account: position for account, position in held.items() if triggered(position, mark, 0.0, 0.02)}
+        now = {account: (position.trigger(), position.size > 0) for account, position in due.items()}
         assert sorted(triggers.history[known:]) == sorted(account for account in now if seen.get(account) != now[account])
         assert set(triggers.all(mark, 0.0, 0.02)) == now.keys()
         seen = now

@@ -1,5 +1,6 @@
 """Validator: executes the rollup's blocks again and challenges what is asserted falsely."""
 
+import itertools
 from typing import Annotated
 
 from pydantic import Field
@@ -19,7 +20,7 @@ class Validator(Agent):
 
     count: Annotated[int, Field(ge=0)] = 1
     """How many of them there are, each with its own luck and its own accounts."""
-    on: Annotated[str, Refers("chains", kind="rollup")]
+    on: Annotated[str, Refers("chains", kind="rollup", has="settlement")]
     """The rollup that it watches."""
     failure: Annotated[Fraction, Share] = 0.0
     """Probability that it does not check an assertion: its machine is down, it does not bother."""
@@ -39,26 +40,26 @@ class Validator(Agent):
 
     def run(self, me: Seat) -> Waiting:
         docket = me.settlement(self.on)
-        number, executed = 0, 0
-        while True:
-            for number in range(number, docket.number()):
-                assertion = docket.assertion(number)
-                if docket.luck(number) < self.common_failure or me.luck("failure", assertion.key) < self.failure:
-                    continue
-                blocks, executed = max(0, assertion.last - executed), max(assertion.last, executed)
-                if blocks:
-                    docket.spend(blocks * self.cost_per_block)
-                    yield me.sleep(blocks * self.time_per_block)
-                if docket.digest(assertion.last) != assertion.digest:
-                    me.start(self._challenge(me, number))
-            yield docket.made()
+        executed = 0
+        for number in itertools.count():
+            while docket.number() <= number:
+                yield docket.made()
+            assertion = docket.assertion(number)
+            if docket.luck(number) < self.common_failure or me.luck("failure", assertion.key) < self.failure:
+                continue
+            blocks, executed = max(0, assertion.last - executed), max(assertion.last, executed)
+            if blocks:
+                docket.spend(blocks * self.cost_per_block)
+                yield me.sleep(blocks * self.time_per_block)
+            if docket.digest(assertion.last) != assertion.digest:
+                me.start(self._challenge(me, number))
 
     def _challenge(self, me: Seat, number: int) -> Waiting:
         """Challenge a false assertion, again where somebody else did so first and lost."""
         docket = me.settlement(self.on)
         while docket.bond() and me.balance(docket.l1, me.gas_token) >= docket.bond():
             if docket.status(number) == "pending":
-                posted = yield docket.challenge(number, self.tip)
+                posted = yield docket.challenge(number, tip=self.tip)
                 if not posted.answer:
                     continue
             elif docket.status(number) != "challenged":

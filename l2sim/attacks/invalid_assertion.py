@@ -22,6 +22,8 @@ class InvalidAssertion(Attack):
     """The bridge that it is after."""
     amount: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """What it gives itself, in units of the bridge's asset (a plain number); without it, all that lies in escrow."""
+    pieces: Annotated[int, Field(ge=1)] = 10
+    """Withdrawals in which it takes that, because the escrow may hold less by then."""
     depth: Annotated[int, Field(ge=1)] = 10
     """How many of the latest blocks it executes again; it cheats in the first of them."""
     again: Annotated[Duration, Positive] | None = None
@@ -53,10 +55,10 @@ class InvalidAssertion(Attack):
         amount = self.amount or max(gate.escrow(), 1.0)
         cheats = int(me.luck("step", number) * (docket.transactions(block) + 1))
         steps = []
-        withdrawal = 0
+        withdrawals: list[int] = []
         for step, digest in enumerate(copy.steps()):
             if step == cheats:
-                withdrawal = gate.forge(copy, amount)
+                withdrawals += [gate.forge(copy, amount / self.pieces) for _ in range(self.pieces)]
                 steps.append(copy.digest())
             else:
                 steps.append(digest)
@@ -73,11 +75,11 @@ class InvalidAssertion(Attack):
         )
         assertion = posted.answer
         apart = me.rules(self.bridge).proof_maturity > 0
-        if apart:
+        for withdrawal in withdrawals if apart else ():
             yield gate.prove(withdrawal, assertion, replica=copy)
         while docket.status(assertion) in ("pending", "challenged"):
             yield docket.turn(assertion)
-        if docket.status(assertion) == "final":
+        for withdrawal in withdrawals if docket.status(assertion) == "final" else ():
             if apart:
                 yield me.sleep_until(gate.due(withdrawal) or 0)
             yield gate.pay(withdrawal, assertion=None if apart else assertion, replica=copy)

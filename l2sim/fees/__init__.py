@@ -1,7 +1,6 @@
 """Fees: how a protocol sets the price of the next block. The verb is ``next(state, used)``, in Python integers of wei."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from l2sim.part import Part
@@ -27,8 +26,9 @@ class Used(NamedTuple):
 class Fee(Part, room="fees"):
     """A rule for a fee per unit of gas or blob gas."""
 
-    kernel: ClassVar[Callable[[int, int, int, Sequence[int]], int] | None] = None
-    """The same for a fee whose state is the base fee alone, in a scalar subset of Python: ``kernel(base fee, gas used, gas limit, terms)``."""
+    kernel: ClassVar[Any] = None
+    """The same in a scalar subset of Python, where the state is the base fee alone: ``kernel(base fee, gas used, gas limit, terms)``
+    gives the next base fee (wei per gas); see ``l2sim.kernels``."""
 
     def terms(self) -> tuple[int, ...]:
         """What its kernel goes by."""

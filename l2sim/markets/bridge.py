@@ -27,6 +27,8 @@ class Bridge(Market):
     size: ClassVar[Mapping[str, int]] = {"withdraw": 120}
     """Assumed: a call of about 250 bytes, compressed."""
 
+    on: Annotated[str, Refers("chains", kind="rollup", has="settlement")]
+    """The rollup it leads away from; its settlement decides what is paid."""
     asset: Annotated[str, Refers("prices", also=("usd",))] = "usd"
     """What it carries: US dollars, or an asset by the name of its price."""
     escrow: Annotated[float, Field(gt=0, allow_inf_nan=False)]

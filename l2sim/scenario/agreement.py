@@ -55,6 +55,9 @@ def _suits(refers: Refers, name: str, cast: _Cast) -> Iterator[str]:
     if missing:
         fit = cast.those(refers.section, lambda part: set(refers.offers) <= getattr(part, "actions", {}).keys())
         yield f"'{name}' is of kind '{part.kind}', which has no action '{missing[0]}'" + (f"; those that have: {fit}" if fit else "")
+    member = members(cast.scenario, refers.section).get(name)
+    if refers.has and isinstance(member, Mapping) and refers.has in part.model_fields and not member.get(refers.has):
+        yield f"'{name}' has no {refers.has}: give it one"
     if refers.kind and not _is(part, refers.kind):
         fit = cast.those(refers.section, lambda part: _is(part, refers.kind))
         yield f"'{name}' is of kind '{part.kind}', where kind '{refers.kind}' is due" + (f"; of that kind are: {fit}" if fit else "")
@@ -104,6 +107,10 @@ def _settlement(where: Where, part: type[Part], fields: Mapping[str, Any], cast:
         yield "settles_on", f"'{fields['settles_on']}' is of kind '{chain.kind}', which keeps no batches{choice}"
     if "settles_on" in part.model_fields and fields.get("batch_poster") and not fields.get("settles_on"):
         yield "settles_on", "a batch poster needs an L1 to post to: name it here, or write 'batch_poster: null'"
+    for name, attack in members(cast.scenario, "attacks").items() if fields.get("settlement") else ():
+        undoes = "reverses" in vars(cast.parts.get(("attacks", name), object))
+        if undoes and isinstance(attack, Mapping) and attack.get("on") == fields.get("settles_on"):
+            yield "settlement", f"disputes cannot be fought on '{attack['on']}', whose blocks attack '{name}' undoes: leave one of them out"
 
 
 def _region(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:

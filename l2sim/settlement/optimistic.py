@@ -1,12 +1,15 @@
 """Optimistic settlement: what nobody challenges is final, and who is challenged argues down to one transaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from itertools import count
 from typing import Annotated, Any
 
 from l2sim.settlement import Settlement, Waiting
 from l2sim.units import DAY, ETH, MINUTE, Duration, Fraction, Gas, Positive, Share, Wei
 from l2sim.world.seat import Seat
+
+Asking = Generator[Any, Any, Any]
+"""A generator that returns an answer."""
 
 
 class Optimistic(Settlement):
@@ -85,14 +88,14 @@ class Dispute:
         """And the transaction; -1 is the block's beginning."""
         self.moves = 0
 
-    def winner(self) -> Waiting:
+    def winner(self) -> Asking:
         """See it through; who has won."""
         try:
             return (yield from self._argued())
         except Forfeit as forfeit:
             return self.challenger if forfeit.side is self.asserter else self.asserter
 
-    def _argued(self) -> Waiting:
+    def _argued(self) -> Asking:
         last, sides = self.case.assertion.last, (self.asserter, self.challenger)
         if self.asserter.digest(last) != self.case.assertion.digest:
             raise Forfeit(self.asserter)
@@ -110,7 +113,7 @@ class Dispute:
         yield from self._move(self.challenger, "proof", step - 1, step, self.rules.proof_gas)
         return self.asserter if said[0][step] == self.assertions.steps(self.block)[step] else self.challenger
 
-    def _bisected(self, level: str, low: int, high: int, said: list[Callable[[int], int]]) -> Waiting:
+    def _bisected(self, level: str, low: int, high: int, said: list[Callable[[int], int]]) -> Asking:
         """Halve what lies between agreement at ``low`` and disagreement at ``high``; the first thing on which they do not agree."""
         while high - low > 1:
             middle = (low + high) // 2

@@ -14,6 +14,7 @@ from l2sim.events import (
     DisputeEnded,
     DisputeMoved,
 )
+from l2sim.markets import Claim
 from l2sim.streams import mix
 from l2sim.units import ETH
 from l2sim.world.clock import Clock
@@ -141,15 +142,15 @@ class Assertions:
     # ---- what parties do
 
     def make(self, side: Side, last: int, digest: int, cost: float) -> int:
-        """Take up an assertion and its bond: its number, or -1 where the bond cannot be paid."""
+        """Take up an assertion and its bond: its number, or -1 where the bond cannot be paid or the block was undone meanwhile."""
         world, bond = self.world, self.rules.stake()
-        if not self._pledge(side, bond):
+        if last > self.chain.height or not self._pledge(side, bond):
             return -1
         number, now = len(self.cases), world.clock.now
         until = self.history.block(last - 1).time
         key = mix(int(world.identities[side.account]), last)
         assertion = Assertion(number, self.final + 1, last, until, digest, side.account, bond, now, key)
-        case = Case(assertion, digest == self.history.digest(last), side, world.clock)
+        case = Case(assertion, digest == self.digest(last), side, world.clock)
         self.cases.append(case)
         name, shown = self.chain.name, digest & _SHOWN
         world.record(AssertionMade(name, number, self.final + 1, last, side.account, shown, int(case.valid), bond / ETH, cost))
@@ -184,13 +185,24 @@ class Assertions:
                 return final.last
         return 0
 
+    def digest(self, block: int) -> int:
+        """The digest of the true state after a block; -1 where it was undone, or has not been made."""
+        return self.history.digest(block) if block <= self.chain.height else -1
+
     def transactions(self, block: int) -> int:
-        """How many transactions a block has; its data are on L1."""
+        """How many transactions a block has; its data are on L1. 0 where it was undone."""
+        if block > self.chain.height:
+            return 0
         inputs = self.history.block(block - 1)
         return inputs.stop - inputs.start
 
     def steps(self, block: int) -> list[int]:
-        """The digests in the course of a block, executed again; done once for all who ask about the same block."""
+        """The digests in the course of a block, executed again; done once for all who ask about the same block.
+
+        None where it was undone.
+        """
+        if block > self.chain.height:
+            return []
         if self._executed[0] != block:
             self._executed = block, list(self.history.replica(block - 1).steps())
         return self._executed[1]
@@ -234,6 +246,12 @@ class Assertions:
         case.turned.ring()
 
     # ---- money on L1
+
+    def claims(self) -> list[Claim]:
+        """The bonds that it keeps, which belong to their owners until they are lost."""
+        kept = [(case.asserter, case) for case in self.cases if case.status in ("pending", "challenged")]
+        kept += [(case.challenger, case) for case in self.cases if case.challenger is not None and case.status == "challenged"]
+        return [Claim(side.account, GAS_TOKEN, case.assertion.bond / ETH) for side, case in kept]
 
     def _pledge(self, side: Side, bond: int) -> bool:
         if self._token[side.account] < bond / ETH and not side.credit:

@@ -1,8 +1,10 @@
 """The L1 end of a bridge: an escrow, and the proofs by which withdrawals are paid out of it."""
 
+from math import fsum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from l2sim.events import WithdrawalFinalized, WithdrawalProven, WithdrawalRefused
+from l2sim.markets import Claim
 from l2sim.markets.bridge import Bridge, BridgeBook, Withdrawal
 from l2sim.world.assertions import Assertions
 
@@ -48,6 +50,13 @@ class LiveBridge:
         """The withdrawals after a number, the oldest first; as the rollup shows them after its last block."""
         entries = self.book.entries
         return [Withdrawal(later, *entries[later]) for later in range(number + 1, len(entries) + 1)]
+
+    def claims(self) -> list[Claim]:
+        """What was withdrawn and is not paid, as far as the escrow covers it, each in the same proportion."""
+        open_ = [one for one in self.since(0) if (one.number, one.account) not in self.paid]
+        owed = fsum(one.amount for one in open_)
+        worth = min(1.0, self.escrow() / owed) if owed else 0.0
+        return [Claim(one.account, self.rules.asset, one.amount * worth) for one in open_]
 
     def prove(self, number: int, account: int, assertion: int, cost: float, replica: "Replica | None" = None) -> bool:
         """Accept a proof that a withdrawal is in the state that an assertion claims; whether it is.

@@ -38,6 +38,7 @@ class Caller(Sender):
         arrives = submitted + self._world.network.delay(self._key, self._region, chain.region, luck, self._world.regime(chain))
         included, tie = Event(self._world.clock), mix(self._key, luck)
         own = self._own(account)
+        chain.stirred()
         chain.blob_transactions.append(BlobTransaction(arrives, tie, submitted, own, 0, gas, tip, cap, ANY_FEE, included, call))
         return included
 

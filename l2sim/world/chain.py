@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from simpy.events import Event
 
+from l2sim.books import Opening
 from l2sim.events import BlockSealed, TransactionDropped, TransactionIncluded
-from l2sim.markets import Market, Opening
+from l2sim.markets import Market
 from l2sim.ordering import Ordering
 from l2sim.state import Journal, PriceSource, State
 from l2sim.streams import mix
@@ -45,12 +46,16 @@ class LiveChain:
         self.market_names: list[str] = []
         self.codes: dict[str, int] = {}
         self.sources: dict[str, PriceSource] = {}
+        self.outside: list[str] = []
+        """Names of the prices that are looked up outside when a block begins; their sources are those of ``execution.outside``."""
         self.reflexes: list[LiveReflex] = []
         self.history = History(self) if reversible else None
         self._waiters: list[tuple[int, Event]] = []
         self._listeners: dict[int, list[tuple[int, Event]]] = {}
         self.answered: dict[int, int] = {}
         self.call_codes: list[tuple[int, list[int]]] = []
+        self._payments: list[tuple[int, int, float]] = []
+        """Balances changed beside any block's rows, since the last block."""
         self._chain_code = world.log.names.code(name)
         self._included = world.log.table(TransactionIncluded)
         self._sealed = world.log.table(BlockSealed)
@@ -101,7 +106,7 @@ class LiveChain:
             self.world.ledger.mint(self.name, asset, account, amount)
         book = market.open(opening)
         self.codes[name] = len(self.books)
-        self.books.append(book)
+        self.execution.open(name, account, book)
         self.markets.append(market)
         self.market_names.append(name)
         code = self.world.log.names.code
@@ -114,12 +119,15 @@ class LiveChain:
         """The price under a name: a feed on this chain, or the outside index as it stands when a block starts."""
         if name not in self.sources:
             price = 1.0 if name == "usd" else self.world.prices.index(name)
-            self.sources[name] = PriceSource(price, column=self.state.prices, slot=self.state.slot())
+            source = self.sources[name] = PriceSource(price, column=self.state.prices, slot=self.state.slot())
+            if name != "usd":
+                self.outside.append(name)
+                self.execution.outside.append(source)
         return self.sources[name]
 
     def outside_sources(self) -> list[tuple[str, PriceSource]]:
         """The prices that are looked up outside when a block begins, by name."""
-        return [(name, source) for name, source in self.sources.items() if name not in self.codes and name != "usd"]
+        return list(zip(self.outside, self.execution.outside, strict=True))
 
     # ---- waiting for it
 
@@ -152,6 +160,7 @@ class LiveChain:
 
     def make_block(self, now: int, gas_limit: int, blobs: int = 0, blob_base_fee: int = 0) -> tuple[int, int]:
         """Take what has arrived, execute it, write it down, tell who waits. Returns gas used and bytes of the rows."""
+        base_fee, per_byte = self.base_fee(), self.data_price()
         if self.history is not None:
             self.history.open()
         fresh = self.inbox.arrivals(now)
@@ -159,18 +168,15 @@ class LiveChain:
             self._set_references(fresh)
             self.inbox.admit(fresh)
         self.last_block = now
-        base_fee = self.base_fee()
-        seen = []
-        for name, source in self.outside_sources() if self.sources else ():
-            source.price, source.time = self.world.prices.index(name), now
-            seen.append(source.price)
-        self.execution.begin(now)
+        seen = tuple([self.world.prices.index(name) for name in self.outside])
+        self.execution.begin(now, seen)
         if self.reflexes and (reflexes := wanted(self, now)) is not None:
             self._set_references(reflexes)
             self.inbox.admit(reflexes)
         executed = Executed.nothing()
         included = 0
-        block = Block(self.height, now, base_fee, self.data_price(), tuple(seen), Rows.none(), 0, 0, Traits())
+        block = Block(self.height, now, base_fee, per_byte, seen, Rows.none(), 0, 0, Traits(), tuple(self._payments))
+        self._payments.clear()
         if len(self.inbox) and self.ordering is not None:
             queue = self.inbox if self.service is None else self.service
             cut, reasons, dropped = queue.select(now, base_fee, gas_limit, self.ordering, self._ordering_luck)
@@ -180,26 +186,46 @@ class LiveChain:
             if cut.stop > cut.start:
                 block, executed = self._execute(block._replace(rows=cut.rows, start=cut.start, stop=cut.stop, traits=cut.traits))
                 included = block.stop - block.start
-        for book in self.books:
-            if book.facts:
-                for fact in book.facts:
-                    self.world.record(fact)
-                book.facts.clear()
+        self._tell_facts()
+        sealed = None
         if included or blobs or self.kind == "l1" or (self.service is not None and len(self.inbox)):
             sealed = BlockSealed(self.name, self.height, included, executed.gas, base_fee, blob_base_fee, blobs, len(self.inbox))
             self.note(now, sealed)
-        self.keep(block)
+        if self.history is not None:
+            self.history.add(block, sealed)
+        elif self.state.journal is not None:
+            self.state.journal.forget(self.state.journal.mark())
         self.tell(now)
         if included:
             self._answer(block, executed)
         return executed.gas, executed.size
 
-    def keep(self, block: Block) -> None:
-        """Remember a block that was made, as far as it may be needed again."""
+    def make_again(self, block: Block, sealed: BlockSealed | None) -> None:
+        """Make a block again that was undone, and write it down again; what its senders were told then they are not told again."""
+        executed = self.execution.again(block)
+        with self.world.clock.at(block.time):
+            if block.stop > block.start:
+                self._write(block, executed)
+            self._tell_facts()
+            if sealed is not None:
+                self.note(block.time, sealed._replace(transactions=block.stop - block.start, gas=executed.gas))
+
+    def pay(self, asset: str, account: int, change: float) -> None:
+        """Change a balance by no transaction of a block, as L1's fees for batches do: it is an input of the next block."""
+        self.world.ledger.column(self.name, asset)[account] += change
         if self.history is not None:
-            self.history.add(block)
-        elif self.state.journal is not None:
-            self.state.journal.forget(self.state.journal.mark())
+            self._payments.append((self.state.purse(asset), account, change))
+
+    def _tell_facts(self) -> None:
+        """Write down what the books told of."""
+        for book in self.books:
+            if book.facts:
+                try:
+                    for fact in book.facts:
+                        self.world.record(fact)
+                except Exception as error:
+                    raise self.execution.failure(book, error) from error
+                book.facts.clear()
 
     def _ordering_luck(self) -> "np.random.Generator":
         return self.world.streams.generator(f"chains/{self.name}/ordering", self.height)
@@ -229,7 +255,13 @@ class LiveChain:
             block = block._replace(rows=cut.rows, start=cut.start, stop=cut.stop, traits=cut.traits)
             fees, data, _ = execution.charge(block)
         executed = execution.finish(block, fees, data)
+        self._write(block, executed)
+        return block, executed
+
+    def _write(self, block: Block, executed: Executed) -> None:
+        """Write the rows of a block down."""
         rows, start, stop, traits = block.rows, block.start, block.stop, block.traits
+        fees, data = executed.fees, executed.data
         markets, calls = self._calls(rows, start, stop)
         # What is the same for all rows of the block is written as one number.
         alike = traits.gas is not None
@@ -238,7 +270,6 @@ class LiveChain:
             executed.status, traits.gas if alike else rows.gas[start:stop], fees[0] if alike and not traits.tips else fees,
             data[0] if traits.size is not None else data, executed.x, executed.y,
         )  # fmt: skip
-        return block, executed
 
     def _able(self, block: Block, fees: list[float], data: list[float]) -> list[int]:
         """The rows whose senders can pay for them, in order; the others are dropped."""
@@ -338,5 +369,5 @@ class LiveChain:
         return min(5.0, waiting * self.inbox.waiting.rows.gas[self.inbox.waiting.start] / limit)
 
     def claims(self) -> dict[str, list[Any]]:
-        """What each market here owes, by name of the market."""
+        """What each market here owes, and what holds money for it elsewhere, by name."""
         return {name: list(self.books[code].claims()) for name, code in self.codes.items()}

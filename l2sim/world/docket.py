@@ -77,8 +77,11 @@ class Docket:
     # ---- executing blocks again
 
     def digest(self, height: int) -> int:
-        """The digest of the state after a block, as honest execution gives it; done once and shared, so its cost is to be charged."""
-        return self._assertions.history.digest(height)
+        """The digest of the state after a block, as honest execution gives it; -1 where there is no such block (any more).
+
+        Blocks are executed once for all who ask, so what that costs is to be charged to each.
+        """
+        return self._assertions.digest(height)
 
     def steps(self, block: int) -> Sequence[int]:
         """The digests in the course of a block, as honest execution gives them."""
@@ -120,9 +123,12 @@ class Docket:
         gas = self._assertions.rules.assertion_gas
         return self._post(gas, tip, lambda cost: self._assertions.make(side, last, digest, cost))
 
-    def challenge(self, number: int, tip: int = TIP) -> Event:
-        """Challenge an assertion on L1; the event's value is Posted, its answer whether the challenge was taken up."""
-        side = self._side(None, None, tip)
+    def challenge(self, number: int, *, digests: Digests | None = None, steps: Steps | None = None, tip: int = TIP) -> Event:
+        """Challenge an assertion on L1, ready to say other ``digests`` and ``steps`` than honest execution gives, where they are given.
+
+        The event's value is Posted, its answer whether the challenge was taken up.
+        """
+        side = self._side(digests, steps, tip)
         gas = self._assertions.rules.cost_of_challenge()
         return self._post(gas, tip, lambda cost: self._assertions.challenge(side, number, cost))
 

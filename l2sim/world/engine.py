@@ -23,8 +23,8 @@ class _Description(Protocol):
 def engines(description: _Description, wanted: Engine, reversible: Collection[str] = ()) -> dict[str, Literal["lists", "arrays"]]:
     """The engine of each chain.
 
-    Arrays need a rollup with a market whose kind ships a kernel; ``auto`` takes them where all of its markets do and crowds send
-    enough.
+    Arrays need a rollup with a market whose kind ships a kernel; ``auto`` takes them where all of its markets do, execution takes no
+    time, and crowds send enough.
     """
     chosen: dict[str, Literal["lists", "arrays"]] = dict.fromkeys(description.chains, "lists")
     for name, chain in description.chains.items():
@@ -38,7 +38,7 @@ def engines(description: _Description, wanted: Engine, reversible: Collection[st
             continue
         crowds = [agent for agent in description.agents.values() if getattr(agent, "market", None) in here]
         expected = sum(getattr(agent, "rate", 0.0) * agent.count for agent in crowds) * description.duration / 1e9
-        compiles = all(description.markets[market].compiles for market in here)
+        compiles = all(description.markets[market].compiles for market in here) and getattr(chain, "execution_speed", None) is None
         if wanted == "arrays" or (compiles and expected >= WORTH_COMPILING):
             chosen[name] = "arrays"
     return chosen

@@ -1,17 +1,20 @@
 """Execution: what a block does to the state of its chain, a function of its inputs alone, whoever computes it and however often."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import reduce
+from math import isfinite
 from operator import add
 from typing import Any, NamedTuple
 
-from l2sim.markets import Book
-from l2sim.state import State
+from l2sim.books import Book
+from l2sim.state import PriceSource, State
 from l2sim.transactions import STEPS, Output, Rows, Status, Step
 from l2sim.units import ETH
 from l2sim.world.inbox import Traits
 from l2sim.world.ledger import GAS_TOKEN
 
+Outcomes = tuple[list[int], list[float], list[float]]
+"""Statuses, x and y of some rows."""
 Collect = Callable[[Any, float, float, float], None]
 """Credits what the senders of a block paid (ETH): the column, execution fees, data fees, and the base fee's part of the former."""
 
@@ -32,6 +35,19 @@ class Block(NamedTuple):
     start: int
     stop: int
     traits: Traits
+    payments: tuple[tuple[int, int, float], ...] = ()
+    """What balances changed by beside its rows, before it began, such as the fees of batches: code of the asset, account, change."""
+
+
+class MarketFailed(Exception):
+    """A market's own code raised, or left something that is no number."""
+
+    def __init__(self, market: str, time: int, problem: str) -> None:
+        super().__init__(market, time, problem)
+        self.market = market
+        self.time = time
+        """Of the block (ns)."""
+        self.problem = problem
 
 
 class Executed(NamedTuple):
@@ -60,13 +76,58 @@ class Execution:
         self.state = state
         self.collect = collect
         self.books: list[Book] = []
+        self.names: list[str] = []
+        """Of their markets."""
+        self.accounts: list[int] = []
+        """And the accounts of these."""
+        self.outside: list[PriceSource] = []
+        """What books see of prices outside, in the order of ``Block.prices``."""
         self.bundles: dict[int, tuple[Step, ...]] = {}
         """Transactions of several steps, by number; they are inputs, not state."""
+        self.now = 0
 
-    def begin(self, now: int) -> None:
-        """Start a block, once prices are set."""
+    def open(self, name: str, account: int, book: Book) -> None:
+        """Add the book of a market."""
+        self.books.append(book)
+        self.names.append(name)
+        self.accounts.append(account)
+
+    def begin(self, now: int, prices: Sequence[float]) -> None:
+        """Start a block: books see what prices there are outside, and begin."""
+        self.now = now
+        for source, price in zip(self.outside, prices, strict=False):  # one that was first asked for later had no price yet
+            source.price, source.time = price, now
         for book in self.books:
-            book.begin(now)
+            try:
+                book.begin(now)
+            except Exception as error:
+                raise self.failure(book, error) from error
+
+    def again(self, block: Block) -> Executed:
+        """Execute a block again, whose senders could all pay."""
+        fees, data = self.enter(block)
+        return self.finish(block, fees, data) if block.stop > block.start else Executed.nothing()
+
+    def enter(self, block: Block) -> tuple[list[float], list[float]]:
+        """Do again what comes before the rows of a block; their fees."""
+        for purse, account, change in block.payments:
+            self.state.purses[purse][account] += change
+        self.begin(block.time, block.prices)
+        fees, data, _ = self.charge(block) if block.stop > block.start else ([], [], False)
+        return fees, data
+
+    def restored(self, touched: Collection[tuple[str, int]] | None, now: int) -> None:
+        """The state was given the values that it had after the block at ``now``, see ``Book.restored``."""
+        self.now = now
+        for source in self.outside:
+            source.time = now
+        for book in self.books:
+            book.now = now
+            book.restored(touched)
+
+    def failure(self, book: Book, error: Exception) -> MarketFailed:
+        """What an error in a market's book comes to: its name, and when."""
+        return MarketFailed(self.names[self.books.index(book)], self.now, f"{type(error).__name__}: {error}")
 
     def charge(self, block: Block) -> tuple[list[float], list[float], bool]:
         """Debit the senders: execution fees and data fees (ETH), and whether anybody could not pay."""
@@ -114,12 +175,12 @@ class Execution:
         size = sum(rows.size[start:stop]) if traits.size is None else traits.size * (stop - start)
         return Executed(*self.run(rows, start, stop), fees, data, gas, size)
 
-    def run(self, rows: Rows, start: int, stop: int) -> tuple[list[int], list[float], list[float]]:
+    def run(self, rows: Rows, start: int, stop: int) -> Outcomes:
         """Execute rows in order, in runs of one market each: statuses, x and y."""
         market = rows.market[start:stop]
         first, n = market[0], stop - start
         if first != STEPS and (len(self.books) == 1 or market.count(first) == n):
-            return self.books[first].run(rows, start, stop)
+            return self._run(first, rows, start, stop)
         status: list[int] = []
         x: list[float] = []
         y: list[float] = []
@@ -132,12 +193,38 @@ class Execution:
             else:
                 while end < n and market[end] == which:
                     end += 1
-                parts = self.books[which].run(rows, start + begin, start + end)
+                parts = self._run(which, rows, start + begin, start + end)
             status += parts[0]
             x += parts[1]
             y += parts[2]
             begin = end
         return status, x, y
+
+    def _run(self, which: int, rows: Rows, start: int, stop: int) -> Outcomes:
+        """Execute rows of one market."""
+        book = self.books[which]
+        try:
+            outcomes = book.run(rows, start, stop)
+            self._check(which, *outcomes)
+        except Exception as error:
+            raise self.failure(book, error) from error
+        return outcomes
+
+    def _check(self, which: int, status: list[int], x: list[float], y: list[float]) -> None:
+        """See that a market gives numbers and holds numbers.
+
+        Raises:
+            ArithmeticError: it does not.
+        """
+        account, purses = self.accounts[which], self.state.purses
+        if isfinite(sum(x) + sum(y) + sum([purse[account] for purse in purses])):
+            return
+        for one in (*x, *y):
+            if not isfinite(one):
+                raise ArithmeticError(f"an action gave {one}")
+        for asset, purse in zip(self.state.assets, purses, strict=True):
+            if not isfinite(purse[account]):
+                raise ArithmeticError(f"it holds {purse[account]} {asset}")
 
     def together(self, sender: int, steps: Sequence[Step]) -> tuple[int, float, float]:
         """Execute the steps of one transaction, all of them or none; status, and x and y of the last."""
@@ -148,15 +235,20 @@ class Execution:
         facts = [len(book.facts) for book in self.books]
         given: list[tuple[float, float]] = []
         status = 0
-        for market, action, fields, slippage, reference in steps:
-            book = self.books[market]
-            a, b, c = (given[field.step][field.which] if isinstance(field, Output) else field for field in fields)
-            status, x, y = book.apply(action, sender, a, b, c, slippage, reference or book.mid())
-            if status:
-                break
-            given.append((x, y))
-        if not status and any(book.owing(sender) for book in self.books):
-            status = int(Status.UNPAID)
+        book = self.books[steps[0].market]
+        try:
+            for market, action, fields, slippage, reference in steps:
+                book = self.books[market]
+                a, b, c = (given[field.step][field.which] if isinstance(field, Output) else field for field in fields)
+                status, x, y = book.apply(action, sender, a, b, c, slippage, reference or book.mid())
+                if status:
+                    break
+                self._check(market, [], [x], [y])
+                given.append((x, y))
+            if not status and any(book.owing(sender) for book in self.books):
+                status = int(Status.UNPAID)
+        except Exception as error:
+            raise self.failure(book, error) from error
         if not status:
             if not self.state.reversible:
                 journal.forget(journal.mark())

@@ -4,7 +4,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from l2sim.markets import Opening
+from l2sim.books import Opening
+from l2sim.events import BlockSealed
 from l2sim.state import Journal, PriceSource, State
 from l2sim.world.execution import Block, Execution
 
@@ -19,6 +20,8 @@ class Record(NamedTuple):
     """A block that was made."""
 
     block: Block
+    sealed: BlockSealed | None
+    """What the log says of it."""
     mark: int
     """Place in the journal before it."""
     digest: int
@@ -40,6 +43,8 @@ class History:
         """How often somebody asked for a digest."""
         self.executed = 0
         """How many blocks were executed again."""
+        self.settled = 0
+        """The last block that will never be undone."""
         self._heights: list[int] = []
         self._first = 0
         self._snapshots: dict[int, dict[str, Any]] = {}
@@ -62,11 +67,11 @@ class History:
         """A block is about to be made."""
         self._lengths = self.chain.world.log.lengths()
 
-    def add(self, block: Block) -> None:
+    def add(self, block: Block, sealed: BlockSealed | None = None) -> None:
         """A block was made."""
         journal, state = self._journal(), self.chain.state
         digest = state.digest_after(self._last(), self._mark)
-        self.records.append(Record(block, self._mark, digest, self._lengths, self.chain.world.log.lengths()))
+        self.records.append(Record(block, sealed, self._mark, digest, self._lengths, self.chain.world.log.lengths()))
         self._heights.append(block.height)
         self._mark = journal.mark()
         if len(self.records) % self.snapshot_every == 0:
@@ -95,24 +100,44 @@ class History:
     # ---- backwards
 
     def undo(self, height: int) -> list[Record]:
-        """Give the state the value it had after a block, and flag what the log holds of later ones; their records, oldest first."""
+        """Give the state the value it had after a block, and flag what the log holds of later ones; their records, oldest first.
+
+        Raises:
+            ValueError: one of them is settled.
+        """
+        if height < self.settled:
+            raise ValueError(f"block {self.settled} of '{self.chain.name}' is settled: it cannot be undone")
         position = bisect_right(self._heights, height)
         undone = self.records[position:]
         if undone:
             touched = self._journal().undo(undone[0].mark)
-            for book in self.chain.books:
-                book.restored(touched)
-            for record in undone:
-                self.chain.world.log.revert(record.before, record.after)
             del self.records[position:], self._heights[position:]
             self._snapshots = {at: saved for at, saved in self._snapshots.items() if at <= height}
             self._mark = self._journal().mark()
+            self.chain.execution.restored(touched, self._time())
+            for record in undone:
+                self.chain.world.log.revert(record.before, record.after)
         return undone
+
+    def replay(self, undone: list[Record]) -> None:
+        """Make blocks again that were just undone, from their inputs, as if they had never been undone."""
+        for record in undone:
+            self.open()
+            since = self._lengths
+            self.chain.make_again(record.block, record.sealed)
+            self.add(record.block, record.sealed)
+            self.chain.world.log.restate(record.before, record.after, since)
 
     def settle(self, height: int) -> None:
         """Blocks up to this one will never be undone."""
         position = bisect_right(self._heights, height)
         self._journal().forget(self.records[position].mark if position < len(self.records) else self._mark)
+        self.settled = max(self.settled, height)
+
+    def _time(self, height: int | None = None) -> int:
+        """When a block was made, by default the last one (ns); 0 for the start."""
+        position = len(self.records) if height is None else self._position(height)
+        return self.records[position - 1].block.time if position else 0
 
     # ---- again
 
@@ -146,21 +171,22 @@ class Replica:
             # Asked for in the same order as when the chain opened its markets, so that slots are the same.
             if name not in sources:
                 sources[name] = PriceSource(chain.sources[name].price, column=self.state.prices, slot=self.state.slot())
+                if name in chain.outside:
+                    self.execution.outside.append(sources[name])
             return sources[name]
 
         for asset in chain.state.assets:
             self.state.purse(asset)
-        for name, market in zip(chain.market_names, chain.markets, strict=True):
-            account = chain.world.ledger.groups[name].accounts.start
+        for name, market, account in zip(chain.market_names, chain.markets, chain.execution.accounts, strict=True):
             book = market.open(Opening(name, account, lambda asset: self.state.purses[self.state.purse(asset)], source, self.state))
             book.reopened(chain.books[chain.codes[name]])
-            self.execution.books.append(book)
+            self.execution.open(name, account, book)
             if name in chain.sources:
                 sources[name] = book.source  # type: ignore[attr-defined]
-        self._outside = [source(name) for name, _ in chain.outside_sources()]
+        for name in chain.outside:
+            source(name)
         self.state.load(saved)
-        for book in self.execution.books:
-            book.restored(None)
+        self.execution.restored(None, history._time(height))
         self._digest = history.digest(height)
         history.lookups -= 1  # its own, not a party's
         journal = self.state.journal
@@ -178,26 +204,17 @@ class Replica:
         """Give an account an amount of an asset that nobody loses."""
         self.state.purses[self.state.purse(asset)][account] += amount
 
-    def _begin(self, block: Block) -> None:
-        for source, price in zip(self._outside, block.prices, strict=True):
-            source.price, source.time = price, block.time
-        self.execution.begin(block.time)
-
     def advance(self) -> None:
         """Execute the next block again."""
         block = self._history.block(self.height)
-        self._begin(block)
-        if block.stop > block.start:
-            fees, data, _ = self.execution.charge(block)
-            self.execution.finish(block, fees, data)
+        self.execution.again(block)
         self._over(block)
 
     def steps(self) -> Iterator[int]:
         """Execute the next block again, transaction by transaction: the digest after its beginning, and after each of them."""
         block = self._history.block(self.height)
-        self._begin(block)
+        fees, data = self.execution.enter(block)
         if block.stop > block.start:
-            fees, data, _ = self.execution.charge(block)
             self.execution.paid(block, fees, data)
         yield self.digest()
         for i in range(block.start, block.stop):

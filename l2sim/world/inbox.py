@@ -1,9 +1,9 @@
 """The inbox: transactions on their way to a chain, and those that wait in its mempool."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,15 @@ class Traits(NamedTuple):
         )  # fmt: skip
 
 
+    def with_those(self, other: "Traits") -> "Traits":
+        """Of these rows and others together."""
+        return Traits(
+            min(self.lowest_cap, other.lowest_cap), min(self.first_deadline, other.first_deadline), self.tips or other.tips,
+            self.tickets or other.tickets, self.references or other.references,
+            self.gas if self.gas == other.gas else None, self.size if self.size == other.size else None,
+        )  # fmt: skip
+
+
 class Cut(NamedTuple):
     """Rows start..stop of some columns, which are not copied."""
 
@@ -58,6 +67,19 @@ class Cut(NamedTuple):
 
 
 _NOTHING = Cut(Rows.none(), 0, 0, Traits())
+
+
+def _merged(cuts: list[Cut], time: int) -> Cut:
+    """What several columns of arrays hold that arrives before ``time``, in order."""
+    ends = [cut.start + int(np.searchsorted(cut.rows.arrives[cut.start : cut.stop], time)) for cut in cuts]
+    parts = [cut.rows.slice(cut.start, end) for cut, end in zip(cuts, ends, strict=True)]
+    columns: list[Any] = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    order = np.lexsort((columns[1], columns[0]))
+    rows = Rows(*[column[order] for column in columns])
+    traits = cuts[0].traits
+    for cut in cuts[1:]:
+        traits = traits.with_those(cut.traits)
+    return Cut(rows, 0, rows.number, traits)
 
 
 class Inbox:
@@ -78,26 +100,28 @@ class Inbox:
         return self.waiting.stop - self.waiting.start
 
     def stretch(self, times: list[int]) -> "tuple[Rows, npt.NDArray[np.int64], Traits] | None":
-        """The arrivals of blocks at these times, where they are rows of one crowd's columns as they stand; nothing is taken.
+        """The arrivals of blocks at these times, as far as nothing but crowds' columns arrives; nothing is taken.
 
-        Returns the columns, the positions at which each block's rows begin and the last one's end, and the traits; None where
-        something waits already, or more than one sender's transactions would have to be merged.
+        Returns columns, the positions at which the rows of each block begin and the last one's end, and the traits; None where
+        something waits already, or where the first block has messages. The columns of one crowd are not copied.
         """
-        due = [cut for cut in self._columns if cut.rows.arrives[cut.start] < times[-1]]
-        if len(self) or len(due) > 1 or (self._messages and self._messages[0][0] < times[-1]):
+        if self._messages:
+            times = times[: bisect_right(times, self._messages[0][0])]
+        if len(self) or not times:
             return None
+        due = [cut for cut in self._columns if cut.rows.arrives[cut.start] < times[-1]]
         if not due:
             return Rows.of(0, arrays=True), np.zeros(len(times) + 1, np.int64), Traits()
-        rows, start, stop, traits = due[0]
+        rows, start, stop, traits = due[0] if len(due) == 1 else _merged(due, times[-1])
         bounds = np.empty(len(times) + 1, np.int64)
         bounds[0] = start
         bounds[1:] = start + np.searchsorted(rows.arrives[start:stop], times)
         return rows, bounds, traits
 
-    def taken(self, rows: Rows, position: int) -> None:
-        """A stretch of blocks has taken everything in these columns before ``position``."""
-        cuts = [Cut(cut.rows, position, cut.stop, cut.traits) if cut.rows is rows else cut for cut in self._columns]
-        self._columns = [cut for cut in cuts if cut.start < cut.stop]
+    def taken(self, time: int) -> None:
+        """Blocks up to one at ``time`` have taken everything that arrived before it (only of crowds' columns, as arrays)."""
+        cuts = [(cut, cut.start + int(np.searchsorted(cut.rows.arrives[cut.start : cut.stop], time))) for cut in self._columns]
+        self._columns = [Cut(cut.rows, position, cut.stop, cut.traits) for cut, position in cuts if position < cut.stop]
 
     def add(self, rows: Rows) -> None:
         """Rows that arrive now or later, sorted by arrival and tie key."""
@@ -143,12 +167,7 @@ class Inbox:
             rows = self._backlog = rows.slice(waiting.start, waiting.stop)
             waiting = Cut(rows, 0, rows.number, old)
         rows.extend(fresh.rows.slice(fresh.start, fresh.stop))
-        traits = Traits(
-            min(old.lowest_cap, new.lowest_cap), min(old.first_deadline, new.first_deadline), old.tips or new.tips,
-            old.tickets or new.tickets, old.references or new.references,
-            old.gas if old.gas == new.gas else None, old.size if old.size == new.size else None,
-        )  # fmt: skip
-        self.waiting = Cut(rows, waiting.start, rows.number, traits)
+        self.waiting = Cut(rows, waiting.start, rows.number, old.with_those(new))
 
     def put_back(self, rows: Rows) -> None:
         """Rows that were in a block are pending again, before everything that waits."""

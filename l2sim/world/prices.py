@@ -76,7 +76,8 @@ class LivePrices:
         if name not in self._arrays:
             self._arrays[name] = np.array(self._paths[name])
         path = self._arrays[name][np.searchsorted(self._calendar, times, side="right") - 1]
-        return path * self.factors(name, times)
+        indices: npt.NDArray[np.float64] = path * self.factors(name, times)
+        return indices
 
     def moved(self, name: str) -> None:
         """Somebody traded outside: the index is another."""

@@ -39,7 +39,7 @@ class LiveReflex:
 
 def wanted(chain: "LiveChain", now: int) -> Cut | None:
     """What all reflexes want in the block that is about to be made; each decides on the same state."""
-    rows = Rows.none()
+    rows: list[tuple[int | float, ...]] = []
     facts = [chain.base_fee() / ETH, chain.data_price(), chain.world.gas_token_price(), now / 1e9, float(chain.height)]
     pending = chain.inbox.waiting
     start, stop = (pending.start, pending.stop) if chain.shows() else (0, 0)
@@ -48,7 +48,7 @@ def wanted(chain: "LiveChain", now: int) -> Cut | None:
     for number, reflex in enumerate(chain.reflexes):
         book = chain.books[reflex.market]
         intents = [[0.0] * INTENT for _ in range(INTENTS)]
-        n = reflex.decide(  # type: ignore[misc]
+        n = reflex.decide(
             reflex.settings, reflex.memory, book.cells, book.codes, state.purses, state.prices, reflex.own, facts, reflex.market,
             start, stop, columns.market, columns.action, columns.a, columns.slippage, columns.reference, columns.tip, intents,
         )  # fmt: skip
@@ -59,6 +59,5 @@ def wanted(chain: "LiveChain", now: int) -> Cut | None:
                 now, tie, now, reflex.own, reflex.market, code, a, b, c, slippage, reference, reflex.gas[code], reflex.size[code],
                 int(tip), ANY_FEE, now, -1 - number,
             )  # fmt: skip
-            for column, value in zip(rows, row, strict=True):
-                column.append(value)
-    return Cut.whole(rows.sorted()) if rows.number else None
+            rows.append(row)
+    return Cut.whole(Rows(*map(list, zip(*sorted(rows), strict=True)))) if rows else None

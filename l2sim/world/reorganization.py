@@ -1,6 +1,6 @@
 """Reorganisation: L1 undoes its latest blocks, and what rollups had posted there is on its way again."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simpy.events import Event
 
@@ -50,7 +50,8 @@ def _posts_again(included: Event, rollup: LiveRollup, batch: Batch) -> None:
     """Once L1 has a batch again, the rollup's safe head moves again."""
 
     def posted(event: Event) -> None:
-        slot, cost, submitted = event.value
+        told: Any = event.value
+        slot, cost, submitted = told
         rollup.posted(batch.blocks, batch.blobs, submitted, slot, cost)
 
     assert included.callbacks is not None  # noqa: S101

@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 from simpy.events import Event
 
 from l2sim.events import BatchPosted, ChainReorganized, HeadAdvanced
 from l2sim.fees import Fee, FeeState, Used
-from l2sim.markets import Market
+from l2sim.markets import Claim, Market
 from l2sim.markets.bridge import Bridge
 from l2sim.ordering import Ordering
 from l2sim.part import ChainName, Part, in_room
@@ -23,6 +23,7 @@ from l2sim.world import Chain
 from l2sim.world.assertions import Assertions
 from l2sim.world.bridge import LiveBridge
 from l2sim.world.chain import LiveChain
+from l2sim.world.history import SNAPSHOT_EVERY
 from l2sim.world.service import Service
 from l2sim.world.stretch import Machine, able, stretch
 
@@ -68,6 +69,8 @@ class Rollup(Chain):
     """Who asserts its state on L1."""
     settlement: Annotated[Part, in_room("settlement")] | None = None
     """What makes assertions final. Without one nothing is asserted, and no withdrawal is paid."""
+    snapshot_every: Annotated[int, Field(ge=1)] = SNAPSHOT_EVERY
+    """Blocks between two copies of its state, from which blocks are executed again; kept where they may be disputed or undone."""
 
     @model_validator(mode="after")
     def _decided(self) -> "Rollup":
@@ -129,6 +132,8 @@ class LiveRollup(LiveChain):
         """The fee's state before each block that can still be undone."""
         self._batches: deque[Batch] = deque()
         """Batches on L1 that are not final."""
+        if self.history is not None:
+            self.history.snapshot_every = rules.snapshot_every
         self.bridges: dict[str, LiveBridge] = {}
         rng = world.streams.generator(f"chains/{name}/block_times")
         self._instants: list[int] = rules.sequencer.instants(rng, world.duration)  # type: ignore[attr-defined]
@@ -152,6 +157,12 @@ class LiveRollup(LiveChain):
         super().open(name, market)
         if isinstance(market, Bridge):
             self.bridges[name] = LiveBridge(name, market, self)
+
+    def claims(self) -> dict[str, list[Claim]]:
+        owed = super().claims()
+        if self.rules.settlement is not None:
+            owed[f"{self.name}.settlement"] = self.assertions.claims()
+        return owed | {name: bridge.claims() for name, bridge in self.bridges.items()}
 
     def instants(self) -> list[int]:
         return self._instants

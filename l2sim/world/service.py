@@ -96,7 +96,7 @@ class Service:
             taken.append(i)
             begun.append(begins)
             ended.append(ends)
-        self.free = free if self._begun is not None else max(free, now)
+        self.free = now if self._begun is None else free
         return taken, begun, ended, room
 
     def _turns(self, rows: Rows, ranked: list[int], current: int | None) -> Iterator[int]:

@@ -61,7 +61,7 @@ class Machine:
                 self.gas_of[m, k], self.size_of[m, k] = market.gas[action], market.size[action]
                 self.log_codes[m, k] = chain.call_codes[m][1][k]
         self.log_markets = np.array([code for code, _ in chain.call_codes], np.int64)
-        self.after = pointer(chain.rules.fee.kernel, i(i, i, i, wholes))  # type: ignore[arg-type]
+        self.after = pointer(chain.rules.fee.kernel, i(i, i, i, wholes))
         self.after = listed(types.FunctionType(i(i, i, i, wholes)), [self.after])
         self.terms = np.array([*chain.rules.fee.terms(), 0], np.int64)
         self.outside = chain.outside_sources()
@@ -103,22 +103,20 @@ def stretch(chain: "LiveRollup", times: list[int]) -> int:
     if chain.machine is None:
         chain.machine = Machine(chain)
     machine, rules, world = chain.machine, chain.rules, chain.world
-    at = np.array(times, np.int64)
-    n, arrivals = len(times), int(bounds[-1]) - int(bounds[0])
+    at = np.array(times[: len(bounds) - 1], np.int64)
+    n, arrivals = len(at), int(bounds[-1]) - int(bounds[0])
     whole = np.empty((n, len(machine.outside)))
     for k, (name, _) in enumerate(machine.outside):
         whole[:, k] = world.prices.indices(name, at)
-    limited = rules.backlog_limit is not None and rules.batch_poster is not None
+    backlog = rules.backlog_limit if rules.batch_poster is not None else None
     ripe = chain.ripens - chain.unsent_bytes() if chain.ripens is not None else NO_LIMIT
-    ways = np.array(
-        [
-            int(rules.ordering.by_tip), int(traits.tips), int(chain.shows()), chain.gas_limit(), rules.block_gas_limit,
-            chain.state.purse(GAS_TOKEN), chain.account, rules.block_overhead, rules.backlog_limit if limited else NO_LIMIT, int(world.moves_outside()),
-            ripe,
-        ],
-        np.int64,
-    )  # fmt: skip
-    progress = np.array([chain.base_fee(), chain.height, chain.unposted_bytes if limited else 0, 0, 0], np.int64)
+    ways = np.zeros(kernel.RULES, np.int64)
+    ways[kernel.BY_TIP], ways[kernel.TIPS], ways[kernel.VISIBLE] = rules.ordering.by_tip, traits.tips, chain.shows()
+    ways[kernel.GAS_LIMIT], ways[kernel.FEE_GAS_LIMIT] = chain.gas_limit(), rules.block_gas_limit
+    ways[kernel.TOKEN], ways[kernel.ACCOUNT], ways[kernel.OVERHEAD] = chain.state.purse(GAS_TOKEN), chain.account, rules.block_overhead
+    ways[kernel.BACKLOG_LIMIT] = NO_LIMIT if backlog is None else backlog
+    ways[kernel.STOP_AFTER_REFLEX], ways[kernel.RIPE] = world.moves_outside(), ripe
+    progress = np.array([chain.base_fee(), chain.height, 0 if backlog is None else chain.unposted_bytes, 0, 0], np.int64)
     answered = np.array([chain.answered.get(code, 0) if chain.listens(code) else NO_LIMIT for code in range(len(chain.books))], np.int64)
     reflexes = len(chain.reflexes)
     room = arrivals + (4 * n + INTENTS) * reflexes
@@ -135,7 +133,7 @@ def stretch(chain: "LiveRollup", times: list[int]) -> int:
         *machine.scratch, np.empty(most, np.int64), np.empty(most), machine.out, *columns, notes, *blocks,
     )  # fmt: skip
     if made:
-        chain.inbox.taken(rows, int(bounds[made]))
+        chain.inbox.taken(times[made - 1])
         written = int(progress[kernel.ROWS])
         _finish(chain, machine, rows, at[:made], blocks[:, :made], [column[:written] for column in columns])
         _tell(chain, times[:made], notes[: progress[kernel.NOTES]], rows, [column[:written] for column in columns])
@@ -165,7 +163,7 @@ def _finish(chain: "LiveRollup", machine: Machine, rows: Rows, times: Any, block
 def _tell(chain: "LiveRollup", times: list[int], notes: Any, rows: Rows, columns: list[Any]) -> None:
     """Make facts of what kernels told, and tell agents what became of their transactions, at the times of the blocks."""
     world = chain.world
-    block, came, market, action, sender, status, _, fee, data, x, y = columns
+    block, came, _, action, sender, status, _, fee, data, x, y = columns
     for b, m, _, what, who, *left in notes[np.lexsort((notes[:, 2], notes[:, 1], notes[:, 0]))].tolist():
         for fact in chain.books[int(m)].told(int(what), int(who), left[3 : 3 + int(left[2])]):
             world.log.record(times[int(b)], fact)

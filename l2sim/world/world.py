@@ -302,10 +302,10 @@ class World:
             yield self.clock.wake(Event(self.clock), self.clock.now + step)
 
     def _claims(self) -> dict[tuple[str, str, str], float]:
-        """What each group is owed by each market: (market, asset, group) -> amount; the market's own entry balances it."""
+        """What each group is owed by each market or settlement: (debtor, asset, group) -> amount; the debtor's own entry balances it."""
         totals: dict[tuple[str, str, str], float] = {}
-        for name, chain in self.home.items():
-            for account, asset, amount in chain.books[chain.codes[name]].claims():
+        for name, owed in (debtor for chain in self.chains.values() for debtor in chain.claims().items()):
+            for account, asset, amount in owed:
                 group = self._group_names[bisect_right(self._first_accounts, account) - 1]
                 key = (name, asset, group)
                 totals[key] = totals.get(key, 0.0) + amount

@@ -1,0 +1,57 @@
+"""Withdrawal delay: how long until money that leaves a rollup is there on L1, and who never got any."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from l2sim.events import TransactionIncluded, WithdrawalFinalized, WithdrawalRefused
+from l2sim.metrics import Metric, spread
+from l2sim.units import HOUR, Duration
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from l2sim.log import Log
+
+
+class WithdrawalDelay(Metric):
+    """Time from the submission of a withdrawal on the rollup until L1 paid it, per bridge, over those that were paid.
+
+    ``refused`` are those that were due and met an escrow that held too little, ``stolen`` is what was paid for withdrawals that
+    exist in no true state, in units of the bridge's asset. A run ends before its last withdrawals are due: ``unpaid`` counts all
+    that were not paid, and a ``cool_down`` longer than the slowest delay leaves them out.
+    """
+
+    units: ClassVar[dict[str, str]] = {"mean": "h", "min": "h", "p50": "h", "p95": "h", "p99": "h", "max": "h"}
+    key: ClassVar[tuple[str, ...]] = ("mean", "max", "unpaid", "stolen")
+
+    warm_up: Duration = 0
+    """Leave out what was submitted in this first part of the run."""
+    cool_down: Duration = 0
+    """Leave out what was submitted in this last part of the run."""
+
+    def measure(self, log: "Log") -> "pd.DataFrame":
+        import pandas as pd
+
+        bridges = [name for name, market in sorted(log.about.get("markets", {}).items()) if market["kind"] == "bridge"]
+        return pd.DataFrame.from_dict({bridge: self._of(bridge, log) for bridge in bridges}, orient="index", dtype=float)
+
+    def _of(self, bridge: str, log: "Log") -> dict[str, float]:
+        submitted, numbers, status = log.select(TransactionIncluded, "submitted", "x", "status", market=bridge, action="withdraw")
+        since = dict(zip(numbers[status == 0].astype(np.int64).tolist(), submitted[status == 0].tolist(), strict=True))
+        ends = log.about.get("duration", np.iinfo(np.int64).max)
+        counted = {number for number, time in since.items() if self.warm_up <= time <= ends - self.cool_down}
+        times, paid, valid, amount = log.select(WithdrawalFinalized, "time", "number", "valid", "amount", market=bridge)
+        true = np.array([bool(ok) and number in counted for number, ok in zip(paid.tolist(), valid, strict=True)], bool)
+        delays: npt.NDArray[np.float64] = times[true] - np.array([since[number] for number in paid[true].tolist()], np.int64)
+        (refused,) = log.select(WithdrawalRefused, "number", market=bridge)
+        return {
+            "initiated": float(len(counted)),
+            **spread(delays / HOUR, largest=True),
+            "min": float(delays.min() / HOUR) if len(delays) else np.nan,
+            "paid": float(len(delays)),
+            "unpaid": float(len(counted) - len(delays)),
+            "refused": float(len(refused)),
+            "stolen": float(amount[valid == 0].sum()),
+        }
