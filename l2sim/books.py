@@ -69,8 +69,9 @@ class Book(ABC):
     def begin(self, now: int) -> None:
         """Start a block at ``now`` (ns): accrue what accrues."""
         self.now = now
-        if self.begin_kernel is not None:
-            type(self).begin_kernel(self.cells, self.codes, self.state.prices, now)
+        begins: Any = type(self).begin_kernel
+        if begins is not None:
+            begins(self.cells, self.codes, self.state.prices, now)
 
     def apply(
         self, action: int, sender: int, a: float, b: float, c: float, slippage: float, reference: float
@@ -85,7 +86,8 @@ class Book(ABC):
     def _execute(self, cells: Any, codes: Any, purses: Any, action: int, sender: int, *rest: Any) -> tuple[int, float, float]:
         *row, facts = rest
         out = [0.0] * OUT
-        status = int(type(self).kernel(cells, codes, purses, self.state.prices, action, sender, *row, out))
+        kernel: Any = type(self).kernel
+        status = int(kernel(cells, codes, purses, self.state.prices, action, sender, *row, out))
         if status:
             return status, 0.0, 0.0
         if out[2]:

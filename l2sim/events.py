@@ -41,6 +41,42 @@ class TransactionServed(NamedTuple):
     ends: int
 
 
+class TradeAttributed(NamedTuple):
+    """What a trade with a pool lost against the pool's mid ``price`` when it was sent, and to what; US dollars, a gain is negative.
+
+    ``loss`` is the sum of the others: the price had moved by the trades of others, fees of the pool and of the chain, its own
+    impact on the price, and what others took from it by trading around it. ``time`` is its block's.
+    """
+
+    optional = True  # type: ignore[misc]  # of the class, not a field
+
+    chain: str
+    block: int
+    market: str
+    sender: int
+    action: str
+    submitted: int
+    price: float
+    loss: float
+    movement: float
+    fees: float
+    impact: float
+    extraction: float
+
+
+class ValueExtracted(NamedTuple):
+    """Somebody, the ``taker``, took from a trade by trading before and behind it in its block; US dollars."""
+
+    optional = True  # type: ignore[misc]  # of the class, not a field
+
+    chain: str
+    block: int
+    market: str
+    sender: int
+    taker: int
+    amount: float
+
+
 class TransactionDropped(NamedTuple):
     """A transaction left the mempool without ever being in a block."""
 
@@ -246,13 +282,17 @@ class AssertionMade(NamedTuple):
 
 
 class AssertionChallenged(NamedTuple):
-    """Somebody staked a bond against an assertion; bond and cost (gas) in ETH."""
+    """Somebody wanted to stake a bond against an assertion; bond and cost (gas) in ETH.
+
+    ``taken`` is 0 where that came to nothing but gas, because somebody else was first or the bond was not there.
+    """
 
     chain: str
     number: int
     account: int
     bond: float
     cost: float
+    taken: int
 
 
 class DisputeMoved(NamedTuple):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import numpy as np
 import numpy.typing as npt
 
-from l2sim.events import TransactionIncluded
+from l2sim.events import TransactionDropped, TransactionIncluded
 from l2sim.spool import Spool
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ class Table:
         self._types = list(self.dtypes.values())
         self.reverted: list[tuple[int, int]] = []
         """Rows start..stop that a reorganisation undid: they happened, but are no part of the canonical history."""
+        self.restated: list[tuple[int, int, int]] = []
+        """Rows start..stop that belong behind as many which were undone, from a row on: what these said has happened again."""
 
     def __len__(self) -> int:
         return self._length
@@ -155,11 +157,17 @@ class Table:
 
         What was undone is left out, or with ``reverted`` it is there, and told apart by a column ``canonical`` where there is any.
         """
-        whole = self._whole()
+        columns = self._whole()
         if not self.reverted:
-            return whole
+            return columns
         mask = self.canonical()
-        return whole | {"canonical": mask} if reverted else {name: column[mask] for name, column in whole.items()}
+        if self.restated:
+            places = np.arange(self._length)
+            for start, stop, place in self.restated:
+                places[start:stop] = places[place : place + stop - start]
+            order = np.argsort(places, kind="stable")
+            columns, mask = {name: column[order] for name, column in columns.items()}, mask[order]
+        return columns | {"canonical": mask} if reverted else {name: column[mask] for name, column in columns.items()}
 
     def _whole(self) -> dict[str, npt.NDArray[Any]]:
         if self._rows:
@@ -175,18 +183,18 @@ class Table:
 
     def put_in_order(self) -> None:
         """Order the rows by time, and those of one time by chain: facts of chains that are worked out ahead or when somebody looks."""
-        columns = self._whole()
+        columns = self.arrays(reverted=True)
         present, codes = np.unique(columns["chain"], return_inverse=True)
         rank = np.argsort(np.argsort([self._names.all[code] for code in present])) if len(present) else present
         order = np.lexsort((rank[codes], columns["time"]))
-        canonical = self.canonical()[order]
-        self.fill({name: column[order] for name, column in columns.items()} | {"canonical": canonical})
+        self.fill({name: column[order] for name, column in columns.items()})
 
     def fill(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
         """Become these columns, names already as codes: a table read back from a file."""
         self._chunks = [[columns[name].astype(dtype, copy=False) for name, dtype in self.dtypes.items()]]
         self._spool = None
         self._length = self._sealed = len(columns["time"])
+        self.restated.clear()
         if "canonical" in columns:
             edges = np.flatnonzero(np.diff(np.concatenate([[True], columns["canonical"].astype(bool), [True]]))).tolist()
             self.reverted = list(zip(edges[::2], edges[1::2], strict=True))
@@ -221,11 +229,29 @@ class Log:
         return {name: len(table) for name, table in self.tables.items()}
 
     def revert(self, before: Mapping[str, int], after: Mapping[str, int]) -> None:
-        """Flag the rows between two moments, given by ``lengths``, as undone."""
+        """Flag the rows between two moments, given by ``lengths``, as undone; who left a mempool meanwhile does not come back."""
         for name, stop in after.items():
             start = before.get(name, 0)
-            if stop > start:
+            if stop > start and name != TransactionDropped.__name__:
                 self.tables[name].reverted.append((start, stop))
+
+    def restate(self, before: Mapping[str, int], after: Mapping[str, int], since: Mapping[str, int]) -> None:
+        """What was flagged between two moments happened again ``since`` a third; optional facts that were not written again stand.
+
+        Raises:
+            ValueError: something happened more or less often.
+        """
+        for name, now in self.lengths().items():
+            table, start, stop, again = self.tables[name], before.get(name, 0), after.get(name, 0), since.get(name, 0)
+            if (start, stop) not in table.reverted:
+                start = stop
+            elif table.optional and now == again:
+                table.reverted.remove((start, stop))
+                continue
+            if now - again != stop - start:
+                raise ValueError(f"there were {stop - start} of {name}, but {now - again} when it all happened again")
+            if now > again:
+                table.restated.append((again, now, start))
 
     def select(self, fact: type, *columns: str, **where: str | None) -> list[npt.NDArray[Any]]:
         """Columns of a fact's table, of the rows whose named fields have these values (None: any); empty where there are none.

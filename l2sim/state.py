@@ -243,6 +243,11 @@ class State:
             self.assets.append(asset)
         return self.assets.index(asset)
 
+    def no_numbers(self) -> list[tuple[str, int]]:
+        """Names of columns and keys where there is not a number (NaN); mappings are left to who keeps them."""
+        columns = [(name, np.flatnonzero(np.isnan(raw))) for name, raw in self.raw.items() if not isinstance(raw, dict)]
+        return [(name, key) for name, keys in columns for key in keys.tolist()]
+
     # ---- digests and snapshots
 
     def digest(self) -> int:

@@ -34,6 +34,8 @@ class Status(IntEnum):
     """Dropped: its deadline passed before a block took it."""
     FEE_TOO_LOW = 21
     """Dropped: its fee cap stayed below the base fee until its deadline."""
+    REORGANIZED = 22
+    """Dropped: its block was undone, and the sequencer forgot it."""
 
 
 class Outcome(NamedTuple):

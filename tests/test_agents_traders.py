@@ -18,12 +18,12 @@ LOOK = 5 * SECOND
 """How often the crowd looks; what it sends then is sent again, for what is sent first is sent at any nanosecond."""
 CROWD: dict[str, Any] = {
     "kind": "crowd_of_traders", "market": "pool", "size": 4, "rate": "2 /s", "notional": "1000 USD", "buys": 1.0, "attention": "5s",
-    "slippage": "0.35 %", "widening": 10.0, "retries": 1, "wealth": "100 MUSD", "gas": "1 ETH",
+    "slippage": "0.35 %", "widening": 100.0, "retries": 1, "wealth": "100 MUSD", "gas": "1 ETH",
 }  # fmt: skip
 
 
 def traded(crowd: dict[str, Any], engine: Engine = "auto", **sections: Any) -> Log:
-    """Two minutes of a crowd of few, all of whose purchases are alike, on a pool that each moves by 1 %."""
+    """Two minutes of a crowd of few, whose purchases are all alike and move the pool by 1 %: a limit of 0.35 % is too narrow."""
     arb = {
         "kind": "rollup", "ordering": {"kind": "first_come_first_served"}, "fee": {"kind": "constant", "fee": "1 gwei"},
         "sequencer": {"kind": "sequencer", "block_time": "100ms"},
@@ -116,7 +116,7 @@ def test_a_deadline_is_renewed() -> None:
 
 def test_a_limit_refers_to_the_price_that_the_new_attempt_finds() -> None:
     """The price has doubled meanwhile: a purchase of as many dollars gets through all the same."""
-    crowd = {"slippage": "2 %", "widening": 1.0, "rate": "0.2 /s", "deadline": "1s"}
+    crowd = {"slippage": "0.5 %", "widening": 1.0, "notional": "10 USD", "deadline": "1s"}
     whale = {
         "kind": "scripted", "holdings": {"arb": {"usd": "10 MUSD"}},
         "steps": {"push": {"at": "29950ms", "market": "pool", "action": "buy", "fields": {"quote_in": "90 kUSD"}}},
@@ -124,7 +124,7 @@ def test_a_limit_refers_to_the_price_that_the_new_attempt_finds() -> None:
     outage = {"outage": {"kind": "sequencer_outage", "on": "arb", "begins": "20s", "lasts": "10s"}}
     log = traded(crowd, agents={"crowd": CROWD | crowd, "whale": whale}, attacks=outage)
     again = attempts(log)[lambda frame: frame["again"] & (frame["sender"] != frame["sender"].max())]
-    assert len(again) >= 1
+    assert len(again) > 5
     assert (again["status"] == Status.SUCCEEDED).all()
     assert ((again["x"] / again["y"]).between(180.0, 230.0)).all()
 
@@ -138,8 +138,8 @@ def test_who_owns_too_little_does_not_try_again() -> None:
 
 def test_gas_and_tip_of_an_attempt_are_drawn_like_those_of_the_first() -> None:
     crowd = {
-        "tip": {"kind": "uniform", "low": "5 gwei", "high": "9 gwei"}, "gas_used": {"kind": "uniform", "low": "21000 gas", "high": "1 Mgas"},
-        "slippage": 0.0, "gas": "1000 ETH",
+        "tip": {"kind": "uniform", "low": "5 gwei", "high": "9 gwei"}, "slippage": 0.0, "gas": "1000 ETH",
+        "gas_used": {"kind": "uniform", "low": "21000 gas", "high": "1 Mgas"},
     }  # fmt: skip
     rows = attempts(traded(crowd, arb={"ordering": {"kind": "priority_fee"}}))
     for _, part in rows.groupby("again"):

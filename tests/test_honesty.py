@@ -125,14 +125,17 @@ LOOKS: dict[str, list[tuple[Any, ...]]] = {
     "balance": [(place, asset) for place in ("arb", "outside") for asset in ("usd", "eth")],
     "venue": [()],
     "rng": [("probe",), ("probe", 7)],
+    "luck": [("probe", 0), ("probe", 7)],
     "identities": [(np.arange(10),)],
 }  # fmt: skip
 WAITS = {"sleep", "sleep_until", "block", "news", "receipt", "any"}
 ACTS = {
-    "failures", "submit", "submit_rows", "trade", "announce", "post_blobs", "withdraw_blobs",
+    "failures", "submit", "submit_rows", "trade", "announce", "post_blobs", "withdraw_blobs", "post", "start",
     "carry", "endow", "establish", "admit", "adopt", "halt", "resume", "demand",
 }  # fmt: skip
-PLAIN = {"name", "accounts", "duty", "now", "ends", "gas_token", "blob_bytes"}
+CONTRACTS = {"settlement", "bridge"}
+"""What leads to contracts on L1, which ``test_settlement_honesty`` looks at."""
+PLAIN = {"credit", "name", "accounts", "duty", "now", "ends", "gas_token", "blob_bytes"}
 OF_THINGS: dict[type, dict[str, list[tuple[Any, ...]] | None]] = {
     PerpetualView: {
         **{name: [(account,) for account in SOME] for name in ("position", "equity", "liquidation_price", "inventory")},
@@ -181,13 +184,13 @@ def members(thing: Any, path: str, looks: dict[str, list[tuple[Any, ...]] | None
 
 def everything(world: World) -> dict[str, Any]:
     """All that the seats of a world show now."""
-    seats = [(seat, LOOKS | dict.fromkeys(WAITS | ACTS)) for _, seat in world.seats if not isinstance(seat, AttackSeat)]
+    seats = [(seat, LOOKS | dict.fromkeys(WAITS | ACTS | CONTRACTS)) for _, seat in world.seats if not isinstance(seat, AttackSeat)]
     return {what: value for seat, looks in seats for what, value in members(seat, seat.name, looks).items()}
 
 
 def test_every_public_name_of_a_seat_is_known_here() -> None:
     seat = World(small(*SHORT), Streams(1, 0)).seats[0][1]
-    assert set(public(seat)) | set(public(AttackSeat)) == set(LOOKS) | WAITS | ACTS | PLAIN
+    assert set(public(seat)) | set(public(AttackSeat)) == set(LOOKS) | WAITS | ACTS | CONTRACTS | PLAIN
     for name in LOOKS:
         assert inspect.getdoc(getattr(Seat, name)), name
 

@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from l2sim.markets import Market, Opening
-from l2sim.markets.constant_product import BUY, SELL, ConstantProduct, ConstantProductBook, Reserves
+from l2sim.markets.constant_product import (
+    BUY,
+    SELL,
+    ConstantProduct,
+    ConstantProductBook,
+    Reserves,
+    amount_in,
+    amount_out,
+    least_repayment,
+    swapped,
+)
 from l2sim.state import PriceSource, State
 from l2sim.transactions import Rows, Status
 
@@ -137,6 +147,53 @@ def test_the_product_never_falls_and_nothing_is_lost(trades: list[tuple[bool, fl
         assert eth[POOL] * usd[POOL] >= k * (1.0 - 1e-15)
     assert sum(eth) == pytest.approx(1000.0 + 2e6, rel=1e-12)
     assert sum(usd) == pytest.approx(2_000_000.0 + 2e6, rel=1e-12)
+
+
+# ---- Uniswap v2 in whole units: numbers of its own tests (v2-core UniswapV2Pair.spec.ts at ee547b17, v2-periphery
+# UniswapV2Router02.spec.ts at 0335e8f7)
+
+UNIT = 10**18
+GIVEN = [
+    (UNIT, 5 * UNIT, 10 * UNIT, 1662497915624478906),
+    (UNIT, 10 * UNIT, 5 * UNIT, 453305446940074565),
+    (UNIT, 10 * UNIT, 10 * UNIT, 906610893880149131),
+    (2, 100, 100, 1),
+]
+
+
+@pytest.mark.parametrize(("paid", "reserve_in", "reserve_out", "got"), GIVEN)
+def test_whole_units_as_uniswap_gives_them(paid: int, reserve_in: int, reserve_out: int, got: int) -> None:
+    assert amount_out(paid, reserve_in, reserve_out) == got
+    assert amount_out(amount_in(got, reserve_in, reserve_out), reserve_in, reserve_out) >= got
+    assert amount_in(got, reserve_in, reserve_out) <= paid
+
+
+def test_what_a_flash_swap_pays_back() -> None:
+    assert least_repayment(UNIT) == 1003009027081243732
+    assert amount_in(1, 100, 100) == 2
+    with pytest.raises(ValueError, match="cannot give 100"):
+        amount_in(100, 100, 100)
+
+
+reserves = st.integers(10**13, 2**112 - 1)
+
+
+@given(st.integers(10**12, 2**112 - 1), reserves, reserves)
+def test_floats_are_within_1e_9_of_whole_units(paid: int, reserve_in: int, reserve_out: int) -> None:
+    exact = amount_out(paid, reserve_in, reserve_out)
+    assert exact < reserve_out
+    cells = [0.997, float(reserve_out), float(reserve_in), 0.0]
+    found = swapped(cells, 0, BUY, float(paid), inf, 0.0)
+    if found < 0.0:
+        assert exact > reserve_out * (1.0 - 1e-15)  # what is left is less than a float can tell
+        return
+    assert abs(found - exact) <= max(1e-9 * exact, 1.0)
+    if exact >= 10**12:
+        assert found == pytest.approx(exact, rel=1e-9)
+        least = amount_in(exact, reserve_in, reserve_out)
+        assert amount_out(least, reserve_in, reserve_out) >= exact
+        assert least <= paid
+        assert amount_out(least - 2, reserve_in, reserve_out) < exact
 
 
 @given(st.floats(1e-3, 9e5))

@@ -1,6 +1,6 @@
 """The lending pool under any sequence of actions: money is conserved, no trigger is missed, refusals and undoing leave no trace."""
 
-from math import exp, inf, nan
+from math import exp, fsum, inf, nan
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ from lending import POOL, Compiled, Venue
 
 from l2sim.events import BadDebtIncurred
 from l2sim.markets.lending_pool import layout
-from l2sim.markets.lending_pool.health import health_factor
 from l2sim.markets.lending_pool.triggers import ROOT
 from l2sim.state import Journal
 from l2sim.transactions import Status
@@ -104,9 +103,17 @@ def live(venue: Venue, step: tuple[Any, ...]) -> tuple[int, float, float]:
 
 
 def unhealthy(venue: Venue) -> set[int]:
-    """Accounts that may be liquidated, by looking at all of them."""
-    state = venue.book.cells, venue.book.codes, venue.state.prices
-    return {account for account in range(venue.state.capacity) if health_factor(*state, account) < 1.0}
+    """Accounts that may be liquidated, by adding up what all of them have and owe."""
+    found = set()
+    for account in range(venue.state.capacity):
+        loan = venue.view.position(account)
+        counts = fsum(n * venue.view.price(name) * venue.terms.reserves[name].liquidation_threshold for name, n in loan.collateral.items())
+        owed = fsum(n * venue.view.price(name) for name, n in loan.debt.items())
+        assert loan.debt_value == pytest.approx(owed, rel=1e-12)
+        assert loan.health_factor == (pytest.approx(counts / owed, rel=1e-12) if owed else inf)
+        if loan.health_factor < 1.0:
+            found.add(account)
+    return found
 
 
 def check_heaps(venue: Venue) -> None:

@@ -82,7 +82,7 @@ def test_bonds_go_from_the_loser_to_the_winner_but_for_what_is_burned() -> None:
     assert purse(world, "arb.settlement") == pytest.approx(3.0)
     assert found["undecided"] == 3
     assert -purse(world, "fraud") == pytest.approx(1.0 + found["attackers_gas"])
-    executed = 1080 * 2 * 100e-9  # by two validators, 100 gwei a block
+    executed = 1020 * 2 * 100e-9  # up to the last assertion, by two validators, 100 gwei a block
     assert purse(world, "validators") == pytest.approx(20.0 + 0.75 - found["defenders_gas"] - executed, rel=1e-12)
     assert purse(world, "expenses") == pytest.approx(executed, rel=1e-9)
     # Who asserts truly loses nothing but gas: open bonds are its claims.
@@ -219,7 +219,7 @@ def test_who_cannot_move_in_time_has_lost() -> None:
 
 def test_without_the_bond_nobody_asserts_or_challenges() -> None:
     _, log = played(plan("agents.validators.funds=0.5 ETH"))
-    assert not log.arrays("AssertionChallenged")
+    assert not log.arrays("DisputeEnded")
     assert 0 in log.frame("AssertionConfirmed")["valid"].tolist()
     poor = plan("attacks.fraud=null", "chains.arb.proposer.funds=3.5 ETH")
     world, log = played(poor)
@@ -244,7 +244,7 @@ def test_what_is_false_cannot_be_proved_and_what_is_true_is_final_when_it_is() -
     waits = final["time"].to_numpy() - made.set_index("number")["time"][final["number"]].to_numpy()
     assert set(waits) == {20 * MINUTE + 12 * 10**9 + 3 * MINUTE}
     begun = int((made["valid"] == 1).sum())
-    assert purse(world, "expenses") == pytest.approx(begun * 0.01 + 2 * 1080 * 100e-9)
+    assert purse(world, "expenses") == pytest.approx(begun * 0.01 + 2 * 1020 * 100e-9)
     assert measured(scenario, log)["undetected"] == 0
 
 

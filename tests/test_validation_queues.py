@@ -61,26 +61,28 @@ def queue(gas: str, seconds: int, *settings: str) -> tuple[Scenario, Log]:
     return scenario, run(scenario)
 
 
-def waits_and_numbers(name: str, gas: str, seconds: int) -> list[str]:
+def waits_and_numbers(name: str, gas: str, seconds: int, coarse: bool = False) -> list[str]:
+    """Both means held against theory; a small sample of a law with long tails cannot always tell the mistakes."""
     scenario, log = queue(gas, seconds)
     server, found = SERVERS[name], scenario.metrics["queue"].measure(log).loc["arb"]
     wait, number = (Estimate(found[f"{what}_mean"], found[f"{what}_error"], int(found["served"])) for what in ("wait", "number"))
+    of_wait, of_number = ({}, {}) if coarse else (server.wait_mistakes, server.number_mistakes)
     return [
-        agree(f"5.1 mean wait for execution, {name} (s)", wait, server.wait, server.wait_mistakes),
-        agree(f"5.1 mean number in the system, {name}", number, server.number, server.number_mistakes),
+        agree(f"5.1 mean wait for execution, {name} (s)", wait, server.wait, of_wait),
+        agree(f"5.1 mean number in the system, {name}", number, server.number, of_number),
     ]
 
 
 @pytest.mark.parametrize(("name", "seconds"), [("M/M/1", 3600), ("M/D/1", 1800), ("M/G/1", 4200)])
 def test_one_server(name: str, seconds: int, record_property: Callable[..., None]) -> None:
-    for line in waits_and_numbers(name, SERVERS[name].gas, seconds):
+    for line in waits_and_numbers(name, SERVERS[name].gas, seconds, coarse=name == "M/G/1"):
         record_property("validation", line)
 
 
 @pytest.mark.validate
-@pytest.mark.parametrize("name", SERVERS)
-def test_one_server_in_full(name: str, record_property: Callable[..., None]) -> None:
-    for line in waits_and_numbers(name, SERVERS[name].gas, 15_000):
+@pytest.mark.parametrize(("name", "seconds"), [("M/M/1", 15_000), ("M/D/1", 15_000), ("M/G/1", 60_000)])
+def test_one_server_in_full(name: str, seconds: int, record_property: Callable[..., None]) -> None:
+    for line in waits_and_numbers(name, SERVERS[name].gas, seconds):
         record_property("validation", line)
 
 

@@ -18,7 +18,7 @@ from l2sim.ordering.random import Random
 from l2sim.scenario import Scenario, ScenarioError
 from l2sim.streams import Streams
 from l2sim.transactions import NEVER, Rows, Status
-from l2sim.units import SECOND
+from l2sim.units import GAS_RATE, SECOND
 from l2sim.world import rollup
 from l2sim.world.inbox import Cut, Inbox
 from l2sim.world.service import Service
@@ -255,9 +255,16 @@ def test_a_block_in_which_nothing_was_finished_tells_how_many_wait() -> None:
 @pytest.mark.parametrize(
     ("speed", "why"), [("8 Mgas", "speed of execution"), ("0 gas/s", "more than 0"), ("-1 Mgas/s", "0 or more"), ("100", "no unit")]
 )
-def test_a_speed_is_gas_per_second(speed: str, why: str) -> None:
+def test_anything_but_gas_per_second_is_no_speed(speed: str, why: str) -> None:
     with pytest.raises(ScenarioError, match=why):
         queue(f"chains.arb.execution_speed={speed}")
+
+
+def test_a_speed_is_gas_per_second() -> None:
+    scenario = queue("chains.arb.execution_speed=2.5 Ggas/s")
+    assert scenario.chains["arb"].execution_speed == 2_500_000_000  # type: ignore[attr-defined]
+    assert scenario.resolved()["chains"]["arb"]["execution_speed"] == "2.5 Ggas/s"
+    assert GAS_RATE.read("100 Mgas/s") == GAS_RATE.read("100000000 gas/s") == 100_000_000
 
 
 # ---- gas of each transaction

@@ -35,7 +35,7 @@ from l2sim.world.seat import Seat
 
 CHUNK = HOUR
 """Candidates are drawn for this long at a time."""
-AGAIN = frozenset({Status.SLIPPAGE, Status.NO_LIQUIDITY, Status.DEADLINE, Status.FEE_TOO_LOW})
+AGAIN = frozenset({Status.SLIPPAGE, Status.NO_LIQUIDITY, Status.DEADLINE, Status.FEE_TOO_LOW, Status.REORGANIZED})
 """Failures after which it makes sense to try again."""
 
 

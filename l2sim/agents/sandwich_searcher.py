@@ -31,7 +31,7 @@ HALVINGS = 60
 LEFT_OVER = 1e-9
 """Units of the base asset too many or too few that are let be, relative to the pool's."""
 ROUNDING = 1e-12
-"""Relative; by how much the price of a front-run may be off."""
+"""Relative; by how much a price may be other than planned."""
 
 OUTBID, MINIMUM_PROFIT, HELD, BUY_GAS, SELL_GAS, BUY_SIZE, SELL_SIZE = range(7)
 """Settings of the reflex; ``HELD`` are the units of the base asset that it comes back to after every attack."""
@@ -159,13 +159,13 @@ def attack(
         return 0
     got = swapped(pool, paid_out, action[victim], size, inf, 0.0)
     first, last = tip[victim] + settings[OUTBID], float(tip[victim])
-    # Each transaction insists on its price: the first on that which was planned, the last on not losing.
+    # Both insist on the price that was planned: neither is to be there without the other.
     if action[victim] == BUY:
         want(intents[0], BUY, size, ROUNDING, size / got, first)
-        want(intents[1], SELL, got, 0.0, size / got, last)
+        want(intents[1], SELL, got, ROUNDING, (size + profit) / got, last)
     else:
         want(intents[0], SELL, size, ROUNDING, got / size, first)
-        want(intents[1], BUY, got - profit, 0.0, got / size, last)
+        want(intents[1], BUY, got - profit, ROUNDING, (got - profit) / size, last)
     return 2
 
 
@@ -174,9 +174,9 @@ class SandwichSearcher(Agent):
 
     Of all pending trades with the pool it attacks one a block, that whose sandwich pays most: with the largest front-run that leaves
     it executable and that its capital allows. The front-run outbids the victim's priority fee; the back-run offers the same fee as
-    the victim, and so comes behind what arrived before. Both pay the pool's fee and the chain's; below ``minimum_profit``
-    after these it does nothing. What competition or bad luck leaves it with, it trades back in the next block. It presumes that
-    the higher priority fee goes first, and that senders own what they want to spend.
+    the victim, and so comes behind what arrived before; both insist on the prices that were planned. Where the pool's fees
+    and the chain's leave no more than ``minimum_profit`` it does nothing. What competition or bad luck leaves it with, it trades
+    back in the next block. It presumes that the higher priority fee goes first, and that senders own what they want to spend.
     """
 
     reflex: ClassVar[Reflex | None] = staticmethod(attack)

@@ -6,8 +6,9 @@ from typing import Annotated, ClassVar, NamedTuple
 
 from pydantic import Field
 
+from l2sim.books import Book, Opening
 from l2sim.events import WithdrawalInitiated
-from l2sim.markets import Book, Market, Opening
+from l2sim.markets import Market
 from l2sim.part import Refers
 from l2sim.transactions import Outcome, Status
 from l2sim.units import Duration, Gas

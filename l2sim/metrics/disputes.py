@@ -67,8 +67,8 @@ def _of(chain: str, log: "Log") -> dict[str, float]:
     lost = float(bonds[wrong].sum())
 
     ended, over, moves = log.select(DisputeEnded, "time", "number", "moves", chain=chain)
-    began, challenged = log.select(AssertionChallenged, "time", "number", chain=chain)
-    seconds = _durations(began, challenged, ended, over)
+    began, challenged, taken = log.select(AssertionChallenged, "time", "number", "taken", chain=chain)
+    seconds = _durations(began[taken == 1], challenged[taken == 1], ended, over)
     return {
         "assertions": float(len(number)),
         "false": float(np.count_nonzero(~true)),

@@ -19,7 +19,10 @@ Times = npt.NDArray[np.int64]
 
 
 class Recording(NamedTuple):
-    """A recorded series: instants in nanoseconds since the start of the run, strictly increasing, and columns of values."""
+    """A recorded series: instants in nanoseconds since the start of the run, strictly increasing, and columns of values.
+
+    A table, whose rows are not in time, has columns and no instants.
+    """
 
     times: Times
     columns: Mapping[str, Floats]

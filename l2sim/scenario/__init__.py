@@ -173,7 +173,7 @@ class Scenario(Part):
         return trace(self, self.resolved(), plain(tree)[1], used)
 
     def recordings(self) -> dict[str, Recording]:
-        """The series under ``data``, read from their files now.
+        """The series and tables under ``data``, read from their files now.
 
         Raises:
             ScenarioError: a file cannot be used; the row and a remedy are named.
@@ -190,7 +190,10 @@ class Scenario(Part):
         for name, price in self.prices.items():
             if isinstance(price, Replay) and price.data in series:
                 values = series[price.data].columns[price.column]
-                if not values.min() > 0:
+                if self.data[price.data].time is None:
+                    message = f"data '{price.data}' is a table, not a series: name its column of instants under 'time'"
+                    mistakes.append(Mistake(message, f"prices.{name}.data", nodes[("prices", name)].key))
+                elif not values.min() > 0:
                     message = f"column '{price.column}' of data '{price.data}' falls to {values.min():g}, which is no price"
                     mistakes.append(Mistake(message, f"prices.{name}.column", nodes[("prices", name)].key))
         if mistakes:

@@ -1,4 +1,4 @@
-"""Recordings: series from the user's own CSV or parquet files, read with care and refused with the row that is wrong."""
+"""Recordings: series and tables from the user's own CSV or parquet files, read with care and refused with the row that is wrong."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from l2sim.part import Part
 from l2sim.prices import Recording
@@ -18,14 +19,15 @@ Columns = dict[str, npt.NDArray[np.float64]]
 
 
 class Data(Part):
-    """A recorded series: which file, which columns, and what to do where it has gaps."""
+    """A recorded series: which file, which columns, and what to do where it has gaps. Without ``time``, a table, such as one of loans."""
 
     file: str
     """CSV (also gzipped) or parquet, relative to the scenario file or else to the folder where the command runs."""
     columns: Annotated[dict[str, str] | list[str], Field(min_length=1)]
     """Names to use in the scenario and the columns of the file behind them, or a list where they are the same."""
-    time: str
-    """The column of instants: ISO 8601 text, or seconds, milliseconds, microseconds or nanoseconds since 1970."""
+    time: str | None = None
+    """The column of instants: ISO 8601 text, or seconds, milliseconds, microseconds or nanoseconds since 1970. Without one, the rows are
+    not in time: each is about another account, say."""
     unit: Annotated[Usd, Positive] = 1.0
     """What a 1 in the file is worth: '1 USD', or '0.00000001 USD' for a feed with eight decimals."""
     timezone: str = "UTC"
@@ -38,6 +40,14 @@ class Data(Part):
     """Longest time between two rows that is no gap; without it, three times the median."""
     sha256: str = ""
     """Digest of the file, filled in when a scenario is loaded; a file that has changed since is refused."""
+
+    @model_validator(mode="after")
+    def _of_a_series(self) -> "Data":
+        if self.time is None and (self.since is not None or self.gap is not None or self.gaps != "error"):
+            raise PydanticCustomError(
+                "time", "'from', 'gap' and 'gaps' are about instants: say under 'time' where these are, or leave them out"
+            )  # fmt: skip
+        return self
 
     def named(self) -> dict[str, str]:
         """Name in the scenario -> column in the file."""
@@ -52,6 +62,8 @@ class Data(Part):
         path = Path(self.file)
         if self.sha256 and fingerprint(path) != self.sha256:
             raise RecordingError(f"{self.file} is not what it was ('sha256' differs); leave 'sha256' out to use it as it is")
+        if self.time is None:
+            return self._table(path)
         cells, place = table(path, [self.time, *self.named().values()])
         times = instants(cells[self.time], self.timezone, place)
         columns = {name: numbers(cells[column], place) for name, column in self.named().items()}
@@ -64,6 +76,16 @@ class Data(Part):
         rows = np.flatnonzero(there)
         times, columns = times[rows], {name: values[rows] * self.unit for name, values in columns.items()}
         return self._covering(times, columns, duration, lambda i: place(int(rows[i])))
+
+    def _table(self, path: Path) -> Recording:
+        """The columns of a file whose rows are not in time; every cell has a value."""
+        cells, place = table(path, list(self.named().values()))
+        columns = {name: numbers(cells[column], place) * self.unit for name, column in self.named().items()}
+        for name, values in columns.items():
+            if np.isnan(values).any():
+                row = int(np.argmax(np.isnan(values)))
+                raise RecordingError(f"{place(row)}: column '{self.named()[name]}' has no value; fill it in, with 0 where there is none")
+        return Recording(np.zeros(0, np.int64), columns)
 
     def _ordered(self, times: Times, place: Callable[[int], str]) -> None:
         early = np.flatnonzero(np.diff(times) <= 0) + 1

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from simpy.events import Event
 
+from l2sim.books import Claim
 from l2sim.events import (
     AssertionChallenged,
     AssertionConfirmed,
@@ -14,7 +15,6 @@ from l2sim.events import (
     DisputeEnded,
     DisputeMoved,
 )
-from l2sim.markets import Claim
 from l2sim.streams import mix
 from l2sim.units import ETH
 from l2sim.world.clock import Clock
@@ -160,10 +160,11 @@ class Assertions:
     def challenge(self, side: Side, number: int, cost: float) -> bool:
         """Take up a challenge and its bond; whether the assertion is still open to one and the bond was there."""
         case, bond = self.cases[number], self.rules.stake()
-        if case.status != "pending" or not bond or not self._pledge(side, bond):
+        taken = bool(case.status == "pending" and bond and self._pledge(side, bond))
+        self.world.record(AssertionChallenged(self.chain.name, number, side.account, bond / ETH, cost, int(taken)))
+        if not taken:
             return False
         case.status, case.challenger = "challenged", side
-        self.world.record(AssertionChallenged(self.chain.name, number, side.account, bond / ETH, cost))
         challenged, case.challenged = case.challenged, Event(self.world.clock)
         self.world.clock.wake(challenged, self.world.clock.now)
         case.turned.ring()
@@ -260,5 +261,5 @@ class Assertions:
         return True
 
     def _move(self, giver: int, taker: int, wei: int) -> None:
-        self._token[giver] -= wei / ETH
-        self._token[taker] += wei / ETH
+        self.l1.pay(GAS_TOKEN, giver, -wei / ETH)
+        self.l1.pay(GAS_TOKEN, taker, wei / ETH)

@@ -163,33 +163,37 @@ def make_blocks(
             execution += row_fee[row]
             data += row_data[row]
             payer = row_sender[row]
-            before[j] = purses[purse][payer]
-            purses[purse][payer] = before[j] - (row_fee[row] + row_data[row])
+            before[j] = purses[purse, payer]
+            purses[purse, payer] = before[j] - (row_fee[row] + row_data[row])
             charged += 1
-            if purses[purse][payer] < 0.0 or used > rules[GAS_LIMIT]:
+            if purses[purse, payer] < 0.0 or used > rules[GAS_LIMIT]:
                 plain = False
                 break
         if not plain:
             for j in range(charged - 1, -1, -1):
-                purses[purse][row_sender[at + j]] = before[j]
+                purses[purse, row_sender[at + j]] = before[j]
             memory[:, :] = kept
             return block
         if n:
-            purses[purse][account] += execution + data
+            purses[purse, account] += execution + data
 
+        m = 0
+        execute, floats, wholes = kernels[0], cells[0], codes[0]
         for j in range(n):
             row = at + j
-            m = row_market[row]
+            if row_market[row] != m:
+                m = row_market[row]
+                execute, floats, wholes = kernels[m], cells[m], codes[m]
             out[0] = out[1] = out[2] = 0.0
             if row_from[row] >= 0:
                 i = row_from[row]
-                status = kernels[m](
-                    cells[m], codes[m], purses, prices, action[i], sender[i], a[i], b[i], c[i], slippage[i], reference[i], out
+                status = execute(
+                    floats, wholes, purses, prices, action[i], sender[i], a[i], b[i], c[i], slippage[i], reference[i], out
                 )  # fmt: skip
             else:
                 k = order[j] - arrivals
-                status = kernels[m](
-                    cells[m], codes[m], purses, prices, row_action[row], row_sender[row], wants[k, 1], wants[k, 2], wants[k, 3],
+                status = execute(
+                    floats, wholes, purses, prices, row_action[row], row_sender[row], wants[k, 1], wants[k, 2], wants[k, 3],
                     wants[k, 4], wants[k, 5], out,
                 )  # fmt: skip
             row_status[row] = status

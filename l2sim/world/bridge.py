@@ -3,8 +3,8 @@
 from math import fsum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from l2sim.books import Claim
 from l2sim.events import WithdrawalFinalized, WithdrawalProven, WithdrawalRefused
-from l2sim.markets import Claim
 from l2sim.markets.bridge import Bridge, BridgeBook, Withdrawal
 from l2sim.world.assertions import Assertions
 
@@ -100,8 +100,8 @@ class LiveBridge:
             world.record(WithdrawalRefused(self.name, account, number, amount, held, cost))
             return False
         self.paid.add(key)
-        self._column[self.account] -= amount
-        self._column[account] += amount
+        self.l1.pay(self.rules.asset, self.account, -amount)
+        self.l1.pay(self.rules.asset, account, amount)
         world.record(WithdrawalFinalized(self.name, account, number, amount, int(proof.valid), cost))
         return True
 

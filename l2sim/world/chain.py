@@ -12,6 +12,7 @@ from l2sim.ordering import Ordering
 from l2sim.state import Journal, PriceSource, State
 from l2sim.streams import mix
 from l2sim.transactions import STEPS, Receipt, Rows, Status
+from l2sim.world.attribution import Attribution
 from l2sim.world.execution import Block, Executed, Execution
 from l2sim.world.history import History
 from l2sim.world.inbox import Cut, Inbox, Traits
@@ -49,6 +50,7 @@ class LiveChain:
         self.outside: list[str] = []
         """Names of the prices that are looked up outside when a block begins; their sources are those of ``execution.outside``."""
         self.reflexes: list[LiveReflex] = []
+        self.attribution = Attribution.wanted(self)
         self.history = History(self) if reversible else None
         self._waiters: list[tuple[int, Event]] = []
         self._listeners: dict[int, list[tuple[int, Event]]] = {}
@@ -254,8 +256,12 @@ class LiveChain:
             cut = Cut.whole(block.rows.take(able))
             block = block._replace(rows=cut.rows, start=cut.start, stop=cut.stop, traits=cut.traits)
             fees, data, _ = execution.charge(block)
+        if self.attribution is not None:
+            self.attribution.begin()
         executed = execution.finish(block, fees, data)
         self._write(block, executed)
+        if self.attribution is not None:
+            self.attribution.note(block, executed)
         return block, executed
 
     def _write(self, block: Block, executed: Executed) -> None:

@@ -84,6 +84,8 @@ class Execution:
         """What books see of prices outside, in the order of ``Block.prices``."""
         self.bundles: dict[int, tuple[Step, ...]] = {}
         """Transactions of several steps, by number; they are inputs, not state."""
+        self.given: list[list[tuple[float, float]]] | None = None
+        """What each step of each transaction of several steps gave, where somebody asks: added to, emptied by who asks."""
         self.now = 0
 
     def open(self, name: str, account: int, book: Book) -> None:
@@ -252,6 +254,8 @@ class Execution:
         if not status:
             if not self.state.reversible:
                 journal.forget(journal.mark())
+            if self.given is not None:
+                self.given.append(given)
             return 0, *given[-1]
         touched = journal.undo(mark)
         for book, before in zip(self.books, facts, strict=True):

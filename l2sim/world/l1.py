@@ -150,6 +150,8 @@ class LiveL1(LiveChain):
         self.began = int(
             datetime.fromisoformat(rules.begins).replace(tzinfo=datetime.fromisoformat(rules.begins).tzinfo or UTC).timestamp()
         )
+        self.safe = 0
+        """The last justified checkpoint."""
         self.finalized = 0
         self.blob_transactions: list[BlobTransaction] = []
         self.saturation: dict[str, Saturation] = {}
@@ -261,15 +263,15 @@ class LiveL1(LiveChain):
         self.after = after
         for fact in facts:
             self.world.log.record(time, fact)
-            if isinstance(fact, HeadAdvanced) and fact.head == "finalized":
+            if isinstance(fact, HeadAdvanced):
                 with self.world.clock.at(time):
-                    self._finalize(fact.number)
+                    self._head(fact)
         self.last_block = time if after.height == after.slot else self.last_block
 
-    def _vote(self, before: Quiet) -> tuple[Quiet, list[tuple[Any, ...]]]:
+    def _vote(self, before: Quiet) -> tuple[Quiet, list[HeadAdvanced]]:
         """The next slot before its block, and what became of the checkpoints."""
         slot, justified_before, justified = before.slot + 1, before.justified_before, before.justified
-        heads: list[tuple[Any, ...]] = []
+        heads: list[HeadAdvanced] = []
         epoch, position = divmod(slot, self.rules.slots_per_epoch)
         if position == 0 and epoch >= 1:
             # The votes of the epoch that just ended count now; two justified epochs in a row finalize the former.
@@ -285,7 +287,8 @@ class LiveL1(LiveChain):
 
     def _empty(self, before: Quiet) -> tuple[Quiet, tuple[tuple[Any, ...], ...]]:
         """The next slot if it holds only what everybody else wants of it, and its facts."""
-        after, facts = self._vote(before)
+        after, heads = self._vote(before)
+        facts: list[tuple[Any, ...]] = [*heads]
         if self._missed(after.slot):
             return after, tuple(facts)
         rules, timestamp = self.rules, self.began + after.slot * self.rules.slot // SECOND
@@ -329,14 +332,13 @@ class LiveL1(LiveChain):
             self._luck[purpose] = luck
         return demand.amount(luck[1][slot], fee, target, limit)
 
-    def _make(self, voted: tuple[Quiet, list[tuple[Any, ...]]]) -> None:
+    def _make(self, voted: tuple[Quiet, list[HeadAdvanced]]) -> None:
         before = self.after
         self.after, heads = voted
         state, slot, now = self.after, self.after.slot, self.world.clock.now
         for head in heads:
             self.world.record(head)
-            if head[1] == "finalized":
-                self._finalize(head[2])
+            self._head(head)
         if self._missed(slot):
             return
         rules, timestamp, blob_fee = self.rules, self.began + now // SECOND, state.blob_price
@@ -348,7 +350,7 @@ class LiveL1(LiveChain):
 
         # Whoever pays a higher priority fee is served first: batches, saturation bought on purpose, everybody else.
         blobs_left, gas_left, blobs_used, gas_used = blob_most, rules.gas_limit, 0, 0
-        due = [t for t in self.blob_transactions if t.arrives < now]
+        due = [t for t in self.blob_transactions if t.arrives < now and self._next(t)]
         claims: list[tuple[int, int, str, Any]] = [(-t.tip, t.tie, "batch", t) for t in due]
         claims += [(-s.tip, 0, "saturation", s) for s in self.saturation.values()]
         claims.append((-rules.background_tip, 0, "background", None))
@@ -375,6 +377,13 @@ class LiveL1(LiveChain):
         gas_used = min(gas_used + gas, rules.gas_limit)
         self.after = self._after(self.after, timestamp, base_fee, gas_used, blobs_used)
 
+    def _next(self, transaction: BlobTransaction) -> bool:
+        """Whether it is its sender's turn: an account's batches are included in the order of their nonces; calls share a block."""
+        if transaction.call is not None:
+            return True
+        earlier = (other for other in self.blob_transactions if other.account == transaction.account)
+        return all(other.submitted >= transaction.submitted for other in earlier)
+
     def _include(self, transaction: BlobTransaction, slot: int, base_fee: int, blob_fee: int) -> None:
         tip = min(transaction.tip, transaction.cap - base_fee)
         burned = transaction.gas * base_fee + transaction.blobs * GAS_PER_BLOB * blob_fee
@@ -393,19 +402,26 @@ class LiveL1(LiveChain):
 
     def _pay(self, account: int, burned: int, tip: int) -> float:
         """Move wei from a payer to the burn and to L1's validators; what it was in ETH."""
-        token = self.world.ledger.column(self.name, GAS_TOKEN)
-        token[account] -= (burned + tip) / ETH
-        token[self.world.ledger.groups[BURNED].accounts.start] += burned / ETH
-        token[self.account] += tip / ETH
+        self.pay(GAS_TOKEN, account, -(burned + tip) / ETH)
+        self.pay(GAS_TOKEN, self.world.ledger.groups[BURNED].accounts.start, burned / ETH)
+        self.pay(GAS_TOKEN, self.account, tip / ETH)
         return (burned + tip) / ETH
 
     def collect(self, token: list[float], fees: float, data: float, base: float) -> None:
         token[self.world.ledger.groups[BURNED].accounts.start] += base
         token[self.account] += fees - base
 
+    def _head(self, head: HeadAdvanced) -> None:
+        """A head moved up."""
+        if head.head == "safe":
+            self.safe = head.number
+        else:
+            self._finalize(head.number)
+
     def _finalize(self, slot: int) -> None:
         self.finalized = slot
         if self.history is not None:
+            self.history.settle(slot)
             for old in [old for old in self.before if old < slot]:
                 del self.before[old]
             while self.taken and self.taken[0][0] <= slot:

@@ -26,11 +26,21 @@ class LiveReflex:
         self.own = seat.accounts.start
         self.actions = list(chain.markets[self.market].actions)
         rules = chain.markets[self.market]
+        self.within = {code for code, action in enumerate(self.actions) if action in rules.within}
+        """Actions that it may not want: they are no transaction by themselves."""
         self.gas = [rules.gas[action] for action in self.actions]
         self.size = [rules.size[action] for action in self.actions]
         self.key = seat._key ^ 0xFA1
         self.listens = type(part).answered.__qualname__ != "Agent.answered"
         """Whether the agent wants to know what became of its transactions."""
+
+    def refuse(self, code: int) -> None:
+        """It wanted an action that is no transaction by itself.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(f"the reflex of '{self.seat.name}' wants '{self.actions[code]}', which must be undone in the same transaction")
 
     def answered(self, action: int, receipt: Receipt) -> None:
         """Tell the agent what became of a transaction."""
@@ -54,6 +64,8 @@ def wanted(chain: "LiveChain", now: int) -> Cut | None:
         )  # fmt: skip
         for k, (action, a, b, c, slippage, reference, tip) in enumerate(intents[:n]):
             code = int(action)
+            if code in reflex.within:
+                reflex.refuse(code)
             tie = mix(reflex.key, mix(now, k))
             row = (
                 now, tie, now, reflex.own, reflex.market, code, a, b, c, slippage, reference, reflex.gas[code], reflex.size[code],

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from simpy.events import Event
 
 from l2sim.events import ChainReorganized
-from l2sim.transactions import Rows
+from l2sim.transactions import ANY_FEE, Rows
 from l2sim.world.rollup import Batch, LiveRollup
 
 if TYPE_CHECKING:
@@ -13,11 +13,14 @@ if TYPE_CHECKING:
 
 
 def reorganize(l1: "LiveL1", slots: int) -> None:
-    """Undo the blocks of the latest slots, but none that is final: what was in them, batches too, is pending again."""
+    """Undo the blocks of the latest slots, but none that is justified: what was in them, batches too, is pending again.
+
+    A batch goes in again at whatever fee it takes: its poster would outbid itself until it does.
+    """
     if l1.history is None:
         raise TypeError(f"the blocks of '{l1.name}' cannot be undone")
     l1.catch_up()
-    last, until = l1.after.slot, max(l1.after.slot - slots, l1.finalized)
+    last, until = l1.after.slot, max(l1.after.slot - slots, l1.safe)
     made = [slot for slot in l1.before if slot > until]
     if not made:
         return
@@ -39,9 +42,10 @@ def reorganize(l1: "LiveL1", slots: int) -> None:
     while l1.taken and l1.taken[-1][0] > until:
         _, transaction = l1.taken.pop()
         included = Event(l1.world.clock)
-        l1.blob_transactions.append(transaction._replace(included=included))
+        l1.blob_transactions.append(transaction._replace(included=included, cap=ANY_FEE, blob_cap=ANY_FEE))
         for rollup, batch in batches:
-            if batch.submitted == transaction.submitted:
+            poster = l1.world.ledger.groups[f"{rollup.name}.batch_poster"].accounts
+            if transaction.account in poster and batch.submitted == transaction.submitted:
                 _posts_again(included, rollup, batch)
     l1.world.record(ChainReorganized(l1.name, made[0], last, rows.number, 0))
 

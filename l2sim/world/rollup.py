@@ -11,13 +11,14 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 from simpy.events import Event
 
+from l2sim.books import Claim
 from l2sim.events import BatchPosted, ChainReorganized, HeadAdvanced
 from l2sim.fees import Fee, FeeState, Used
-from l2sim.markets import Claim, Market
+from l2sim.markets import Market
 from l2sim.markets.bridge import Bridge
 from l2sim.ordering import Ordering
 from l2sim.part import ChainName, Part, in_room
-from l2sim.transactions import Rows
+from l2sim.transactions import Rows, Status
 from l2sim.units import ETH, Bytes, Fraction, Gas, GasRate, Positive
 from l2sim.world import Chain
 from l2sim.world.assertions import Assertions
@@ -287,11 +288,13 @@ class LiveRollup(LiveChain):
         rows = Rows.none()
         for record in undone:
             rows.extend(record.block.rows.slice(record.block.start, record.block.stop))
-        n = rows.number
         kept = rows.take([i for i, tie in enumerate(rows.tie) if not lost(tie)])
         if kept.number:
             self.inbox.put_back(kept)
-        self.world.record(ChainReorganized(self.name, first, last, n, n - kept.number))
+        self.world.record(ChainReorganized(self.name, first, last, rows.number, rows.number - kept.number))
+        for i, tie in enumerate(rows.tie):
+            if lost(tie):
+                self._drop(self.world.clock.now, rows, i, Status.REORGANIZED)
 
     # ---- the batch poster's side
 

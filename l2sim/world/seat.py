@@ -1,6 +1,6 @@
 """Seat: all that an agent may touch; its local name is ``me``. What it shows, its owner could have seen at that time."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -276,6 +276,32 @@ class Seat(Caller):
         self._world.ledger.mint(chain.name, "usd", vault, float(margin.sum()))
         accounts = np.arange(self.accounts.start, self.accounts.stop)
         chain.books[code].establish(accounts, size, entry, margin)
+
+    def establish_loans(
+        self, market: str, collateral: Mapping[str, npt.NDArray[np.float64]], debt: Mapping[str, npt.NDArray[np.float64]]
+    ) -> None:  # fmt: skip
+        """Hold loans already: units supplied and owed by asset, one per account, the first accounts first.
+
+        The collateral is brought from outside; what was borrowed was spent before the start.
+        """
+        chain = self._world.home[market]
+        vault = self._world.ledger.groups[market].accounts.start
+        for asset, units in collateral.items():
+            self._world.ledger.mint(chain.name, asset, vault, float(units.sum()))
+        n = max(len(units) for units in (*collateral.values(), *debt.values()))
+        book: Any = chain.books[chain.codes[market]]
+        book.establish_loans(np.arange(self.accounts.start, self.accounts.start + n), collateral, debt)
+
+    def table(self, data: str) -> Mapping[str, npt.NDArray[np.float64]]:
+        """The columns of a recording whose rows are not in time.
+
+        Raises:
+            ValueError: there is no such recording, or it is a series, which would tell the future.
+        """
+        recording = self._world.recordings.get(data)
+        if recording is None or len(recording.times):
+            raise ValueError(f"'{data}' is no table: leave out 'time' in data.{data}")
+        return recording.columns
 
     def admit(self, feed: str) -> None:
         """Become a reporter of a feed."""

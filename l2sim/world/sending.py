@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Ints = npt.NDArray[np.int64]
 MOST_GAS = 2**31 - 1
 """More does not fit into the log's column."""
+WITHIN = "'{}' on '{}' must be undone in the same transaction: send it with me.submit_steps"
 
 
 class Do(NamedTuple):
@@ -68,13 +69,12 @@ class Sender:
         chain = self._world.home[market]
         code = chain.codes[market]
         rules = chain.markets[code]
+        what = self._action(market, action)
         if action in rules.within:
-            raise ValueError(f"'{action}' on '{market}' must be undone in the same transaction: send it with me.submit_steps")
+            raise ValueError(WITHIN.format(action, market))
         a, b, c = (*map(float, fields), 0.0, 0.0, 0.0)[:3]
         cost = rules.gas[action], rules.size[action]
-        return self._send(
-            chain, code, self._action(market, action), (a, b, c), slippage, reference, *cost, tip, cap, deadline, account, wait
-        )
+        return self._send(chain, code, what, (a, b, c), slippage, reference, *cost, tip, cap, deadline, account, wait)
 
     def submit_steps(self, *steps: "Do", tip: int = 0, deadline: int = NEVER, account: int | None = None, wait: bool = False) -> int:
         """Send a transaction of several steps on one chain, all of which are executed or none; else like ``submit``.
@@ -82,7 +82,7 @@ class Sender:
         A field of a step may be ``Output(i)``: what step i gave. It uses the gas and bytes of all its steps.
 
         Raises:
-            ValueError: the steps are on different chains, or there are none.
+            ValueError: the steps are on different chains, or there are none; one needs what has not been given yet; no block has room.
         """
         chains = {self._world.home[step.market].name for step in steps}
         if len(chains) != 1:
@@ -91,12 +91,17 @@ class Sender:
         number = len(chain.execution.bundles)
         gas = size = 0
         codes = []
-        for step in steps:
+        for place, step in enumerate(steps):
             code = chain.codes[step.market]
             rules = chain.markets[code]
             codes.append(Step(code, self._action(step.market, step.action), step.filled(), step.slippage, step.reference))
+            for field in step.fields:
+                if isinstance(field, Output) and not (0 <= field.step < place and field.which in (0, 1)):
+                    raise ValueError(f"step {place}, '{step.action}' on '{step.market}', takes {field}: there is no such step before it")
             gas += rules.gas[step.action]
             size += rules.size[step.action]
+        if gas > chain.most_gas():
+            raise ValueError(f"the steps use {gas} gas together; a block of '{chain.name}' has room for {chain.most_gas()}")
         chain.execution.bundles[number] = tuple(codes)
         return self._send(chain, STEPS, 0, (float(number), 0.0, 0.0), inf, 0.0, gas, size, tip, ANY_FEE, deadline, account, wait)
 
@@ -145,6 +150,8 @@ class Sender:
         code = chain.codes[market]
         rules = chain.markets[code]
         actions = np.full(n, self._action(market, action)) if isinstance(action, str) else np.asarray(action)
+        for one in sorted(set(rules.within) & {list(rules.actions)[which] for which in np.unique(actions)} if rules.within else ()):
+            raise ValueError(WITHIN.format(one, market))
         if gas is None:
             used = np.array([rules.gas[name] for name in rules.actions])[actions]
         else:

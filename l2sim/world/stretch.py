@@ -8,6 +8,7 @@ from l2sim.compiled import compiled, pointer
 from l2sim.kernels import INTENT, INTENTS, MEMORY, OUT
 from l2sim.transactions import ANY_FEE, NEVER, Receipt, Rows
 from l2sim.world import block_kernel as kernel
+from l2sim.world.execution import MarketFailed
 from l2sim.world.ledger import GAS_TOKEN
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Machine:
             np.zeros((len(reflexes), MEMORY)),
         )  # fmt: skip
         self.out = np.zeros(OUT)
-        self.make: Any = compiled(kernel.make_blocks)
+        self.make: Any = compiled(kernel.make_blocks, allocates=True)
 
 
 def able(chain: "LiveRollup") -> bool:
@@ -135,10 +136,32 @@ def stretch(chain: "LiveRollup", times: list[int]) -> int:
     if made:
         chain.inbox.taken(times[made - 1])
         written = int(progress[kernel.ROWS])
+        _check(chain, at[:made], [column[:written] for column in columns])
         _finish(chain, machine, rows, at[:made], blocks[:, :made], [column[:written] for column in columns])
         _tell(chain, times[:made], notes[: progress[kernel.NOTES]], rows, [column[:written] for column in columns])
         chain.fee_state = (int(progress[kernel.BASE_FEE]),)
     return int(made)
+
+
+def _check(chain: "LiveRollup", times: Any, columns: list[Any]) -> None:
+    """See that markets gave numbers and hold numbers, and that reflexes wanted what they may want; as ``Execution`` does row by row.
+
+    Raises:
+        MarketFailed: something is no number.
+        ValueError: a reflex wanted what is no transaction by itself.
+    """
+    block, came, market, action, *_, x, y = columns
+    execution = chain.execution
+    wrong = np.flatnonzero(~np.isfinite(x + y))
+    if len(wrong):
+        row = wrong[0]
+        raise MarketFailed(execution.names[market[row]], int(times[block[row]]), f"ArithmeticError: an action gave {x[row]} and {y[row]}")
+    for which, account in enumerate(execution.accounts):
+        if not np.isfinite(held := chain.state.table[:, account].sum()):  # type: ignore[index]
+            raise MarketFailed(execution.names[which], int(times[-1]), f"ArithmeticError: it holds {held} in all")
+    for number, reflex in enumerate(chain.reflexes):
+        for code in reflex.within & set(action[came == -1 - number].tolist()):
+            reflex.refuse(code)
 
 
 def _finish(chain: "LiveRollup", machine: Machine, rows: Rows, times: Any, blocks: Any, columns: list[Any]) -> None:

@@ -19,6 +19,7 @@ from l2sim.world import Chain
 from l2sim.world.chain import LiveChain
 from l2sim.world.clock import Clock
 from l2sim.world.engine import Engine, engines
+from l2sim.world.execution import MarketFailed
 from l2sim.world.l1 import LiveL1
 from l2sim.world.ledger import BURNED, EXPENSES, GAS_TOKEN, BooksDoNotClose, Ledger
 from l2sim.world.network import LiveNetwork, Network
@@ -99,7 +100,7 @@ class World:
         Args:
             description: what it is made from.
             streams: its luck.
-            recordings: what prices that replay a file have read, by name.
+            recordings: what was read from files, by name: series that prices replay, tables that agents are made from.
             engine: what executes blocks; both give the same bits.
             reversible: chains that are to be undoable, besides those that the description's own members may undo.
         """
@@ -124,7 +125,8 @@ class World:
         for name, chain in sorted(description.chains.items()):
             self.chains[name] = chain.start(name, self)
         self.venues = {name: chain for name, chain in self.chains.items() if isinstance(chain, LiveOutside)}
-        self.prices = LivePrices(description.prices, self._calendar(), streams, recordings or {}, lambda: self.clock.now)
+        self.recordings = recordings or {}
+        self.prices = LivePrices(description.prices, self._calendar(), streams, self.recordings, lambda: self.clock.now)
         if self.venues:
             venue = next(iter(self.venues.values()))
             self.prices.factor, self.prices.factors = venue.factor, venue.factors
@@ -258,10 +260,11 @@ class World:
         for step in range(1, STEPS + 1):
             try:
                 self.clock.run(until=self.clock.wake(Event(self.clock), self.duration * step // STEPS, LAST))
+                self._see_numbers()
             except (RunFailed, BooksDoNotClose):
                 raise
             except Exception as error:
-                raise RunFailed(f"failed at {self._when()} of simulated time: {type(error).__name__}: {error}") from error
+                raise self._blame("", error) from error
             if progress is not None:
                 progress(self.clock.now, next(self.clock._eid))
         self._close()
@@ -272,10 +275,22 @@ class World:
         self.clock.process(self._life(lambda: life, name))
 
     def _blame(self, name: str, error: Exception) -> RunFailed:
-        return RunFailed(f"'{name}' failed at {self._when()} of simulated time: {type(error).__name__}: {error}")
+        """The failure of an agent, or of the market whose code it ran."""
+        who, time, problem = f"'{name}' " if name else "", self.clock.now, f"{type(error).__name__}: {error}"
+        if isinstance(error, MarketFailed):
+            who, time, problem = f"market '{error.market}' ", error.time, error.problem
+        return RunFailed(f"{who}failed at {time / 1e9:.3f} s of simulated time: {problem}")
 
-    def _when(self) -> str:
-        return f"{self.clock.now / 1e9:.3f} s"
+    def _see_numbers(self) -> None:
+        """See that no market has left what is no number, here or in somebody's balance."""
+        for chain in self.chains.values():
+            for column, key in chain.state.no_numbers():
+                kind, name = column.split("/", 1) if "/" in column else (column, "")
+                if kind != "balances":
+                    raise MarketFailed(kind, self.clock.now, f"there is no number in its column '{column}', place {key}")
+                owner = self._group_names[bisect_right(self._first_accounts, key) - 1]
+                problem = f"'{owner}' holds no number of {name} on '{chain.name}'"
+                raise MarketFailed(owner if owner in chain.codes else " or ".join(chain.codes), self.clock.now, problem)
 
     def _life(self, begin: Callable[[], Generator[Event, Any, None]], name: str) -> Generator[Event, Any, None]:
         """An agent's own generator, its failures put down to its name."""

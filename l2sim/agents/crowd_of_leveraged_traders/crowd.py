@@ -12,7 +12,7 @@ from l2sim.world.seat import Seat
 if TYPE_CHECKING:
     from l2sim.agents.crowd_of_leveraged_traders import CrowdOfLeveragedTraders
 
-AGAIN = frozenset({Status.SLIPPAGE, Status.NO_LIQUIDITY, Status.DEADLINE, Status.FEE_TOO_LOW})
+AGAIN = frozenset({Status.SLIPPAGE, Status.NO_LIQUIDITY, Status.DEADLINE, Status.FEE_TOO_LOW, Status.REORGANIZED})
 """Failures after which it makes sense to try again."""
 
 

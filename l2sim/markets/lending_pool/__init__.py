@@ -87,8 +87,9 @@ class LendingPool(Market):
 
     **Flash loans.** Within a transaction of several steps anybody may borrow all that the pool holds, for a fee that goes to the lenders.
 
-    The lenders of the start, and the protocol, are the pool's own account. Prices are those at the start of a block; feeds on the same
-    chain are as they were last told. (Source: aave-v3-origin at fd1fbd91, LiquidationLogic.sol, GenericLogic.sol.)
+    The lenders of the start, and the protocol, are the pool's own account. Outside prices are those at the start of a block, feeds on the
+    same chain are as they were last told; who becomes liquidatable is noticed when a block begins. No action has a price of its own, so
+    slippage limits mean nothing here. (Source: aave-v3-origin at fd1fbd91, LiquidationLogic.sol and GenericLogic.sol.)
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"on": "arb", "reserves": {"eth": {}, "usd": {"liquidity": "50 MUSD"}}}]})

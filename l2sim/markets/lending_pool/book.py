@@ -26,6 +26,7 @@ class LendingPoolBook(Book):
 
     kernel = staticmethod(execute)
     begin_kernel = staticmethod(begin)
+    calls_code = layout.CALLS
 
     def __init__(self, terms: "LendingPool", opening: Opening) -> None:
         super().__init__(opening.state)
@@ -35,16 +36,16 @@ class LendingPoolBook(Book):
         self.account = opening.account
         self.assets = tuple(terms.reserves)
         nodes = n * n * accounts
-        where = [layout.SOURCES + 2 * n]
-        for size in (2 * n * n, accounts, accounts):
-            where.append(where[-1] + size)
-        first = layout.reserve(n)
-        keys = first + 2 * n * accounts
+        loans = layout.reserve(n)
+        keys = loans + 2 * n * accounts
+        roots = layout.SOURCES + 2 * n
+        overdue = roots + 2 * n * n
+        history = overdue + accounts
+        links = history + accounts
         self.cells = state.floats(f"{opening.name}/cells", keys + nodes)
-        self.codes = state.ints(f"{opening.name}/codes", where[-1] + 3 * nodes)
+        self.codes = state.ints(f"{opening.name}/codes", links + 3 * nodes)
         # Nodes are numbered from 1.
-        roots, overdue, history, links = where[0], where[1], where[2], where[3] - 3
-        for code, whole in enumerate((self.account, n, accounts, 0, 0, 0, first, keys - 1, roots, overdue, history, links)):
+        for code, whole in enumerate((self.account, n, accounts, 0, 0, 0, loans, keys - 1, roots, overdue, history, links - 3)):
             self.codes[code] = whole
         rules = terms.close_factor, terms.close_factor_health, terms.close_factor_minimum, terms.minimum_leftover, terms.flash_loan_fee
         for cell, number in enumerate(rules):

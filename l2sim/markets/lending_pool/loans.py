@@ -55,7 +55,7 @@ def establish(book: "LendingPoolBook", accounts: Ints, collateral: Mapping[str, 
     worth, owed = prices * field(layout.LIQUIDITY_INDEX), prices * field(layout.BORROW_INDEX)
     supplies = amounts(book, collateral, len(accounts), "collateral") / field(layout.LIQUIDITY_INDEX)
     debts = amounts(book, debt, len(accounts), "debt") / field(layout.BORROW_INDEX)
-    if len(np.unique(accounts)) < len(accounts) or any(table[accounts].any() for table in balances(book)):
+    if np.bincount(accounts).max(initial=0) > 1 or any(table[accounts].any() for table in balances(book)):
         raise ValueError(f"market '{book.name}': an account is given a loan twice")
 
     # The same arithmetic as in ``health``, for all at once.

@@ -9,7 +9,7 @@ each of its pairs, with the key ``ratio / health factor`` as of when it was last
 is looked at and gets new keys. A key may be more cautious than it need be: what makes an account healthier leaves its keys alone.
 
 The heaps are pairing heaps (Fredman, Sedgewick, Sleator, Tarjan 1986), their nodes linked in place: node ``1 + pair * accounts +
-account``, so they take no memory when they grow, and a sorted array is loaded as a chain.
+account``, so nothing is ever made or moved (32 bytes a node, for every pair and account), and a sorted array is loaded as a chain.
 """
 
 from typing import Any

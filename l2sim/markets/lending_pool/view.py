@@ -48,7 +48,7 @@ class Loan(NamedTuple):
     debt: Mapping[str, float]
     """Units of what it owes, by asset."""
     collateral_value: float
-    """US dollars."""
+    """US dollars, of what counts as collateral."""
     debt_value: float
     """US dollars."""
     health_factor: float
@@ -144,7 +144,7 @@ class LendingPoolView:
             supplied, owed = (book.cells[place(book.codes, account, asset)] for place in (layout.supply_at, layout.debt_at))
             if supplied > 0.0:
                 collateral[name] = supplied * book.cells[at + layout.LIQUIDITY_INDEX]
-                total += collateral[name] * self.price(name)
+                total += collateral[name] * self.price(name) if self.terms.reserves[name].liquidation_threshold else 0.0
             if owed > 0.0:
                 debt[name] = owed * book.cells[at + layout.BORROW_INDEX]
         state = book.cells, book.codes, book.state.prices, account
