@@ -122,7 +122,8 @@ def wish(wants: Any, ties: Any, wanted: int, action: int, amount: float, limit: 
     """Note a wish: the highest priority fee first, equal ones in the order of tie keys; how many there are."""
     place = wanted
     while place > 0 and (wants[place - 1, PRIORITY] < priority or (wants[place - 1, PRIORITY] == priority and ties[place - 1] > tie)):
-        wants[place] = wants[place - 1]
+        for field in range(FIELDS):
+            wants[place, field] = wants[place - 1, field]
         ties[place] = ties[place - 1]
         place -= 1
     want = wants[place]
@@ -275,10 +276,8 @@ def hedge(purses: Any, fills: Any, n: Any, now: int, who: int, quantity: float, 
 
 
 def day(rules: Any, posting: Any, times: Any, prices: Any, luck: Any, trades: Any, purses: Any, pool: Any, l1: Any, poster: Any, base_fee: int,
-        n: Any, rows: Any, sealed: Any, slots: Any, batches: Any, heads: Any, fills: Any) -> float:
+        n: Any, rows: Any, sealed: Any, slots: Any, batches: Any, heads: Any, fills: Any, trial: Any, wants: Any, ties: Any, sizes: Any, mids: Any) -> float:
     """The whole day; what the rollup was paid (ETH)."""
-    trial, wants, ties = np.empty(2), np.empty((64, FIELDS)), np.empty(64, np.uint64)
-    sizes, mids = np.zeros(len(times), np.int64), np.empty(times[-1] // HOUR + 2)
     collected, fee, start, stop, hour = 0.0, base_fee, 0, 0, 0
     for k in range(len(times)):
         now, price = times[k], prices[k]
@@ -392,6 +391,7 @@ def lived(scenario: Scenario) -> tuple[Final, Rows]:
     collected = compiled(day)(
         rules, l1_rules, times, path.at(times), luck, trades, purses, pool, l1, poster, chain.fee.genesis()[0], written, rows,
         columns(Sealed, blocks), columns(Sealed, slots), batches, heads, fills,
+        np.empty(2), np.empty((64, FIELDS)), np.empty(64, np.uint64), np.zeros(blocks, np.int64), np.empty(len(hours) + 2),
     )  # fmt: skip
     rows = Rows(*[column[: written[ROWS]] for column in rows])
     samples = np.arange(0, scenario.duration + 1, max(1, scenario.duration // 1000))

@@ -48,8 +48,6 @@ class TradeAttributed(NamedTuple):
     impact on the price, and what others took from it by trading around it. ``time`` is its block's.
     """
 
-    optional = True  # type: ignore[misc]  # of the class, not a field
-
     chain: str
     block: int
     market: str
@@ -63,11 +61,11 @@ class TradeAttributed(NamedTuple):
     impact: float
     extraction: float
 
+    optional = True  # type: ignore[misc]  # of the class, not a field, which type checkers take it for
+
 
 class ValueExtracted(NamedTuple):
     """Somebody, the ``taker``, took from a trade by trading before and behind it in its block; US dollars."""
-
-    optional = True  # type: ignore[misc]  # of the class, not a field
 
     chain: str
     block: int
@@ -75,6 +73,8 @@ class ValueExtracted(NamedTuple):
     sender: int
     taker: int
     amount: float
+
+    optional = True  # type: ignore[misc]  # of the class, not a field, which type checkers take it for
 
 
 class TransactionDropped(NamedTuple):

@@ -114,3 +114,16 @@ def test_three_orderings_serve_three_kinds_of_people() -> None:
     pd.testing.assert_series_equal(varied[elsewhere], found[elsewhere])
     assert varied["wait.fcfs_savers.mean"] > 3 * varied["wait.fcfs_tippers.mean"]
     assert varied["profit.groups.fcfs_bidder.profit"] > 1000 > 100 > varied["profit.groups.fcfs_nearby.profit"]
+
+
+def test_false_assertions_take_the_escrow_where_nobody_watches_and_nothing_where_somebody_does() -> None:
+    short = shortened("invalid_assertion", duration="5h", attacks__fraud__lasts="25min", agents__traders__rate="0.1 /s")
+    watched = short.vary({"agents.validators.failure": 0, "agents.validators.common_failure": 0})
+    alone, safe = figures(simulate(short.vary({"agents.validators.count": 0}))), figures(simulate(watched))
+    assert (alone["disputes.op.false"], alone["disputes.op.undetected_share"]) == (3, 1.0)
+    assert alone["withdrawals.bridge.stolen"] > 10e6
+    assert alone["profit.groups.fraud.profit"] > 10e6
+    assert safe["disputes.op.undetected_share"] == safe["withdrawals.bridge.stolen"] == 0.0
+    assert safe["profit.groups.fraud.profit"] < -3 * 0.08 * 2000
+    assert safe["profit.groups.validators.profit"] > 0
+    assert 10 < safe["disputes.op.moves"] < 40

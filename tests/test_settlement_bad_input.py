@@ -14,6 +14,8 @@ from l2sim.simulation import RunFailed, experiment, simulate
 from l2sim.units import MINUTE
 from l2sim.world.seat import Seat
 
+REORG = "attacks.reorg={kind: l1_reorg, on: l1, begins: 1h, lasts: 1min, depth: 2}"
+
 
 @pytest.mark.parametrize(
     ("setting", "place", "message"),
@@ -33,7 +35,7 @@ from l2sim.world.seat import Seat
         ("agents.validators.failure=2", "agents.validators.failure", "must be between 0 and 1"),
         ("agents.validators.on=l1", "agents.validators.on", "'l1' is of kind 'l1', where kind 'rollup' is due"),
         ("attacks.fraud.bridge=brige", "attacks.fraud.bridge", "did you mean 'bridge'?"),
-        ("attacks.reorg={kind: l1_reorg, on: l1, begins: 1h, lasts: 1min, depth: 2}", "chains.arb.settlement", "whose blocks attack 'reorg' undoes"),
+        (REORG, "chains.arb.settlement", "whose blocks attack 'reorg' undoes"),
         ("chains.arb.snapshot_every=0", "chains.arb.snapshot_every", "greater than or equal to 1"),
     ],
 )  # fmt: skip

@@ -33,7 +33,7 @@ def seen(world: World) -> dict[str, Any]:
         block = max(1, rollup(world).height)
         looks: dict[str, list[tuple[Any, ...]]] = {
             "head": [("latest",), ("safe",), ("finalized",)],
-            **dict.fromkeys(("final", "number", "bond"), [()]),
+            **{name: [()] for name in ("final", "number", "bond")},
             **{name: [(number,) for number in about] for name in ("assertion", "status", "luck")},
             "covering": [(0,), (50 * MINUTE,), (2 * PARTING,)],
             "digest": [(0,), (block,), (block + 1,)],

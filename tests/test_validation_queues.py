@@ -204,7 +204,7 @@ def test_gas_that_is_always_the_same_is_caught() -> None:
 
 
 def test_a_server_that_begins_anew_with_each_block_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The mistake: what is being executed when a block is made is begun once more; at ten blocks a second, half as long again."""
+    """The mistake: what is being executed when a block is made is begun once more; at twenty blocks a second, a fifth longer a wait."""
     select = Service.select
 
     def anew(service: Service, now: int, *rest: Any) -> Any:
@@ -213,7 +213,7 @@ def test_a_server_that_begins_anew_with_each_block_is_caught(monkeypatch: pytest
         return answer
 
     monkeypatch.setattr(Service, "select", anew)
-    scenario, log = queue(SERVERS["M/D/1"].gas, 900, "chains.arb.sequencer.block_time=100 ms")
+    scenario, log = queue(SERVERS["M/D/1"].gas, 900, "chains.arb.sequencer.block_time=50 ms")
     found = scenario.metrics["queue"].measure(log).loc["arb"]
     with pytest.raises(DisagreementError):
         agree("begun anew", Estimate(found["wait_mean"], found["wait_error"], 1), SERVERS["M/D/1"].wait, {})

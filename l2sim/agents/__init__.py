@@ -22,8 +22,6 @@ Waiting = Generator[Any, Any, None]
 class Agent(Part, room="agents"):
     """Somebody, or a crowd, that acts for as long as the run lasts."""
 
-    atomic: ClassVar[bool] = False
-    """Whether it sends transactions of several steps, ``me.submit_steps``."""
     reflex: ClassVar[Reflex | None] = None
     """Decides for it at the instant at which a block is made; see ``l2sim.kernels.Reflex``. It needs a field ``market``."""
     stage: ClassVar[int] = 0
@@ -35,6 +33,11 @@ class Agent(Part, room="agents"):
     """Region of the network it sits in."""
     reaction: Duration = 0
     """Time it takes to decide, between seeing something and sending a message."""
+
+    @property
+    def atomic(self) -> bool:
+        """Whether it sends transactions of several steps, ``me.submit_steps``; only then do chains keep what these need."""
+        return False
 
     def accounts(self) -> int:
         """How many ledger accounts one of them has."""

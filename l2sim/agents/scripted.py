@@ -1,5 +1,7 @@
 """An agent that does what it is told."""
 
+from collections.abc import Iterator
+from math import inf
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -7,9 +9,9 @@ from pydantic_core import PydanticCustomError
 
 from l2sim.agents import Agent, Waiting
 from l2sim.part import ChainName, MarketName, Part, Refers
-from l2sim.transactions import NEVER
+from l2sim.transactions import NEVER, Output
 from l2sim.units import ETH, Duration, Fraction, NotNegative, Quantity, Wei
-from l2sim.world.seat import Seat
+from l2sim.world.seat import Do, Seat
 
 
 def units(quantity: Quantity) -> float:
@@ -17,8 +19,31 @@ def units(quantity: Quantity) -> float:
     return quantity / ETH if quantity.dimension == "wei" else float(quantity)
 
 
+class Then(Part):
+    """What a transaction does next, on the same chain: all that it does is done, or nothing of it."""
+
+    market: MarketName
+    """The market."""
+    action: str
+    """The market's action."""
+    fields: dict[str, Quantity] = {}
+    """The action's fields by name, 0 where left out."""
+    takes: str | None = None
+    """The field that is given what the act before gave, by the market's account of its actions (their y); without one, none."""
+    slippage: Annotated[Fraction, NotNegative] | None = None
+    """Worst move from the market's price at that moment that it accepts; without one, any."""
+    then: "Then | None" = None
+    """What it does after that."""
+
+    @model_validator(mode="after")
+    def _given_once(self) -> "Then":
+        if self.takes in self.fields:
+            raise PydanticCustomError("takes", "'{field}' takes what the act before gave: leave it out of 'fields'", {"field": self.takes})
+        return self
+
+
 class Step(Part):
-    """One act: a transaction to a market, or a trade outside."""
+    """One act, or several that are one transaction: a transaction to a market, or a trade outside."""
 
     at: Duration
     """When it is sent, since the start; steps at the same time go in the order of their names, but their messages race."""
@@ -28,10 +53,13 @@ class Step(Part):
     """The market's action; outside, 'trade'."""
     fields: dict[str, Quantity] = {}
     """The action's fields by name, 0 where left out; of a trade outside, the price's name and the units bought (negative: sold)."""
+    then: Then | None = None
+    """What the same transaction does next, such as selling elsewhere what it bought, or paying a flash loan back."""
     account: Annotated[int, Field(ge=0)] = 0
     """Which of its accounts acts, from 0."""
     slippage: Annotated[Fraction, NotNegative] | None = None
-    """Worst move from the market's price when the transaction arrives that it accepts; without one, any."""
+    """Worst move from the market's price when the transaction arrives that it accepts (with ``then``, when it is executed);
+    without one, any."""
     tip: Wei = 0
     """Priority fee, wei per gas."""
     deadline: Duration | None = None
@@ -39,11 +67,19 @@ class Step(Part):
 
     @model_validator(mode="after")
     def _outside(self) -> "Step":
-        if self.market is None and (self.action != "trade" or len(self.fields) != 1):
+        if self.market is None and (self.action != "trade" or len(self.fields) != 1 or self.then is not None):
             raise PydanticCustomError(
-                "step", "a step without a market trades outside: write 'action: trade' and 'fields: {eth: 2}', or name the market"
+                "step",
+                "a step without a market trades outside, by itself: write 'action: trade' and 'fields: {eth: 2}', or name the market",
             )
         return self
+
+    def acts(self) -> Iterator["Step | Then"]:
+        """Itself, and what the same transaction does next."""
+        act: Step | Then | None = self
+        while act is not None:
+            yield act
+            act = act.then
 
 
 class Scripted(Agent):
@@ -56,6 +92,10 @@ class Scripted(Agent):
     gas: Wei = 1 * ETH
     """Ether for fees that each account brings to each chain on which it acts."""
 
+    @property
+    def atomic(self) -> bool:
+        return any(step.then is not None for step in self.steps.values())
+
     def accounts(self) -> int:
         return 1 + max((step.account for step in self.steps.values()), default=0)
 
@@ -63,7 +103,7 @@ class Scripted(Agent):
         for place, assets in sorted(self.holdings.items()):
             for asset, amount in sorted(assets.items()):
                 me.endow(place, asset, units(amount))
-        markets = {step.market for step in self.steps.values() if step.market is not None}
+        markets = {act.market for step in self.steps.values() for act in step.acts() if act.market is not None}
         for chain in sorted({me.chain_of(market) for market in markets}):
             me.endow(chain, me.gas_token, self.gas / ETH)
 
@@ -75,13 +115,25 @@ class Scripted(Agent):
                 ((price, quantity),) = step.fields.items()
                 me.trade(price, units(quantity), account)
                 continue
-            fields = me.rules(step.market).actions[step.action]
+            deadline = NEVER if step.deadline is None else me.now + step.deadline
+            if step.then is not None:
+                acts = [self._act(me, act, place) for place, act in enumerate(step.acts())]
+                me.submit_steps(*acts, tip=step.tip, deadline=deadline, account=account)
+                continue
             me.submit(
                 step.market,
                 step.action,
-                *(units(step.fields.get(field, Quantity(0.0))) for field in fields),
-                slippage=float("inf") if step.slippage is None else step.slippage,
+                *(units(step.fields.get(field, Quantity(0.0))) for field in me.rules(step.market).actions[step.action]),
+                slippage=inf if step.slippage is None else step.slippage,
                 tip=step.tip,
-                deadline=NEVER if step.deadline is None else me.now + step.deadline,
+                deadline=deadline,
                 account=account,
             )
+
+    def _act(self, me: Seat, act: Step | Then, place: int) -> Do:
+        """One act of a transaction, the ``place``-th from 0."""
+        assert act.market is not None  # noqa: S101
+        known = me.rules(act.market).actions[act.action]
+        taken = act.takes if isinstance(act, Then) else None
+        fields = [Output(place - 1) if field == taken else units(act.fields.get(field, Quantity(0.0))) for field in known]
+        return Do(act.market, act.action, tuple(fields), inf if act.slippage is None else act.slippage)

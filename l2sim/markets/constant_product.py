@@ -151,7 +151,7 @@ def swapped(cells: Any, paid_out: int, action: int, a: float, slippage: float, r
     cells[into] += stays
     cells[out_of] -= gross
     cells[FEES] += fee
-    return net
+    return net  # type: ignore[no-any-return]
 
 
 def execute(
@@ -267,7 +267,7 @@ class ConstantProductBook(Book):
         return Outcome(0, a, net) if gross < out_of else Outcome(NO_LIQUIDITY)
 
     def mid(self) -> float:
-        return middle(self.cells, self.codes, None, None)
+        return float(middle(self.cells, self.codes, None, None))
 
     def audit(self) -> float:
         """Whether the account holds the reserves and the fees."""
@@ -275,7 +275,7 @@ class ConstantProductBook(Book):
             (self.base[self.account], self.cells[BASE_RESERVE]),
             (self.usd[self.account], self.cells[QUOTE_RESERVE] + self.cells[FEES]),
         )
-        return max(abs(held - owed) / max(held, owed) for held, owed in gaps)
+        return float(max(abs(held - owed) / max(held, owed) for held, owed in gaps))
 
     def view(self) -> Reserves:
         return Reserves(self.cells[BASE_RESERVE], self.cells[QUOTE_RESERVE], self.fee, bool(self.codes[PAID_OUT]), self.cells[FEES])

@@ -40,7 +40,7 @@ def disagreements(found: Sequence[Found], scenario: Mapping[str, Any], regions: 
                 yield one.where, one.key, Mistake(message, ".".join(one.where))
         if one.part is None or not isinstance(one.value, Mapping):
             continue
-        for check in (_market, _room_in_blocks, _settlement, _region, _action, _column):
+        for check in (_market, _room_in_blocks, _settlement, _region, _action, _steps, _column):
             for key, message in check(one.where, one.part, one.value, cast):
                 where = (*one.where, *key.split("."))
                 yield where, "." in key, Mistake(message, ".".join(where))
@@ -134,6 +134,24 @@ def _action(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Ca
     for name in given if isinstance(given, Mapping) else ():
         if name not in offered[action]:
             yield f"fields.{name}", f"action '{action}' has no field '{name}'{did_you_mean(name, offered[action])}"
+    takes = fields.get("takes")
+    if isinstance(takes, str) and takes not in offered[action]:
+        yield "takes", f"action '{action}' has no field '{takes}'{did_you_mean(takes, offered[action])}"
+
+
+def _steps(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+    """The acts of one transaction are on one chain; what must be undone in the same transaction is not alone in it."""
+    if "then" not in part.model_fields:
+        return
+    market, then = str(fields.get("market")), fields.get("then")
+    markets = members(cast.scenario, "markets")
+    if isinstance(then, Mapping):
+        here, there = markets.get(market), markets.get(str(then.get("market")))
+        if isinstance(here, Mapping) and isinstance(there, Mapping) and here.get("on") != there.get("on"):
+            message = f"'{then['market']}' is on '{there.get('on')}', but '{market}' on '{here.get('on')}': a transaction is on one chain"
+            yield "then.market", message
+    elif where[-1] != "then" and fields.get("action") in getattr(cast.parts.get(("markets", market)), "within", ()):
+        yield "action", f"'{fields['action']}' must be undone in the same transaction: write under 'then' what it does next"
 
 
 def _column(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:

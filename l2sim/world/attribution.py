@@ -62,22 +62,23 @@ class Parts(NamedTuple):
 class Trial:
     """A pool on which trades are tried: nobody lacks funds, nobody minds the price."""
 
-    def __init__(self, book: Book, cells: Sequence[float]) -> None:
+    def __init__(self, book: Book, cells: Sequence[float], codes: Sequence[int]) -> None:
         self._book = book
         self._cells = list(cells)
+        self._codes = list(codes)
         self._out = [0.0] * OUT
 
     def mid(self) -> float:
         """Its price."""
         kernel: Any = type(self._book).mid_kernel
-        return float(kernel(self._cells, self._book.codes, [], self._book.state.prices))
+        return float(kernel(self._cells, self._codes, [], self._book.state.prices))
 
     def trade(self, buys: bool, paid: float) -> float:
         """What comes out."""
         kernel: Any = type(self._book).kernel
         purses, prices = [_BOTTOMLESS] * len(self._book.state.purses), self._book.state.prices
         action = BUY if buys else SELL
-        status = kernel(self._cells, self._book.codes, purses, prices, action, 0, paid, 0.0, 0.0, inf, 0.0, self._out)
+        status = kernel(self._cells, self._codes, purses, prices, action, 0, paid, 0.0, 0.0, inf, 0.0, self._out)
         return 0.0 if status else self._out[1]
 
 
@@ -163,14 +164,14 @@ class _Pool:
         self.name = name
         self.code = code
         self.book = book
-        self.before: list[float] = []
-        """Its cells before the block."""
+        self.before: tuple[list[float], list[int]] = [], []
+        """Its cells and codes before the block."""
         self._times = array("q", [0])
         self._mids = array("d", [book.mid()])
 
     def mid(self, time: int) -> float:
         """Its mid price at some time (ns)."""
-        return self._mids[bisect_right(self._times, time) - 1]
+        return float(self._mids[bisect_right(self._times, time) - 1])
 
     def note(self, time: int) -> None:
         """A block was made."""
@@ -204,7 +205,7 @@ class Attribution:
                 if tuple(chain.markets[code].actions)[:2] == ACTIONS and book.kernel is not None and hasattr(book, "fee")
             ]
         for pool in self._pools:
-            pool.before = list(pool.book.cells)
+            pool.before = list(pool.book.cells), list(pool.book.codes)
         self._given.clear()
 
     def note(self, block: Block, executed: Executed) -> None:
@@ -231,7 +232,7 @@ class Attribution:
         ether, actions = chain.world.gas_token_price(), list(chain.markets[pool.code].actions)
         swaps = self._swaps(pool.code, block, executed)
         then = [pool.mid(rows.submitted[block.start + k]) for k, _ in swaps]
-        trades = attributed(lambda: Trial(pool.book, pool.before), [swap for _, swap in swaps], then, pool.book.fee)
+        trades = attributed(lambda: Trial(pool.book, *pool.before), [swap for _, swap in swaps], then, pool.book.fee)
         found = {k: trade for (k, _), trade in zip(swaps, trades, strict=True)}
         for k in range(len(executed.status)):
             i = block.start + k
@@ -239,8 +240,11 @@ class Attribution:
                 continue
             parts, taken = found.get(k, (Parts(0.0, 0.0, 0.0, 0.0), []))  # what reverted has paid for its gas
             parts = parts._replace(fees=parts.fees + (executed.fees[k] + executed.data[k]) * ether)
-            about = chain.name, block.height, pool.name, rows.sender[i]
-            price = pool.mid(rows.submitted[i])
-            chain.world.record(TradeAttributed(*about, actions[rows.action[i]], rows.submitted[i], price, parts.total(), *parts))
+            sender, submitted = rows.sender[i], rows.submitted[i]
+            fact = TradeAttributed(  # type: ignore[call-arg]
+                chain.name, block.height, pool.name, sender, actions[rows.action[i]], submitted, pool.mid(submitted),
+                parts.total(), parts.movement, parts.fees, parts.impact, parts.extraction,
+            )  # fmt: skip
+            chain.world.record(fact)
             for taker, amount in taken:
-                chain.world.record(ValueExtracted(*about, taker, amount))
+                chain.world.record(ValueExtracted(chain.name, block.height, pool.name, sender, taker, amount))  # type: ignore[call-arg]

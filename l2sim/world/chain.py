@@ -349,8 +349,10 @@ class LiveChain:
         return bool(self._listeners.get(code))
 
     def watched(self) -> bool:
-        """Whether anybody waits for its next block, or for news of a market that compiled code cannot tell."""
-        return bool(self._waiters) or any(self.listens(code) and self.books[code].calls_code < 0 for code in self._listeners)
+        """Whether anybody waits for its next block, or for news of a market that compiled code cannot tell, or trades are attributed."""
+        if self._waiters or self.attribution is not None:
+            return True
+        return any(self.listens(code) and self.books[code].calls_code < 0 for code in self._listeners)
 
     def _drop(self, now: int, rows: Rows, i: int, status: int) -> None:
         which = rows.market[i]

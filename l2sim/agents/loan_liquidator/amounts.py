@@ -3,8 +3,8 @@
 from l2sim.agents.arbitrageur import best_input
 from l2sim.markets.lending_pool.rules import closable, permitted
 
-ALL, TO_TARGET, TWO_STEPS = range(3)
-"""Rules: all that is allowed; what restores a health factor; the largest amount after which as much again is allowed, and that."""
+ALL, TO_TARGET = range(2)
+"""Rules: all that is allowed, or what restores a health factor."""
 ROUNDING = 1e-12
 SHORT = 1e-10
 """Relative; how much less is repaid in the first of two steps than would just make the account healthy."""

@@ -35,9 +35,12 @@ from l2sim.markets.lending_pool.rules import protocol_share, seized
 from l2sim.markets.lending_pool.triggers import ROOT
 from l2sim.units import ETH
 
-RULE, TARGET, MINIMUM_PROFIT, TIP, GAS, SIZE, ATTENTION, COLLATERAL, DEBT, SLOTS = range(10)
+RULE, TARGET, MINIMUM_PROFIT, TIP, GAS, SIZE, ATTENTION, LIMIT, COLLATERAL, DEBT, SLOTS = range(11)
 """Settings: rule and target health, least profit (USD), tip (wei per gas), gas and bytes of a liquidation, how often to look at what did
-not pay (s), the one collateral and the one debt (-1: any), and then for each asset the slot of its price outside."""
+not pay (s), most liquidations in a block, the one collateral and the one debt (-1: any), and for each asset the slot of its price
+outside."""
+MOST = INTENTS - 1
+"""Most that it can want in a block; the row behind them is where each is drafted: account, pair, repayment, profit in fields 1 to 4."""
 SEEN, AGAIN = range(2)
 """Memory: how many accounts had come up, and when to look again without news (s)."""
 
@@ -60,7 +63,8 @@ def following(codes: Any, node: int) -> int:
 
 def within(settings: Any, n: int, pair: int) -> bool:
     """Whether it deals in a pair."""
-    return (settings[COLLATERAL] < 0.0 or settings[COLLATERAL] == pair // n) and (settings[DEBT] < 0.0 or settings[DEBT] == pair % n)
+    collateral, debt = settings[COLLATERAL], settings[DEBT]
+    return bool((collateral < 0.0 or collateral == pair // n) and (debt < 0.0 or debt == pair % n))
 
 
 def linked(codes: Any, pair: int, account: int) -> bool:
@@ -68,9 +72,13 @@ def linked(codes: Any, pair: int, account: int) -> bool:
     return bool(codes[codes[LINKS] + 3 * (1 + pair * codes[CAPACITY] + account) + PREVIOUS] != 0)
 
 
-def consider(settings: Any, cells: Any, codes: Any, purses: Any, prices: Any, own: int, account: int, fee: float, best: Any) -> float:
-    """The profit of liquidating an account in the best way (USD), ``-inf`` where nothing can be done; the pair and the repayment in
-    fields 2 and 3 of ``best``."""
+def better(one: Any, other: Any) -> bool:
+    """Whether a draft earns more than another; of equals, that of the lower account."""
+    return bool(one[4] > other[4] or (one[4] == other[4] and one[1] < other[1]))
+
+
+def consider(settings: Any, cells: Any, codes: Any, purses: Any, prices: Any, own: int, account: int, fee: float, draft: Any) -> float:
+    """The profit of liquidating an account in the best way (USD), or ``-inf``; its pair and repayment are left in the draft."""
     profit = -inf
     health = health_factor(cells, codes, prices, account)
     if not health < 1.0:
@@ -98,8 +106,8 @@ def consider(settings: Any, cells: Any, codes: Any, purses: Any, prices: Any, ow
             gain = worth - repaid * prices[int(settings[SLOTS + debt])] - fee
             if gain > profit:
                 profit = gain
-                best[2] = float(pair)
-                best[3] = repaid
+                draft[2] = float(pair)
+                draft[3] = repaid
     return profit
 
 
@@ -107,7 +115,7 @@ def react(
     settings: Any, memory: Any, cells: Any, codes: Any, purses: Any, prices: Any, own: int, chain: Any, here: int,
     start: int, stop: int, market: Any, action: Any, a: Any, slippage: Any, reference: Any, tip: Any, intents: Any,
 ) -> int:  # fmt: skip
-    """The reflex: the most profitable liquidations, as many as capital and ``INTENTS`` allow.
+    """The reflex: the most profitable liquidations, as many as capital and the limit allow.
 
     It looks at what is overdue when something has come up, when it wanted something in the block before, and now and then.
     """
@@ -116,35 +124,27 @@ def react(
     memory[SEEN] = codes[CALLS]
     n, capacity, found = codes[ASSETS], codes[CAPACITY], 0
     fee = (settings[GAS] * (chain[0] + settings[TIP] / ETH) + settings[SIZE] * chain[1]) * chain[2]
-    last = intents[INTENTS - 1]
+    draft, most = intents[MOST], min(MOST, int(settings[LIMIT]))
     for pair in range(n * n):
         node = codes[codes[ROOTS] + 2 * pair + 1] if within(settings, n, pair) else 0
         while node != 0:
             account = node - 1 - pair * capacity
-            before = False
+            met = False
             for other in range(pair):
                 if within(settings, n, other) and linked(codes, other, account):
-                    before = True
-            if not before:
-                full = found == INTENTS
-                worst, rank = last[4], last[1]
-                # The last row is where the next is made; where all rows are taken, the worst of them is there.
-                pair_kept, repaid_kept = last[2], last[3]
-                profit = consider(settings, cells, codes, purses, prices, own, account, fee, last)
-                if profit < settings[MINIMUM_PROFIT] or (full and (profit < worst or (profit == worst and account > rank))):
-                    last[2], last[3] = pair_kept, repaid_kept
-                else:
-                    code, repaid = last[2], last[3]
-                    last[2], last[3] = pair_kept, repaid_kept
-                    place = INTENTS - 1 if full else found
-                    while place > 0 and (
-                        intents[place - 1][4] < profit or (intents[place - 1][4] == profit and intents[place - 1][1] > account)
-                    ):
+                    met = True
+            if not met:
+                draft[1] = float(account)
+                draft[4] = consider(settings, cells, codes, purses, prices, own, account, fee, draft)
+                if draft[4] >= settings[MINIMUM_PROFIT] and (found < most or better(draft, intents[most - 1])):
+                    place = min(found, most - 1)
+                    while place > 0 and better(draft, intents[place - 1]):
                         for field in range(1, 5):
                             intents[place][field] = intents[place - 1][field]
                         place -= 1
-                    intents[place][1], intents[place][2], intents[place][3], intents[place][4] = float(account), code, repaid, profit
-                    found = INTENTS if full else found + 1
+                    for field in range(1, 5):
+                        intents[place][field] = draft[field]
+                    found = min(found + 1, most)
             node = following(codes, node)
     memory[AGAIN] = chain[3] if found > 0 else chain[3] + settings[ATTENTION]
 
