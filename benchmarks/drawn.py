@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from l2sim.agents.crowd_of_borrowers.loans import drawn as drawn_loans
 from l2sim.agents.crowd_of_traders import Candidates
 from l2sim.scenario import Scenario
 from l2sim.streams import Streams
-from l2sim.units import SECOND
 
 SEED = 1
 CHUNK = 4096
@@ -86,7 +87,15 @@ def delay(scenario: Scenario) -> int:
 
 def tie(name: str) -> int:
     """The key of the ties of what a reflex wants."""
-    return Streams(SEED).key(f"seats/{name}/0") ^ 0xFA1
+    return Streams(SEED).key(f"seats/{name}") ^ 0xFA1
 
 
-__all__ = ["SECOND", "Me", "Path", "Slots", "delay", "instants", "path", "slots", "tie", "trades"]
+def loans(scenario: Scenario, price: float) -> tuple[Any, Any]:
+    """Ether that each borrower has supplied, and US dollars that it owes."""
+    view = SimpleNamespace(
+        terms=scenario.markets["loans"], assets=tuple(scenario.markets["loans"].reserves), price=lambda name: price if name == "eth" else 1.0
+    )
+    me: Any = Me(scenario, "borrowers")
+    me.view = lambda market: view
+    found = drawn_loans(scenario.agents["borrowers"], me)
+    return found.collateral["eth"], found.debt["usd"]

@@ -19,6 +19,10 @@ class Final(NamedTuple):
     """The pool's reserve of ether."""
     quote: float
     """The pool's reserve of US dollars."""
+    debt: float
+    """What borrowers owe (USD)."""
+    collateral: float
+    """What the lending pool owes to suppliers of ether, the protocol included (ETH)."""
     fees: float
     """What the rollup was paid for execution and data (ETH)."""
     batch_cost: float
@@ -34,7 +38,7 @@ class Final(NamedTuple):
         """Where they do not agree."""
         found = []
         for name, mine, theirs in zip(self._fields, self, other, strict=True):
-            if name in ("fees", "batch_cost"):
+            if name in ("debt", "collateral", "fees", "batch_cost"):
                 same = isclose(mine, theirs, rel_tol=1e-9)
             elif name == "profits":
                 same = mine.keys() == theirs.keys() and all(isclose(mine[who], theirs[who], rel_tol=1e-9) for who in mine)
@@ -47,7 +51,8 @@ class Final(NamedTuple):
 
 def of(world: World, log: Log) -> Final:
     """What a world that has been lived came to."""
-    pool = world.chains["op"].books[world.chains["op"].codes["pool"]].view()
+    chain = world.chains["op"]
+    pool, loans = (chain.books[chain.codes[market]].view() for market in ("pool", "loans"))
     groups, assets, value = log.select(AccountClosed, "group", "asset", "value")
     place, opening, closing = log.select(AccountClosed, "place", "opening", "closing")
     names = log.names.all
@@ -62,7 +67,7 @@ def of(world: World, log: Log) -> Final:
     earned = closing - opening
     present = {names[code] for code in np.unique(groups)}
     return Final(
-        pool.base, pool.quote,
+        pool.base, pool.quote, loans.reserves["usd"].borrowed, loans.reserves["eth"].supplied,
         total(earned, group="op", asset="gas", place="op"), -total(earned, group="op.batch_poster", asset="gas", place="l1"),
         {name: total(value, group=name) for name in SEARCHERS if name in present},
         np.bincount(log.arrays("TransactionIncluded")["status"]).tolist(),

@@ -1,10 +1,9 @@
 """The limit: the day of ``day.yaml`` as one compiled loop over its blocks, written by hand for this day and no other.
 
-There is no clock, no agent and no market to plug in: slots, batches, wishes, charges and trades follow each other as they do in l2sim,
-with the same draws and the same order of arithmetic, and every fact that l2sim logs is written into arrays made beforehand.
+There is no clock, no agent and no market to plug in: slots, batches, wishes, charges, trades and liquidations follow each other as they
+do in l2sim, with the same draws and the same order of arithmetic, and every fact that l2sim logs goes into arrays made beforehand.
 """
 
-from math import inf, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +11,12 @@ import numpy as np
 from benchmarks import drawn
 from benchmarks.final import Final
 from benchmarks.limit_l1 import (
-    BATCHES, BEHIND, BLOB, BLOB_FEE, FILLS, HEADS, LOOK, LOOKING, PHASE, ROWS, SEALED, SLOT, SLOTS, UNSENT,
+    BATCHES, BEHIND, BLOB, BLOB_FEE, FILLS, HEADS, LOOK, LOOKING, PHASE, ROWS, SEALED, SLOT, SLOTS, TAKEN, UNSENT,
     Batches, Heads, L1Rules, Sealed, blob_price, look, make_slot, post,
+)  # fmt: skip
+from benchmarks.limit_loans import BORROWED, OWED, SHARE, SUPPLIED, Liquidated, begin, liquidate, opened, plan
+from benchmarks.limit_searchers import (
+    ACCOUNT, ACTION, AMOUNT, BUY, FIELDS, LIMIT, LIQUIDATE, PRIORITY, SELL, WHO, X, Y, arbitrage, sandwich, swap, wish,
 )  # fmt: skip
 from l2sim.compiled import compiled
 from l2sim.fees.eip1559 import after
@@ -21,19 +24,14 @@ from l2sim.scenario import Scenario
 from l2sim.units import ETH, HOUR
 from l2sim.world.block_kernel import mixed
 
-BUY, SELL = 0, 1
 BLOB_BYTES = 130_044
 """Usable bytes of a blob."""
-SLIPPAGE, INSUFFICIENT_FUNDS, NO_LIQUIDITY = 1, 2, 3
-X, Y = 0, 1
-"""The pool's reserves of ether and of US dollars."""
-ACTION, AMOUNT, LIMIT, PRIORITY, WHO, FIELDS = range(6)
-"""Of a wish: action, amount, worst price, priority fee, account."""
-ROUNDING, LEFT_OVER, HALVINGS = 1e-12, 1e-9, 60
+INSUFFICIENT_FUNDS = 2
+MOST_WISHES = 256
 
 
 class Rules(NamedTuple):
-    """What the scenario says of the rollup and of those who trade on it."""
+    """What the scenario says of the rollup and of those who trade on it. Accounts: the crowd's, and then one for each searcher."""
 
     phi: float
     slippage: float
@@ -51,6 +49,28 @@ class Rules(NamedTuple):
     sandwicher_minimum: float
     sandwicher_held: float
     outbid: int
+    keeper: int
+    keeper_ties: Any
+
+
+class Trades(NamedTuple):
+    """Columns of the crowd's transactions, in the order of arrival; amounts of sales in US dollars until they arrive."""
+
+    arrives: Any
+    submitted: Any
+    who: Any
+    action: Any
+    amount: Any
+
+
+class Purses(NamedTuple):
+    """Balances by account: on the rollup, and outside."""
+
+    usd: Any
+    eth: Any
+    gas: Any
+    usd_outside: Any
+    eth_outside: Any
 
 
 class Rows(NamedTuple):
@@ -79,172 +99,62 @@ class Fills(NamedTuple):
     cost: Any
 
 
-class Trades(NamedTuple):
-    """Columns of the crowd's transactions, in the order of arrival; amounts of sales in US dollars until they arrive."""
+class Facts(NamedTuple):
+    """Everything that is written down, and how much of each has been."""
 
-    arrives: Any
-    submitted: Any
-    who: Any
-    action: Any
-    amount: Any
-
-
-class Purses(NamedTuple):
-    """Balances by account: on the rollup, and outside."""
-
-    usd: Any
-    eth: Any
-    gas: Any
-    usd_outside: Any
-    eth_outside: Any
+    rows: Rows
+    sealed: Sealed
+    slots: Sealed
+    batches: Batches
+    heads: Heads
+    fills: Fills
+    liquidated: Liquidated
+    n: Any
 
 
-def given(into: float, out_of: float, a: float, phi: float) -> float:
-    """What a pool gives for ``a``."""
-    effective = a * phi
-    return out_of * effective / (into + effective)
+class Scratch(NamedTuple):
+    """Room to work in: a pool to try trades on, wishes and their ties, drafts and memory of keepers, what a liquidation gives, bytes of
+    the blocks, and the pool's price at each full hour."""
+
+    trial: Any
+    wants: Any
+    ties: Any
+    drafts: Any
+    memory: Any
+    out: Any
+    sizes: Any
+    mids: Any
 
 
-def swap(pool: Any, phi: float, action: int, a: float, limit: float) -> float:
-    """A trade with the pool: what comes out, or minus the status of a refusal."""
-    into, out_of = (Y, X) if action == BUY else (X, Y)
-    out = given(pool[into], pool[out_of], a, phi)
-    if not out < pool[out_of]:
-        return -float(NO_LIQUIDITY)
-    if (a > out * limit) if action == BUY else (out < a * limit):
-        return -float(SLIPPAGE)
-    pool[into] += a
-    pool[out_of] -= out
-    return out
-
-
-def wish(wants: Any, ties: Any, wanted: int, action: int, amount: float, limit: float, priority: float, who: int, tie: Any) -> int:
-    """Note a wish: the highest priority fee first, equal ones in the order of tie keys; how many there are."""
-    place = wanted
-    while place > 0 and (wants[place - 1, PRIORITY] < priority or (wants[place - 1, PRIORITY] == priority and ties[place - 1] > tie)):
-        for field in range(FIELDS):
-            wants[place, field] = wants[place - 1, field]
-        ties[place] = ties[place - 1]
-        place -= 1
-    want = wants[place]
-    want[ACTION], want[AMOUNT], want[LIMIT], want[PRIORITY], want[WHO] = action, amount, limit, priority, who
-    ties[place] = tie
-    return wanted + 1
-
-
-def arbitrage(rules: Any, pool: Any, purses: Any, price: float, charge: float, now: int, wants: Any, ties: Any, wanted: int) -> int:
-    """The trade that earns most at the price outside."""
-    phi = 1.0 - (1.0 - rules.phi)
-    paid = min(max(0.0, (sqrt(phi * price * pool[X] * pool[Y]) - pool[Y]) / phi), max(purses.usd[rules.keen], 0.0))
-    if paid > 0.0:
-        action, got = BUY, pool[X] * phi * paid / (pool[Y] + phi * paid)
-        profit, limit = got * price - paid, paid / got * (1.0 + ROUNDING)
-    else:
-        paid = min(max(0.0, (sqrt(phi * (1.0 / price) * pool[Y] * pool[X]) - pool[X]) / phi), max(purses.eth[rules.keen], 0.0))
-        if paid == 0.0:
-            return wanted
-        action, got = SELL, pool[Y] * phi * paid / (pool[X] + phi * paid)
-        profit, limit = got - paid * price, got / paid * (1.0 - ROUNDING)
-    if profit <= rules.keen_minimum + charge:
-        return wanted
-    tie = mixed(rules.keen_tie, mixed(np.uint64(now), np.uint64(0)))
-    return wish(wants, ties, wanted, action, paid, limit, 0.0, rules.keen, tie)
-
-
-def front_run(x: float, y: float, phi: float, action: int, a: float, limit: float) -> float:
-    """The largest trade before a trade that leaves it executable."""
-    paid, got = (y, x) if action == BUY else (x, y)
-    least = a / limit if action == BUY else a * limit
-    behind = paid + phi * a
-    short = paid * behind - got * paid * phi * a / least
-    if short >= 0.0:
-        return 0.0
-    linear = phi * behind + paid
-    return -2.0 * short / (linear + sqrt(linear * linear - 4.0 * phi * short))
-
-
-def closed(trial: Any, phi: float, action: int, size: float, got: float) -> float:
-    """What a front-run earns when it is traded back."""
-    if action == BUY:
-        return given(trial[X], trial[Y], got, phi) - size
-    return got - (trial[Y] * size / ((trial[X] - size) * phi) if size < trial[X] else inf)
-
-
-def whole(rules: Any, pool: Any, trial: Any, size: float, victim: int, start: int, stop: int, action: Any, a: Any, buy: float, sell: float) -> float:
-    """What a sandwich earns with all that waits in between; -inf where its victim reverts."""
-    trial[X], trial[Y] = pool[X], pool[Y]
-    got = swap(trial, rules.phi, action[victim], size, inf if action[victim] == BUY else 0.0)
-    for i in range(start, stop):
-        if swap(trial, rules.phi, action[i], a[i], buy if action[i] == BUY else sell) < 0.0 and i == victim:
-            return -inf
-    return closed(trial, rules.phi, action[victim], size, got)
-
-
-def sandwich(
-    rules: Any, pool: Any, trial: Any, purses: Any, charge: float, now: int, start: int, stop: int, action: Any, a: Any,
-    buy: float, sell: float, wants: Any, ties: Any, wanted: int,
+def wishes(
+    rules: Any, loan_rules: Any, pool: Any, loans: Any, bank: Any, marks: Any, purses: Any, price: float, fee: int, per_byte: float,
+    now: int, start: int, stop: int, trades: Any, buy: float, sell: float, scratch: Any,
 ) -> int:  # fmt: skip
-    """The sandwich that earns most around a trade that waits; or, first of all, what one that went wrong has left."""
-    phi, who = rules.phi, rules.sandwicher
-    one = mixed(rules.sandwicher_tie, mixed(np.uint64(now), np.uint64(0)))
-    over = purses.eth[who] - rules.sandwicher_held
-    if abs(over) > LEFT_OVER * pool[X]:
-        dues = over
-        if over < 0.0:
-            dues = min(pool[Y] * -over / ((pool[X] + over) * phi) if -over < pool[X] else inf, purses.usd[who])
-        if dues > 0.0:
-            return wish(wants, ties, wanted, SELL if over > 0.0 else BUY, dues, 0.0 if over > 0.0 else inf, 0.0, who, one)
-    best, victim, size = rules.sandwicher_minimum, -1, 0.0
-    x, y = pool[X], pool[Y]
-    for i in range(start, stop):
-        limit, any_price = (buy, inf) if action[i] == BUY else (sell, 0.0)
-        d = min(front_run(x, y, phi, action[i], a[i], limit), purses.usd[who] if action[i] == BUY else purses.eth[who])
-        if d > 0.0:
-            trial[X], trial[Y] = x, y
-            got = swap(trial, phi, action[i], d, any_price)
-            swap(trial, phi, action[i], a[i], any_price)
-            profit = closed(trial, phi, action[i], d, got) - charge
-            if profit > best:
-                best, victim, size = profit, i, d
-        trial[X], trial[Y] = x, y
-        swap(trial, phi, action[i], a[i], limit)
-        x, y = trial[X], trial[Y]
-    if victim < 0:
-        return wanted
-    buying = action[victim] == BUY
-    profit = whole(rules, pool, trial, size, victim, start, stop, action, a, buy, sell)
-    if profit == -inf:
-        high, size = size, 0.0
-        for _ in range(HALVINGS):
-            middle = (size + high) / 2.0
-            result = whole(rules, pool, trial, middle, victim, start, stop, action, a, buy, sell)
-            if result > -inf:
-                size, profit = middle, result
-            else:
-                high = middle
-    if profit - charge <= rules.sandwicher_minimum:
-        return wanted
-    two = mixed(rules.sandwicher_tie, mixed(np.uint64(now), np.uint64(1)))
-    got = given(pool[Y], pool[X], size, phi) if buying else given(pool[X], pool[Y], size, phi)
-    if buying:
-        wanted = wish(wants, ties, wanted, BUY, size, size / got * (1.0 + ROUNDING), rules.outbid, who, one)
-        return wish(wants, ties, wanted, SELL, got, (size + profit) / got * (1.0 - ROUNDING), 0.0, who, two)
-    wanted = wish(wants, ties, wanted, SELL, size, got / size * (1.0 - ROUNDING), rules.outbid, who, one)
-    return wish(wants, ties, wanted, BUY, got - profit, (got - profit) / size * (1.0 + ROUNDING), 0.0, who, two)
-
-
-def wishes(rules: Any, pool: Any, trial: Any, purses: Any, price: float, fee: int, per_byte: float, now: int, start: int, stop: int,
-           action: Any, a: Any, buy: float, sell: float, wants: Any, ties: Any) -> int:
     """What searchers want of this block, each on the same state, in the order of execution among themselves; how many."""
+    wants, ties = scratch.wants, scratch.ties
     charge = (rules.swap_gas * (fee / ETH) + rules.swap_size * per_byte) * price
     wanted = arbitrage(rules, pool, purses, price, charge, now, wants, ties, 0)
+    charge = (loan_rules.gas * (fee / ETH) + loan_rules.size * per_byte) * price
+    for keeper in range(len(rules.keeper_ties)):
+        who = rules.keeper + keeper
+        n = plan(
+            loan_rules, loans, bank, marks, scratch.memory[keeper], price, purses.usd[who], charge, now / 1e9, scratch.drafts
+        )  # fmt: skip
+        for k in range(n):
+            tie = mixed(rules.keeper_ties[keeper], mixed(np.uint64(now), np.uint64(k)))
+            account, repaid = scratch.drafts[k, 0], scratch.drafts[k, 1]
+            wanted = wish(wants, ties, wanted, LIQUIDATE, repaid, 0.0, 0.0, who, tie, account)
     tips = rules.swap_gas * rules.outbid / ETH
     charge = (2.0 * rules.swap_gas * (fee / ETH) + tips + 2.0 * rules.swap_size * per_byte) * price
-    return sandwich(rules, pool, trial, purses, charge, now, start, stop, action, a, buy, sell, wants, ties, wanted)
+    return sandwich(
+        rules, pool, scratch.trial, purses, charge, now, start, stop, trades.action, trades.amount, buy, sell, wants, ties, wanted
+    )  # fmt: skip
 
 
-def row(rows: Any, at: int, now: int, block: int, submitted: int, who: int, market: int, action: int, status: int, gas: int, fee: float,
-        data: float, x: float, y: float) -> None:
+def row(
+    rows: Any, at: int, now: int, block: int, submitted: int, who: int, market: int, action: int, status: int, gas: int, fee: float,
+    data: float, x: float, y: float,
+) -> None:  # fmt: skip
     """Write a transaction down."""
     rows.time[at], rows.block[at], rows.submitted[at], rows.sender[at] = now, block, submitted, who
     rows.market[at], rows.action[at], rows.status[at], rows.gas[at] = market, action, status, gas
@@ -266,24 +176,45 @@ def trade(rules: Any, pool: Any, purses: Any, who: int, action: int, a: float, l
     return out
 
 
-def hedge(purses: Any, fills: Any, n: Any, now: int, who: int, quantity: float, price: float) -> None:
+def hedge(purses: Any, facts: Any, now: int, who: int, quantity: float, price: float) -> None:
     """Trade outside."""
-    at = n[FILLS]
+    fills, at = facts.fills, facts.n[FILLS]
     fills.time[at], fills.sender[at], fills.quantity[at], fills.cost[at] = now, who, quantity, quantity * price
-    n[FILLS] += 1
+    facts.n[FILLS] += 1
     purses.eth_outside[who] += quantity
     purses.usd_outside[who] -= quantity * price
 
 
-def day(rules: Any, posting: Any, times: Any, prices: Any, luck: Any, trades: Any, purses: Any, pool: Any, l1: Any, poster: Any, base_fee: int,
-        n: Any, rows: Any, sealed: Any, slots: Any, batches: Any, heads: Any, fills: Any, trial: Any, wants: Any, ties: Any, sizes: Any, mids: Any) -> float:
-    """The whole day; what the rollup was paid (ETH)."""
+def close(
+    loan_rules: Any, loans: Any, bank: Any, marks: Any, purses: Any, facts: Any, price: float, now: int, who: int, account: int,
+    repaid: float, out: Any,
+) -> int:  # fmt: skip
+    """A liquidation, its payments, its fact and the sale of what it gave."""
+    status = liquidate(loan_rules, loans, bank, marks, price, purses.usd[who], account, repaid, out)
+    if status == 0:
+        purses.usd[who] -= out[0]
+        purses.eth[who] += out[1]
+        taken, at = facts.liquidated, facts.n[TAKEN]
+        taken.time[at], taken.account[at], taken.liquidator[at] = now, account, who
+        taken.repaid[at], taken.seized[at], taken.repaid_value[at], taken.seized_value[at] = out[0], out[2], out[0], out[2] * price
+        taken.protocol_fee[at], taken.health_factor[at] = out[3] * price, out[4]
+        facts.n[TAKEN] += 1
+        hedge(purses, facts, now, who, -out[1], price)
+    return status
+
+
+def day(
+    rules: Any, l1_rules: Any, loan_rules: Any, times: Any, prices: Any, luck: Any, trades: Any, loans: Any, purses: Any, pool: Any,
+    bank: Any, marks: Any, l1: Any, poster: Any, base_fee: int, facts: Any, scratch: Any,
+) -> float:  # fmt: skip
+    """The whole day; what the rollup was paid (ETH), or -1 where a block would have overflown."""
     collected, fee, start, stop, hour = 0.0, base_fee, 0, 0, 0
+    sizes, mids, wants, out, n = scratch.sizes, scratch.mids, scratch.wants, scratch.out, facts.n
     for k in range(len(times)):
         now, price = times[k], prices[k]
-        post(posting, poster, times, sizes, now, k)
-        while (l1[SLOT] + 1) * posting.slot <= now:
-            make_slot(posting, l1, luck, poster, n, slots, batches, heads)
+        post(l1_rules, poster, times, sizes, now, k)
+        while (l1[SLOT] + 1) * l1_rules.slot <= now:
+            make_slot(l1_rules, l1, luck, poster, n, facts.slots, facts.batches, facts.heads)
         mid = pool[Y] / pool[X]
         while hour * HOUR < now:
             mids[hour] = mid
@@ -294,46 +225,60 @@ def day(rules: Any, posting: Any, times: Any, prices: Any, luck: Any, trades: An
             stop += 1
         per_byte = l1[BLOB_FEE] * rules.data_scalar
         buy, sell = mid * (1.0 + rules.slippage), mid * (1.0 - rules.slippage)
+        begin(loan_rules, loans, bank, marks, price, now)
         wanted = wishes(
-            rules, pool, trial, purses, price, fee, per_byte, now, start, stop, trades.action, trades.amount, buy, sell, wants, ties
+            rules, loan_rules, pool, loans, bank, marks, purses, price, fee, per_byte, now, start, stop, trades, buy, sell, scratch
         )  # fmt: skip
 
         # Whoever pays a priority fee goes first, the highest of all before the others; then what has arrived; then other wishes.
-        at, gas, data, arrivals, eager = n[ROWS], rules.swap_gas, rules.swap_size * per_byte, stop - start, 0
+        at, arrivals, count, eager = n[ROWS], stop - start, stop - start + wanted, 0
         while eager < wanted and wants[eager, PRIORITY] > 0.0:
             eager += 1
         execution_paid = data_paid = 0.0
-        count = arrivals + wanted
+        gas_used = bytes_used = 0
         for j in range(count):
             if eager <= j < eager + arrivals:
                 i = start + j - eager
-                who, action, amount, submitted, priority = trades.who[i], trades.action[i], trades.amount[i], trades.submitted[i], 0
+                who, action, amount, submitted, priority, account = trades.who[i], trades.action[i], trades.amount[i], trades.submitted[i], 0, 0
                 worst = buy if action == BUY else sell
             else:
                 want = wants[j if j < eager else j - arrivals]
-                who, action, amount, submitted, priority = int(want[WHO]), int(want[ACTION]), want[AMOUNT], now, int(want[PRIORITY])
-                worst = want[LIMIT]
-            paid = gas * ((fee + priority) / ETH)
+                who, action, amount, worst, submitted = int(want[WHO]), int(want[ACTION]), want[AMOUNT], want[LIMIT], now
+                priority, account = int(want[PRIORITY]), int(want[ACCOUNT])
+            gas, size = (loan_rules.gas, loan_rules.size) if action == LIQUIDATE else (rules.swap_gas, rules.swap_size)
+            paid, data = gas * ((fee + priority) / ETH), size * per_byte
+            gas_used += gas
+            bytes_used += size
             purses.gas[who] -= paid + data
             execution_paid += paid
             data_paid += data
-            out = trade(rules, pool, purses, who, action, amount, worst)
-            status, x, y = (0, amount, out) if out >= 0.0 else (int(-out), 0.0, 0.0)
-            row(rows, at + j, now, k + 1, submitted, who, 0, action, status, gas, paid, data, x, y)
-            if who == rules.keen and status == 0:
-                hedge(purses, fills, n, now, who, x if action == SELL else -y, price)
+            x = y = 0.0
+            if action == LIQUIDATE:
+                status = close(loan_rules, loans, bank, marks, purses, facts, price, now, who, account, amount, out)
+                if status == 0:
+                    x, y = out[0], out[1]
+            else:
+                got = trade(rules, pool, purses, who, action, amount, worst)
+                status = 0 if got >= 0.0 else int(-got)
+                if status == 0:
+                    x, y = amount, got
+                    if who == rules.keen:
+                        hedge(purses, facts, now, who, x if action == SELL else -y, price)
+            row(facts.rows, at + j, now, k + 1, submitted, who, action // LIQUIDATE, action, status, gas, paid, data, x, y)
+        if gas_used > rules.gas_limit:
+            return -1.0
         n[ROWS] += count
         collected += execution_paid + data_paid
         if count:
-            s = n[SEALED]
-            sealed.time[s], sealed.number[s], sealed.transactions[s], sealed.gas[s] = now, k + 1, count, gas * count
+            sealed, s = facts.sealed, n[SEALED]
+            sealed.time[s], sealed.number[s], sealed.transactions[s], sealed.gas[s] = now, k + 1, count, gas_used
             sealed.base_fee[s], sealed.blob_base_fee[s], sealed.blobs[s] = fee, 0, 0
             n[SEALED] += 1
-        fee = after(fee, gas * count, rules.gas_limit, rules.terms)
-        sizes[k] = rules.swap_size * count + rules.overhead
+        fee = after(fee, gas_used, rules.gas_limit, rules.terms)
+        sizes[k] = bytes_used + rules.overhead
         poster[UNSENT] += sizes[k]
         if poster[PHASE] == LOOKING and poster[LOOK] == now and poster[BEHIND]:
-            look(posting, poster, times, sizes, now, k + 1)
+            look(l1_rules, poster, times, sizes, now, k + 1)
         start = stop
     return collected
 
@@ -353,58 +298,65 @@ def posting(scenario: Scenario, began: int) -> L1Rules:
     )  # fmt: skip
 
 
-def columns(kind: Any, n: int, **types: Any) -> Any:
+def room(kind: Any, n: int, **types: Any) -> Any:
     """Empty columns for so many facts."""
     return kind(*[np.empty(n, types.get(name, np.int64)) for name in kind._fields])
 
 
-def lived(scenario: Scenario) -> tuple[Final, Rows]:
-    """The day, from drawing to the last fact: what it came to, and its transactions."""
+def lived(scenario: Scenario) -> tuple[Final, Facts]:
+    """The day, from drawing to the last fact: what it came to, and everything that was written down."""
     chain, pool_rules, crowd = scenario.chains["op"], scenario.markets["pool"], scenario.agents["traders"]
-    keen, sandwicher = scenario.agents["keen"], scenario.agents["sandwicher"]
+    keen, sandwicher, keepers = (scenario.agents[name] for name in ("keen", "sandwicher", "keepers"))
     times, path, luck = drawn.instants(scenario), drawn.path(scenario), drawn.slots(scenario)
-    hours, delay = list(drawn.trades(scenario)), drawn.delay(scenario)
-    submitted, who, buys, notional = (
-        np.concatenate([getattr(hour, name) for hour in hours]) for name in ("time", "who", "buys", "notional")
-    )  # fmt: skip
-    trades = Trades(submitted + delay, submitted, who, np.where(buys, BUY, SELL), notional)
-    start, n = path.prices[0], crowd.size
-    wealth = np.array([crowd.wealth] * n + [keen.capital, sandwicher.capital])
-    gas = np.array([crowd.gas / ETH] * n + [keen.gas / ETH, sandwicher.gas / ETH])
-    purses = Purses(wealth.copy(), wealth / start, gas.copy(), np.zeros(n + 2), np.zeros(n + 2))
-    before = [column.copy() for column in purses]
+    hours, price = list(drawn.trades(scenario)), float(path.prices[0])
+    submitted, who, buys, notional = (np.concatenate(column) for column in zip(*[(h.time, h.who, h.buys, h.notional) for h in hours], strict=True))
+    trades = Trades(submitted + drawn.delay(scenario), submitted, who, np.where(buys, BUY, SELL), notional)
+    loan_rules, loans, bank, marks = opened(scenario, price)
+
+    n, k, ether = crowd.size, keepers.count, np.array([crowd.wealth, keen.capital, sandwicher.capital]) / price
+    repeats = [n, 1, 1, k]
+    gas = np.repeat([agent.gas / ETH for agent in (crowd, keen, sandwicher, keepers)], repeats)
+    usd = np.repeat([crowd.wealth, keen.capital, sandwicher.capital, keepers.capital["usd"]], repeats)
+    purses = Purses(usd, np.repeat([*ether, 0.0], repeats), gas, np.zeros(n + 2 + k), np.zeros(n + 2 + k))
+    before = [column[n:].copy() for column in purses]
     rules = Rules(
         1.0 - pool_rules.fee, crowd.slippage, pool_rules.gas["buy"], pool_rules.size["buy"], chain.block_gas_limit, chain.fee.terms(),
-        chain.data_fee_scalar * BLOB / BLOB_BYTES / ETH, chain.block_overhead, n, np.uint64(drawn.tie("keen")), keen.minimum_profit,
-        n + 1, np.uint64(drawn.tie("sandwicher")), sandwicher.minimum_profit, float(purses.eth[n + 1]), sandwicher.outbid,
+        chain.data_fee_scalar * BLOB / BLOB_BYTES / ETH, chain.block_overhead,
+        n, np.uint64(drawn.tie("keen/0")), keen.minimum_profit,
+        n + 1, np.uint64(drawn.tie("sandwicher/0")), sandwicher.minimum_profit, float(ether[2]), sandwicher.outbid,
+        n + 2, np.array([drawn.tie(f"keepers/{i}") for i in range(k)], np.uint64),
     )  # fmt: skip
-    l1_rules = posting(scenario, luck.began)
-    pool = np.array([pool_rules.base_reserve, pool_rules.base_reserve * start])
-    excess, poster, written = scenario.chains["l1"].blob_fee.initial_excess, np.zeros(16, np.int64), np.zeros(8, np.int64)
-    l1 = np.array([0, scenario.chains["l1"].base_fee.initial, excess, blob_price(l1_rules, excess)])
-    blocks, slots = len(times), len(luck.gas)
+    l1_rules, l1_chain, blocks, slots = posting(scenario, luck.began), scenario.chains["l1"], len(times), len(luck.gas)
+    pool, excess = np.array([pool_rules.base_reserve, pool_rules.base_reserve * price]), l1_chain.blob_fee.initial_excess
+    l1 = np.array([0, l1_chain.base_fee.initial, excess, blob_price(l1_rules, excess)])
+    whole = dict.fromkeys(("quantity", "cost", "repaid", "seized", "repaid_value", "seized_value", "protocol_fee", "health_factor"), float)
     narrow = {"block": np.int32, "sender": np.int32, "market": np.int16, "action": np.int16, "status": np.int8, "gas": np.int32}
-    floats = {"execution_fee": np.float64, "data_fee": np.float32, "x": np.float64, "y": np.float64}
-    rows = columns(Rows, len(submitted) + 8 * blocks, **narrow, **floats)
-    fills = columns(Fills, blocks, quantity=np.float64, cost=np.float64)
-    heads, batches = columns(Heads, 4 * slots), columns(Batches, slots, cost=np.float64)
-    collected = compiled(day)(
-        rules, l1_rules, times, path.at(times), luck, trades, purses, pool, l1, poster, chain.fee.genesis()[0], written, rows,
-        columns(Sealed, blocks), columns(Sealed, slots), batches, heads, fills,
-        np.empty(2), np.empty((64, FIELDS)), np.empty(64, np.uint64), np.zeros(blocks, np.int64), np.empty(len(hours) + 2),
+    narrow |= {"execution_fee": np.float64, "data_fee": np.float32, "x": np.float64, "y": np.float64}
+    facts = Facts(
+        room(Rows, len(submitted) + 8 * blocks, **narrow), room(Sealed, blocks), room(Sealed, slots), room(Batches, slots, **whole),
+        room(Heads, 4 * slots), room(Fills, 8 * blocks, **whole), room(Liquidated, 8 * blocks, **whole), np.zeros(8, np.int64),
     )  # fmt: skip
-    rows = Rows(*[column[: written[ROWS]] for column in rows])
+    scratch = Scratch(
+        np.empty(2), np.empty((MOST_WISHES, FIELDS)), np.empty(MOST_WISHES, np.uint64), np.empty((MOST_WISHES, 3)), np.zeros((k, 2)),
+        np.empty(5), np.zeros(blocks, np.int64), np.empty(len(hours) + 2),
+    )  # fmt: skip
+    collected = compiled(day)(
+        rules, l1_rules, loan_rules, times, path.at(times), luck, trades, loans, purses, pool, bank, marks, l1, np.zeros(16, np.int64),
+        chain.fee.genesis()[0], facts, scratch,
+    )  # fmt: skip
+    assert collected >= 0.0
     samples = np.arange(0, scenario.duration + 1, max(1, scenario.duration // 1000))
     moves = samples, path.at(samples), path.at(samples)
-    last = path.prices[-1]
+    written, last = facts.n.tolist(), float(path.prices[-1])
     worth = (1.0, last, last, 1.0, last)
-    gains = [sum((now[i] - then[i]) * price for now, then, price in zip(purses, before, worth, strict=True)) for i in (n, n + 1)]
+    gains = sum((now[n:] - then) * price for now, then, price in zip(purses, before, worth, strict=True)).tolist()
+    rows = {
+        "BatchPosted": written[BATCHES], "BlockSealed": written[SEALED] + written[SLOTS], "HeadAdvanced": written[HEADS],
+        "LoanLiquidated": written[TAKEN], "OutsideTraded": written[FILLS], "PriceMoved": len(moves[0]), "TransactionIncluded": written[ROWS],
+    }  # fmt: skip
     final = Final(
-        float(pool[X]), float(pool[Y]), collected, float(batches.cost[: written[BATCHES]].sum()), dict(zip(("keen", "sandwicher"), map(float, gains), strict=True)),
-        np.bincount(rows.status).tolist(),
-        {
-            "BatchPosted": int(written[BATCHES]), "BlockSealed": int(written[SEALED] + written[SLOTS]), "HeadAdvanced": int(written[HEADS]),
-            "OutsideTraded": int(written[FILLS]), "PriceMoved": len(moves[0]), "TransactionIncluded": int(written[ROWS]),
-        },
+        float(pool[X]), float(pool[Y]), float(bank[BORROWED] * bank[OWED]), float(bank[SUPPLIED] + bank[SHARE]), collected,
+        float(facts.batches.cost[: written[BATCHES]].sum()), {"keen": gains[0], "keepers": sum(gains[2:]), "sandwicher": gains[1]},
+        np.bincount(facts.rows.status[: written[ROWS]]).tolist(), rows,
     )  # fmt: skip
-    return final, rows
+    return final, facts

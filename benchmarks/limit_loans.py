@@ -1,17 +1,20 @@
 """Loans as the limit has them: ether against US dollars, in one array each, with triggers in a sorted array and a heap."""
 
-from math import inf
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from benchmarks import drawn
 from l2sim.markets.lending_pool.rules import borrow_rate, closable, compounded, coverable, dust, permitted, protocol_share, seized
-from l2sim.units import YEAR
+from l2sim.scenario import Scenario
+from l2sim.units import SECOND, YEAR
 
 INSUFFICIENT_FUNDS, NO_LIQUIDITY, NO_POSITION, NOT_LIQUIDATABLE, DUST = 2, 3, 4, 5, 8
 ROUNDING = 1e-12
 A_NANOSECOND = 1.0 / YEAR
-WORTH, OWED, RATE, EARNS, LENT, BORROWED, TREASURY, DOLLARS, SUPPLIED, SHARE = range(10)
-"""Of the pool: what scaled units of dollars lent and owed are worth, both rates, both sums, the protocol's part, dollars there; ether
-supplied, and the protocol's part of it."""
+WORTH, OWED, RATE, EARNS, BORROWED, TREASURY, DOLLARS, SUPPLIED, SHARE, FIELDS = range(10)
+"""Of the pool: what scaled units of dollars lent and owed are worth, both rates, what is owed (scaled), the protocol's part of what is
+lent, dollars there; ether supplied, and the protocol's part of it."""
 TIME, CALLS, NEXT, WAITING, OVERDUE = range(5)
 """Of the triggers, whole numbers: the last block, how many loans have become overdue, the next of the sorted ones, how many are in the
 heap, and how many are overdue."""
@@ -71,7 +74,7 @@ def set_rates(rules: Any, bank: Any) -> None:
     debt = bank[BORROWED] * bank[OWED]
     whole = bank[DOLLARS] + debt
     rate = borrow_rate(debt / whole, rules.optimal, rules.base, rules.gentle, rules.steep)
-    bank[RATE], bank[EARNS] = rate, rate * debt / (whole + 0.0) * (1.0 - rules.reserve_factor)
+    bank[RATE], bank[EARNS] = rate, rate * debt / whole * (1.0 - rules.reserve_factor)
 
 
 def accrue(rules: Any, bank: Any, elapsed: int) -> None:
@@ -229,4 +232,21 @@ def settle(rules: Any, loans: Any, bank: Any, marks: Any, price: float, account:
         wait(loans, marks, account)
 
 
-__all__ = ["Liquidated", "LoanRules", "Loans", "begin", "inf", "liquidate", "plan"]
+def opened(scenario: Scenario, price: float) -> tuple[LoanRules, Loans, Any, Any]:
+    """Rules, loans, the pool and the triggers at the start."""
+    market, keepers = scenario.markets["loans"], scenario.agents["keepers"]
+    eth, usd = market.reserves["eth"], market.reserves["usd"]
+    _, _, _, _, optimal, base, gentle, steep, factor = usd.rules()
+    rules = LoanRules(
+        eth.liquidation_threshold, eth.liquidation_bonus, eth.protocol_fee, market.close_factor, market.close_factor_health,
+        market.close_factor_minimum, market.minimum_leftover, optimal, base, gentle, steep, factor, market.gas["liquidate"],
+        market.size["liquidate"], keepers.minimum_profit, keepers.attention / SECOND,
+    )  # fmt: skip
+    supply, debt = drawn.loans(scenario, price)
+    key, n = debt / (supply * eth.liquidation_threshold), len(debt)
+    loans = Loans(supply, debt, key, np.argsort(-key, kind="stable"), np.empty(n, np.int64), np.empty(n, np.int64))
+    bank = np.zeros(FIELDS)
+    bank[WORTH] = bank[OWED] = 1.0
+    bank[BORROWED], bank[SUPPLIED], bank[DOLLARS] = debt.sum(), supply.sum(), float(usd.liquidity)
+    set_rates(rules, bank)
+    return rules, loans, bank, np.zeros(5, np.int64)

@@ -39,6 +39,21 @@ class Claim(NamedTuple):
     amount: float
 
 
+class Owed(NamedTuple):
+    """Claims in one asset, as columns."""
+
+    asset: str
+    accounts: npt.NDArray[np.int64]
+    amounts: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, claims: Sequence[Claim]) -> "list[Owed]":
+        """Claims by asset, in their order."""
+        assets = sorted({claim.asset for claim in claims})
+        mine = {asset: [claim for claim in claims if claim.asset == asset] for asset in assets}
+        return [cls(asset, np.array([c.account for c in some]), np.array([c.amount for c in some])) for asset, some in mine.items()]
+
+
 class Book(ABC):
     """The state of one market.
 
@@ -137,6 +152,10 @@ class Book(ABC):
     def claims(self) -> Sequence[Claim]:
         """What the market owes its accounts; their sum is what its own account must hold for others."""
         return ()
+
+    def owed(self) -> list[Owed]:
+        """The same as columns; a kind with very many accounts may make them without making claims."""
+        return Owed.of(self.claims())
 
     def audit(self) -> float:
         """How far what the book holds is from what it owes, relative to the sums involved; rounding keeps it below 1e-9."""

@@ -19,7 +19,8 @@ def compiled(function: Callable[..., Any], allocates: bool = False) -> Callable[
     """
     from numba import njit
 
-    made: Callable[..., Any] = _fresh(njit(_bound(function, allocates), cache=True, error_model="numpy", _nrt=allocates), function)
+    options: Any = {"cache": True, "error_model": "numpy", "_nrt": allocates}
+    made: Callable[..., Any] = _fresh(njit(_bound(function, allocates), **options), function)
     return made
 
 

@@ -206,14 +206,18 @@ class Log:
     def __init__(self) -> None:
         self.names = Names()
         self.tables: MutableMapping[str, Table] = {}
+        self._found: dict[type, Table] = {}
         self.about: dict[str, Any] = {}
         """Facts about the run that metrics need: its duration in ns, groups of accounts, last prices."""
 
     def table(self, fact: type) -> Table:
         """The table of a fact, made when first asked for."""
-        table = self.tables.get(fact.__name__)
+        table = self._found.get(fact)
         if table is None:
-            table = self.tables[fact.__name__] = Table(fact, self.names)
+            table = self.tables.get(fact.__name__)
+            if table is None:
+                table = self.tables[fact.__name__] = Table(fact, self.names)
+            self._found[fact] = table
         return table
 
     def record(self, time: int, fact: tuple[Any, ...]) -> None:

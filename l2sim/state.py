@@ -197,6 +197,7 @@ class State:
         self.purses: list[Any] = []
         """Balances, ``purses[asset][account]``, as Python code sees them; ``assets`` tells the codes."""
         self.assets: list[str] = []
+        self._codes: dict[str, int] = {}
         self.table = np.zeros((ASSETS, capacity)) if arrays else None
         """Balances as compiled code sees them, shape (assets, accounts)."""
         self.prices = self.floats("prices", ASSETS * 4)
@@ -234,19 +235,22 @@ class State:
 
     def purse(self, asset: str) -> int:
         """The code of an asset; its balances are ``purses[code]``, made when first asked for."""
-        if asset not in self.assets:
-            code = len(self.assets)
+        known = self._codes.get(asset)
+        if known is None:
+            known = code = self._codes[asset] = len(self.assets)
             if self.table is not None and code == ASSETS:
                 raise ValueError(f"more than {ASSETS} assets on one chain need the engine 'lists'")
             raw = [0.0] * self.capacity if self.table is None else self.table[code]
             self.purses.append(self._face(f"balances/{asset}", raw))
             self.assets.append(asset)
-        return self.assets.index(asset)
+        return known
 
     def no_numbers(self) -> list[tuple[str, int]]:
         """Names of columns and keys where there is not a number (NaN); mappings are left to who keeps them."""
-        columns = [(name, np.flatnonzero(np.isnan(raw))) for name, raw in self.raw.items() if not isinstance(raw, dict)]
-        return [(name, key) for name, keys in columns for key in keys.tolist()]
+        # A sum over a number that is none is none either: looking closer is seldom needed.
+        columns = [(name, raw) for name, raw in self.raw.items() if not isinstance(raw, dict)]
+        sums = [(name, raw, float(raw.sum() if isinstance(raw, np.ndarray) else sum(raw))) for name, raw in columns]
+        return [(name, key) for name, raw, total in sums if total != total for key in np.flatnonzero(np.isnan(raw)).tolist()]
 
     # ---- digests and snapshots
 

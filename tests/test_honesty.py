@@ -94,7 +94,7 @@ def test_nothing_differs_before_an_attack_begins_and_something_does_afterwards(p
     scenario = hurried(path)
     begins = min(attack.begins for attack in scenario.attacks.values())
     hit, calm = lived(scenario), lived(scenario.without_attacks())
-    before = frames(hit, before=begins)
+    before = frames(hit, before=begins, reverted=True)
     assert sum(map(len, before.values())) > 1_000
     assert differences(before, frames(calm, before=begins)) == []
     # Each attack is seen by others than itself.

@@ -57,7 +57,7 @@ def check_op(n: int) -> str:
 
 def check_late(n: int) -> str:
     """Proved two days after the proposal."""
-    found, wait = delays(n, *OP, "agents.leavers.delay=2d"), 2 * SLOT
+    found, wait = delays(n, *OP, "agents.leavers.delay=2d"), 3 * SLOT
     wrong = {"proved at once": 168.5 + wait, "the proof counts from the window's end": 168.0 * 2 + 48.5 + wait}
     return agree("6.6 withdrawal, OP, proved after 2 d: mean (h)", Estimate.of(found), 9.0 * 24 + 0.5 + wait, wrong)
 

@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 SCENARIOS = HERE.parent / "scenarios"
 SMALL = HERE / "scenarios" / "small_market.yaml"
 
-ACCOUNTS = ("account", "sender", "liquidator")
+ACCOUNTS = ("account", "sender", "liquidator", "winner", "loser")
 """Columns that hold numbers of ledger accounts."""
 
 
@@ -32,17 +32,17 @@ def lived(description: Any, seed: int = 1, replication: int = 0, look: Callable[
     return World(description, Streams(seed, replication)).run(look)
 
 
-def frames(log: Log, *, before: int | None = None) -> dict[str, pd.DataFrame]:
+def frames(log: Log, *, before: int | None = None, reverted: bool = False) -> dict[str, pd.DataFrame]:
     """Every table, names spelt out and accounts as ``group/number``, so that logs with other members can be compared.
 
-    ``before`` keeps what happened earlier than that (ns).
+    ``before`` keeps what happened earlier than that (ns); with ``reverted`` what was undone later is there like everything else.
     """
     names = {}
     for name, group in log.about["groups"].items():
         names |= {account: f"{name}/{account - group['first']}" for account in range(group["first"], group["last"])}
     made = {}
     for name in log:
-        frame = log.frame(name)
+        frame = log.frame(name, reverted).drop(columns="canonical", errors="ignore")
         frame = frame if before is None else frame[frame["time"] < before]
         if len(frame):
             accounts = {column: frame[column].map(names) for column in ACCOUNTS if column in frame}

@@ -28,6 +28,8 @@ class OracleReporter(Agent):
     """Relative move since its last report that makes it report (Chainlink ETH/USD on Arbitrum One, 2026-09-11); 'null' turns it off."""
     heartbeat: Annotated[Duration, Positive] = 1755 * SECOND
     """Time since its last report after which it reports anyway (Chainlink ETH/USD on Arbitrum One, 2026-09-11)."""
+    offset: Duration = 0
+    """When its first heartbeat is, so that several feeds are not told in the same block; without it, a heartbeat after the start."""
     observers: Annotated[int, Field(ge=1)] = 1
     """Venues whose median it reports."""
     noise: Annotated[Fraction, NotNegative] = 0.0
@@ -43,10 +45,10 @@ class OracleReporter(Agent):
 
     def run(self, me: Seat) -> Waiting:
         name = me.rules(self.feed).of
-        told, last = me.price(name), 0
+        told, last = me.price(name), self.offset - self.heartbeat if self.offset else 0
         step = self.heartbeat if self.deviation is None else min(self.observe, self.heartbeat)
-        for number in count(1):
-            yield me.sleep_until(number * step)
+        for number in count(0 if self.offset else 1):
+            yield me.sleep_until(self.offset + number * step)
             seen = me.price(name)
             if self.noise:
                 errors = me.rng("observe", number).standard_normal(self.observers)

@@ -132,6 +132,11 @@ def attack(
         level_base, level_quote, costs = pool[BASE_RESERVE], pool[QUOTE_RESERVE], charge(settings, chain, level)
         for i in range(start, stop):
             if market[i] == here and tip[i] == level and 0.0 < a[i] < inf:
+                # Both own trades pay the fee, and the victim moves the price by less than (1 + v / p)^2: too little is not looked at.
+                paid = pool[QUOTE_RESERVE] if action[i] == BUY else pool[BASE_RESERVE]
+                if pool[PHI] * (1.0 + a[i] / paid) <= 1.0:
+                    swapped(pool, paid_out, action[i], a[i], slippage[i], reference[i])
+                    continue
                 d = min(largest(pool, paid_out, action[i], a[i], slippage[i], reference[i]), dollars if action[i] == BUY else units)
                 if d > 0.0:
                     profit = played(

@@ -1,11 +1,11 @@
 """Liquidation cascades: liquidations that follow each other closely, and how far the price fell meanwhile."""
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from l2sim.events import PositionLiquidated, PriceMoved
+from l2sim.events import LoanLiquidated, PositionLiquidated, PriceMoved
 from l2sim.metrics import Metric, groups
 from l2sim.part import MarketName
 from l2sim.units import SECOND, Duration, Positive
@@ -27,10 +27,10 @@ class _Runs(NamedTuple):
 
 
 class LiquidationCascade(Metric):
-    """Clusters of liquidations in which none waits longer than ``gap`` for the next.
+    """Clusters of liquidations, of positions and of loans, in which none waits longer than ``gap`` for the next.
 
-    Notional is size at the mark. A round is a block with liquidations in it; those of the largest cascade (by notional) show
-    whether it was one wave or a loop. ``price_drop`` is the largest fall of the outside index from a peak, as a share of the
+    Notional is size at the mark; of a loan, which counts each time, what was seized. A round is a block with liquidations in it; those of
+    the largest cascade (by notional) show whether it was one wave or a loop. ``price_drop`` is the largest fall of the outside index from a peak, as a share of the
     peak, at the instants where the log samples it; of several prices, that of the market's base if it names one, else the one
     that fell furthest. Numbers of things and sums of dollars are zero when nothing was liquidated; figures about the largest
     cascade are then NaN.
@@ -38,7 +38,8 @@ class LiquidationCascade(Metric):
     ``traders_lost`` is what liquidation itself took from the owners, on top of what the market had already cost them: the equity
     that a position had at its mark, less what was returned; where that equity was negative, there was nothing left to take.
     Equity at the mark is penalty + returned - shortfall, which is the equity at the price at which the owner was closed out, plus
-    size x (mark - price). Liquidators live on that difference; ``rewards`` is what they made of it at once.
+    size x (mark - price). Liquidators live on that difference; ``rewards`` is what they made of it at once. Of loans it is what was
+    seized beyond what was repaid; ``penalties`` is the protocol's part of that.
 
     Where several agents (crowds) owned what was liquidated, ``<owner>.positions`` says how many each of them lost.
 
@@ -58,18 +59,16 @@ class LiquidationCascade(Metric):
     def measure(self, log: "Log") -> "pd.Series[float]":
         import pandas as pd
 
-        columns = ("time", "account", "size", "mark", "price", "reward", "penalty", "returned", "shortfall")
-        rows = log.select(PositionLiquidated, *columns, market=self.market)
+        parts = zip(_positions(self.market, log), _loans(self.market, log), strict=True)
+        rows = [np.concatenate(columns) for columns in parts]
         order = np.argsort(rows[0], kind="stable")
-        time, account, size, mark, price, reward, penalty, returned, shortfall = (column[order] for column in rows)
-        equity = penalty + returned - shortfall + size * (mark - price)
-        notional = np.abs(size) * mark
+        time, account, notional, lost, reward, penalty = (column[order] for column in rows)
         runs = _runs(time, self.gap)
         figures = {
             "cascades": float(len(runs.first)),
             "positions": float(len(time)),
             "notional": float(notional.sum()),
-            "traders_lost": float((np.maximum(equity, 0.0) - returned).sum()),
+            "traders_lost": float(lost.sum()),
             "rewards": float(reward.sum()),
             "penalties": float(penalty.sum()),
             **_largest(time, notional, runs),
@@ -85,6 +84,21 @@ class LiquidationCascade(Metric):
             prices = [base]
         falls = [_fall(*log.select(PriceMoved, "index", price=name)) for name in prices]
         return max(falls, default=np.nan)
+
+
+def _positions(market: str | None, log: "Log") -> "list[npt.NDArray[Any]]":
+    """Of each liquidated position: time, account, notional, what its owner lost, the liquidator's reward, the penalty."""
+    columns = ("time", "account", "size", "mark", "price", "reward", "penalty", "returned", "shortfall")
+    time, account, size, mark, price, reward, penalty, returned, shortfall = log.select(PositionLiquidated, *columns, market=market)
+    equity = penalty + returned - shortfall + size * (mark - price)
+    return [time, account, np.abs(size) * mark, np.maximum(equity, 0.0) - returned, reward, penalty]
+
+
+def _loans(market: str | None, log: "Log") -> "list[npt.NDArray[Any]]":
+    """The same of each liquidation of a loan."""
+    columns = ("time", "account", "repaid_value", "seized_value", "protocol_fee")
+    time, account, repaid, seized, fee = log.select(LoanLiquidated, *columns, market=market)
+    return [time, account, seized, seized - repaid, seized - repaid - fee, fee]
 
 
 def _owners(accounts: npt.NDArray[np.int64], log: "Log") -> dict[str, float]:

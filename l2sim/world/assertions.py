@@ -152,6 +152,7 @@ class Assertions:
         assertion = Assertion(number, self.final + 1, last, until, digest, side.account, bond, now, key)
         case = Case(assertion, digest == self.digest(last), side, world.clock)
         self.cases.append(case)
+        self.history.settle(last)  # a sequencer does not undo what is asserted
         name, shown = self.chain.name, digest & _SHOWN
         world.record(AssertionMade(name, number, self.final + 1, last, side.account, shown, int(case.valid), bond / ETH, cost))
         self.made.ring()

@@ -8,7 +8,7 @@ from simpy.events import Event
 from l2sim.streams import mix
 from l2sim.transactions import ANY_FEE
 from l2sim.world.docket import TIP, Docket, Gate
-from l2sim.world.l1 import BlobTransaction
+from l2sim.world.mail import BlobTransaction
 from l2sim.world.rollup import LiveRollup
 from l2sim.world.sending import Sender
 

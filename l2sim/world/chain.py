@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from simpy.events import Event
 
-from l2sim.books import Opening
+from l2sim.books import Opening, Owed
 from l2sim.events import BlockSealed, TransactionDropped, TransactionIncluded
 from l2sim.markets import Market
 from l2sim.ordering import Ordering
@@ -39,7 +39,7 @@ class LiveChain:
         self.height = 0
         self.last_block = 0
         reversible = name in world.reversible
-        journal = Journal() if reversible or world.atomic else None
+        journal = Journal() if reversible or (world.atomic and rules.trades) else None
         self.state = world.ledger.found(name, State(world.ledger.capacity, world.engines[name] == "arrays", journal, reversible))
         self.execution = Execution(self.state, self.collect)
         self.books = self.execution.books
@@ -376,6 +376,6 @@ class LiveChain:
             return 0.0
         return min(5.0, waiting * self.inbox.waiting.rows.gas[self.inbox.waiting.start] / limit)
 
-    def claims(self) -> dict[str, list[Any]]:
+    def owed(self) -> dict[str, list[Owed]]:
         """What each market here owes, and what holds money for it elsewhere, by name."""
-        return {name: list(self.books[code].claims()) for name, code in self.codes.items()}
+        return {name: self.books[code].owed() for name, code in self.codes.items()}

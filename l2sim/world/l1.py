@@ -20,6 +20,7 @@ from l2sim.units import ETH, GWEI, SECOND, Duration, Fraction, Gas, Positive, Sh
 from l2sim.world import Chain
 from l2sim.world.chain import LiveChain
 from l2sim.world.ledger import BURNED, GAS_TOKEN
+from l2sim.world.mail import BlobTransaction, Posted, Saturation
 from l2sim.world.rollup import GAS_PER_BLOB
 
 if TYPE_CHECKING:
@@ -70,56 +71,6 @@ class L1(Chain):
 
     def start(self, name: str, world: "World") -> "LiveL1":
         return LiveL1(self, name, world)
-
-
-class BlobTransaction(NamedTuple):
-    """A batch on its way into L1."""
-
-    arrives: int
-    """When proposers know of it (ns)."""
-    tie: int
-    """Seeded key among equals."""
-    submitted: int
-    """When its sender let go of it (ns)."""
-    account: int
-    """Who pays."""
-    blobs: int
-    """How many blobs it carries."""
-    gas: int
-    """Execution gas it uses."""
-    tip: int
-    """Priority fee, wei per gas."""
-    cap: int
-    """Most it pays for execution gas, wei per gas."""
-    blob_cap: int
-    """Most it pays for blob gas, wei per gas."""
-    included: Event
-    """Triggered with (slot, cost in ETH, submitted) when a block takes it, or with Posted where it calls a contract."""
-    call: Callable[[float], Any] | None = None
-    """What it calls on L1, told what it cost (ETH); its answer is in Posted."""
-
-
-class Posted(NamedTuple):
-    """A call that L1 included."""
-
-    slot: int
-    cost: float
-    """For gas, ETH."""
-    submitted: int
-    """When its sender let go of it (ns)."""
-    answer: Any
-    """What the contract said."""
-
-
-class Saturation(NamedTuple):
-    """Extra demand that somebody buys on purpose, each slot."""
-
-    account: int
-    gas: int
-    blobs: int
-    tip: int
-    spent: Callable[[int], None]
-    """Told what was spent in a slot, wei."""
 
 
 class Quiet(NamedTuple):

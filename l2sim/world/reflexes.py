@@ -23,6 +23,7 @@ class LiveReflex:
         self.market = chain.codes[part.market]
         self.settings = settings
         self.memory: Any = [0.0] * MEMORY
+        self.intents = [[0.0] * INTENT for _ in range(INTENTS)]
         self.own = seat.accounts.start
         self.actions = list(chain.markets[self.market].actions)
         rules = chain.markets[self.market]
@@ -57,12 +58,11 @@ def wanted(chain: "LiveChain", now: int) -> Cut | None:
     state = chain.state
     for number, reflex in enumerate(chain.reflexes):
         book = chain.books[reflex.market]
-        intents = [[0.0] * INTENT for _ in range(INTENTS)]
         n = reflex.decide(
             reflex.settings, reflex.memory, book.cells, book.codes, state.purses, state.prices, reflex.own, facts, reflex.market,
-            start, stop, columns.market, columns.action, columns.a, columns.slippage, columns.reference, columns.tip, intents,
+            start, stop, columns.market, columns.action, columns.a, columns.slippage, columns.reference, columns.tip, reflex.intents,
         )  # fmt: skip
-        for k, (action, a, b, c, slippage, reference, tip) in enumerate(intents[:n]):
+        for k, (action, a, b, c, slippage, reference, tip) in enumerate(reflex.intents[:n]):
             code = int(action)
             if code in reflex.within:
                 reflex.refuse(code)

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 from simpy.events import Event
 
-from l2sim.books import Claim
+from l2sim.books import Owed
 from l2sim.events import BatchPosted, ChainReorganized, HeadAdvanced
 from l2sim.fees import Fee, FeeState, Used
 from l2sim.markets import Market
@@ -159,11 +159,11 @@ class LiveRollup(LiveChain):
         if isinstance(market, Bridge):
             self.bridges[name] = LiveBridge(name, market, self)
 
-    def claims(self) -> dict[str, list[Claim]]:
-        owed = super().claims()
+    def owed(self) -> dict[str, list[Owed]]:
+        owed = super().owed()
         if self.rules.settlement is not None:
-            owed[f"{self.name}.settlement"] = self.assertions.claims()
-        return owed | {name: bridge.claims() for name, bridge in self.bridges.items()}
+            owed[f"{self.name}.settlement"] = Owed.of(self.assertions.claims())
+        return owed | {name: Owed.of(bridge.claims()) for name, bridge in self.bridges.items()}
 
     def instants(self) -> list[int]:
         return self._instants
@@ -263,16 +263,16 @@ class LiveRollup(LiveChain):
         return self._resumed
 
     def reorganize(self, depth: int, lost: Callable[[int], bool] = lambda tie: False) -> None:
-        """Undo the latest blocks, at most ``depth`` of them and none that is in a batch; what was in them is pending again.
+        """Undo the latest blocks, but none that is in a batch or under an assertion; what was in them is pending again.
 
         Args:
-            depth: how many blocks.
+            depth: how many blocks at most.
             lost: whether a transaction is forgotten instead, by its tie key.
         """
         if self.history is None:
             raise TypeError(f"the blocks of '{self.name}' cannot be undone")
         unsent = sum(1 for height, _, _ in self.unposted) if self.rules.batch_poster is not None else self.height
-        first = self.height - min(depth, unsent) + 1
+        first = max(self.height - min(depth, unsent), self.history.settled) + 1
         if first > self.height:
             return
         last, self.height = self.height, first - 1

@@ -13,8 +13,9 @@ from l2sim.units import ETH
 from l2sim.world.calling import Caller
 from l2sim.world.chain import LiveChain
 from l2sim.world.duty import Duty
-from l2sim.world.l1 import BlobTransaction, LiveL1, Saturation
+from l2sim.world.l1 import LiveL1
 from l2sim.world.ledger import GAS_TOKEN
+from l2sim.world.mail import BlobTransaction, Saturation
 from l2sim.world.reorganization import reorganize
 from l2sim.world.rollup import BYTES_A_BLOB
 from l2sim.world.sending import Do, Ints

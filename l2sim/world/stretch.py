@@ -189,15 +189,16 @@ def _tell(chain: "LiveRollup", times: list[int], notes: Any, rows: Rows, columns
     block, came, _, action, sender, status, _, fee, data, x, y = columns
     for b, m, _, what, who, *left in notes[np.lexsort((notes[:, 2], notes[:, 1], notes[:, 0]))].tolist():
         for fact in chain.books[int(m)].told(int(what), int(who), left[3 : 3 + int(left[2])]):
-            world.log.record(times[int(b)], fact)
-    height = chain.height - len(times) + 1
+            world.record_at(times[int(b)], fact)
     if chain.reflexes:
-        for i in np.flatnonzero(came < 0).tolist():
-            reflex = chain.reflexes[-1 - came[i]]
+        mine = np.flatnonzero(came < 0)
+        told = [column[mine].tolist() for column in (block, -1 - came, action, status, x, y, fee + data)]
+        height = chain.height - len(times) + 1
+        for in_block, number, what, became, one_x, one_y, cost in zip(*told, strict=True):
+            reflex = chain.reflexes[number]
             if reflex.listens:
-                with world.clock.at(times[block[i]]):
-                    receipt = Receipt(int(status[i]), height + int(block[i]), float(x[i]), float(y[i]), float(fee[i] + data[i]))
-                    reflex.answered(int(action[i]), receipt)
+                with world.clock.at(times[in_block]):
+                    reflex.answered(what, Receipt(became, height + in_block, one_x, one_y, cost))
     if status.any():
         for i in np.flatnonzero(status).tolist():
             first, submitted = (rows.a[came[i]], rows.submitted[came[i]]) if came[i] >= 0 else (0.0, times[block[i]])

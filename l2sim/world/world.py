@@ -30,6 +30,8 @@ from l2sim.world.seat import AttackSeat, Seat
 
 SAMPLES = 1000
 STEPS = 50
+CHECKS = 10
+"""Steps of a run after which somebody looks whether all numbers are numbers."""
 LAST = 2**64
 """A tie key behind all others: when everybody else of an instant had a turn."""
 
@@ -170,8 +172,13 @@ class World:
 
     def record(self, fact: tuple[Any, ...]) -> None:
         """Write a fact into the log, stamped with the time; an optional one only where a metric needs it."""
-        if getattr(type(fact), "optional", False) is not True or type(fact).__name__ in self.needs:
-            self.log.record(self.clock.now, fact)
+        self.record_at(self.clock.now, fact)
+
+    def record_at(self, time: int, fact: tuple[Any, ...]) -> None:
+        """The same with a time of its own (ns)."""
+        table = self.log.table(type(fact))
+        if not table.optional or type(fact).__name__ in self.needs:
+            table.append(time, fact)
 
     def l1(self, name: str) -> LiveL1:
         """The running L1 of that name."""
@@ -260,7 +267,8 @@ class World:
         for step in range(1, STEPS + 1):
             try:
                 self.clock.run(until=self.clock.wake(Event(self.clock), self.duration * step // STEPS, LAST))
-                self._see_numbers()
+                if step % CHECKS == 0:
+                    self._see_numbers()
             except (RunFailed, BooksDoNotClose):
                 raise
             except Exception as error:
@@ -319,13 +327,15 @@ class World:
     def _claims(self) -> dict[tuple[str, str, str], float]:
         """What each group is owed by each market or settlement: (debtor, asset, group) -> amount; the debtor's own entry balances it."""
         totals: dict[tuple[str, str, str], float] = {}
-        for name, owed in (debtor for chain in self.chains.values() for debtor in chain.claims().items()):
-            for account, asset, amount in owed:
-                group = self._group_names[bisect_right(self._first_accounts, account) - 1]
-                key = (name, asset, group)
-                totals[key] = totals.get(key, 0.0) + amount
+        for name, columns in (debtor for chain in self.chains.values() for debtor in chain.owed().items()):
+            for asset, accounts, amounts in columns:
+                of = np.searchsorted(self._first_accounts, accounts, side="right") - 1
+                sums = np.bincount(of, amounts, len(self._group_names))
+                for number in np.unique(of).tolist():
+                    key = (name, asset, self._group_names[number])
+                    totals[key] = totals.get(key, 0.0) + float(sums[number])
                 own = (name, asset, name)
-                totals[own] = totals.get(own, 0.0) - amount
+                totals[own] = totals.get(own, 0.0) - float(sums.sum())
         return totals
 
     def _close(self) -> None:

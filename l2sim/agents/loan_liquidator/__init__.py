@@ -26,7 +26,6 @@ class LoanLiquidator(Agent):
     race: one wins, the others' transactions revert and cost gas, or find less to do.
     """
 
-    atomic: ClassVar[bool] = True
     reflex: ClassVar[Reflex | None] = staticmethod(react)
 
     market: Annotated[str, Refers("markets", offers=("liquidate", "flash_loan"))]
@@ -79,6 +78,10 @@ class LoanLiquidator(Agent):
                 "at the instant of a block it sends single actions: no sale to a pool and no second step, or 'colocated: false'",
             )
         return self
+
+    @property
+    def atomic(self) -> bool:
+        return self.funding == "flash_loan" or self.sells == "pool" or self.repays == "two_steps"
 
     def arrive(self, me: Seat) -> None:
         chain = me.chain_of(self.market)

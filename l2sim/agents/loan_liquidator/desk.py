@@ -6,7 +6,7 @@ from heapq import heappop, heappush
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
-from l2sim.agents.loan_liquidator.amounts import ALL, TO_TARGET, best_sale, first_step, repayment
+from l2sim.agents.loan_liquidator.amounts import ALL, ROUNDING, TO_TARGET, best_sale, first_step, repayment
 from l2sim.markets.constant_product import Reserves, swap
 from l2sim.markets.lending_pool.rules import closable, permitted, protocol_share, seized
 from l2sim.transactions import Output
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from l2sim.agents.loan_liquidator import LoanLiquidator
     from l2sim.markets.lending_pool.view import LendingPoolView, Loan
 
-ROUNDING = 1e-12
-"""Relative."""
 GROWTH = 1e-6
 """Relative; how much more is borrowed than is owed when it is decided, because interest goes on until the block."""
 
@@ -163,7 +161,8 @@ class Desk:
                 proceeds.append(out)
         worth = sum(proceeds) * self._price(debt) if proceeds else sum(parts) * self._price(collateral)
         fee = sum(self.me.fee(market, action, self.traits.tip) for market, action in self._actions(len(repaid), collateral))
-        profit = worth - cost * (1.0 + self.borrows * terms.flash_loan_fee) * self._price(debt) - fee
+        # Rounded up, so that a profit of just the least is enough.
+        profit = worth * (1.0 + ROUNDING) - cost * (1.0 + self.borrows * terms.flash_loan_fee) * self._price(debt) - fee
         return Plan(account, collateral, debt, (*repaid[:-1], last), cost, tuple(parts), tuple(proceeds), profit, reserves)
 
     def _price(self, asset: str) -> float:

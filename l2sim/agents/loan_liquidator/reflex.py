@@ -3,7 +3,7 @@
 from math import inf
 from typing import Any
 
-from l2sim.agents.loan_liquidator.amounts import repayment
+from l2sim.agents.loan_liquidator.amounts import ROUNDING, repayment
 from l2sim.kernels import INTENTS
 from l2sim.markets.lending_pool.health import debt_value, health_factor
 from l2sim.markets.lending_pool.kernel import LIQUIDATE
@@ -103,7 +103,8 @@ def consider(settings: Any, cells: Any, codes: Any, purses: Any, prices: Any, ow
             gross = seized(repaid, balance, p, q, bonus)
             net = gross - protocol_share(gross, bonus, cells[at + PROTOCOL_FEE])
             worth = net * prices[int(settings[SLOTS + collateral])]
-            gain = worth - repaid * prices[int(settings[SLOTS + debt])] - fee
+            # Rounded up, so that a profit of just the least is enough.
+            gain = worth * (1.0 + ROUNDING) - repaid * prices[int(settings[SLOTS + debt])] - fee
             if gain > profit:
                 profit = gain
                 draft[2] = float(pair)

@@ -1,13 +1,13 @@
 """The state of a lending pool: what its kernel works on, and what others ask of it."""
 
 from collections.abc import Mapping, Sequence
-from itertools import repeat
 from math import fsum
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from l2sim.books import Owed
 from l2sim.events import BadDebtIncurred, LoanLiquidated
 from l2sim.kernels import OUT
 from l2sim.markets import Book, Claim, Opening
@@ -147,8 +147,15 @@ class LendingPoolBook(Book):
         return self._view
 
     def claims(self) -> Sequence[Claim]:
+        return [
+            Claim(who, asset, much)
+            for asset, accounts, amounts in self.owed()
+            for who, much in zip(accounts.tolist(), amounts.tolist(), strict=True)
+        ]
+
+    def owed(self) -> list[Owed]:
         """What everybody has lent, and, negative, owes. The pool's own are its lenders', less bad debt, plus what is nobody's."""
-        claims: list[Claim] = []
+        made: list[Owed] = []
         supplies, debts = balances(self)
         for asset, name in enumerate(self.assets):
             at = layout.reserve(asset)
@@ -159,8 +166,8 @@ class LendingPoolBook(Book):
             )
             for amounts in (lent, debts[:, asset] * -self.cells[at + layout.BORROW_INDEX]):
                 having = np.flatnonzero(amounts)
-                claims += map(Claim, having.tolist(), repeat(name), amounts[having].tolist())
-        return claims
+                made.append(Owed(name, having, amounts[having]))
+        return made
 
     def audit(self) -> float:
         """How far liquidity and debts are from what is owed to lenders, relative to what there is or was ever moved."""
