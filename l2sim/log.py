@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from hashlib import sha256
+from itertools import chain
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import numpy as np
@@ -47,11 +48,14 @@ class Names:
 
 
 def _joined(parts: list[tuple[int, Any]], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """A column from its parts: how many rows, and an array of as many numbers or the one that they share."""
+    """A column from its parts: how many rows, and a list or an array of as many numbers or the one that they share."""
     lengths, values = zip(*parts, strict=True)
-    if any(isinstance(value, np.ndarray) for value in values):
-        pieces = [value if isinstance(value, np.ndarray) else np.full(n, value, dtype) for n, value in parts]
-        return np.concatenate(pieces, dtype=dtype, casting="unsafe")
+    kinds = set(map(type, values))
+    if kinds == {list}:
+        return np.array(list(chain.from_iterable(values)), dtype)
+    if list in kinds or np.ndarray in kinds:
+        pieces = [value if isinstance(value, np.ndarray | list) else np.full(n, value, dtype) for n, value in parts]
+        return np.concatenate([np.asarray(piece, dtype) for piece in pieces])
     return np.repeat(np.array(values, dtype), lengths)
 
 
@@ -70,12 +74,12 @@ class Table:
         self._names = names
         self._coded = [i for i, kind in enumerate(self.kinds.values()) if kind is str]
         self._rows: list[tuple[Any, ...]] = []
-        self._open: list[list[Any]] = [[] for _ in self.columns]
         self._chunks: list[list[npt.NDArray[Any]]] = []
         self._spool: Spool | None = None
         self._length = 0
         self._sealed = 0
-        self._parts: list[list[tuple[int, Any]]] = [[] for _ in self.columns]
+        self._parts: list[tuple[int, tuple[Any, ...]]] = []
+        """Rows that are not yet in a chunk: how many, and their columns."""
         self._types = list(self.dtypes.values())
         self.reverted: list[tuple[int, int]] = []
         """Rows start..stop that a reorganisation undid: they happened, but are no part of the canonical history."""
@@ -96,39 +100,25 @@ class Table:
         """Add ``n`` rows: for each column a list, an array, or one number that all share; ``time`` first, names as codes."""
         if self._rows:
             self._gather()
-        for i, (column, more) in enumerate(zip(self._open, columns, strict=True)):
-            if type(more) is list:
-                column.extend(more)
-            else:
-                if column:
-                    self._flush(i)
-                self._parts[i].append((n, more))
+        self._parts.append((n, columns))
         self._length += n
         if self._length - self._sealed >= _CHUNK:
             self._seal()
 
-    def _flush(self, i: int) -> None:
-        """Put what lies open in a column behind its parts."""
-        self._parts[i].append((len(self._open[i]), np.array(self._open[i], self._types[i])))
-        self._open[i].clear()
-
     def _gather(self) -> None:
-        """Move facts that came one by one into the columns."""
+        """Move facts that came one by one behind the parts."""
         code = self._names.code
-        for i, column in enumerate(zip(*self._rows, strict=True)):
-            self._open[i].extend(map(code, column) if i in self._coded else column)
+        columns = [list(map(code, column)) if i in self._coded else list(column) for i, column in enumerate(zip(*self._rows, strict=True))]
+        self._parts.append((len(self._rows), tuple(columns)))
         self._rows.clear()
         if self._length - self._sealed >= _CHUNK:
             self._seal()
 
     def _seal(self) -> None:
-        """Make the open columns a chunk of arrays."""
-        for i, column in enumerate(self._open):
-            if column or not self._parts[i]:
-                self._flush(i)
-        self._chunks.append([_joined(parts, dtype) for parts, dtype in zip(self._parts, self._types, strict=True)])
-        for parts in self._parts:
-            parts.clear()
+        """Make the parts a chunk of arrays."""
+        parts = self._parts or [(0, ([],) * len(self.columns))]
+        self._chunks.append([_joined([(n, columns[i]) for n, columns in parts], dtype) for i, dtype in enumerate(self._types)])
+        self._parts.clear()
         self._sealed = self._length
         if len(self._chunks) > _IN_MEMORY:
             self._spill()
@@ -214,6 +204,8 @@ class Log:
         """The table of a fact, made when first asked for."""
         table = self._found.get(fact)
         if table is None:
+            if not hasattr(fact, "_fields"):
+                raise TypeError(f"a fact is a NamedTuple, but this is a {fact.__name__}")
             table = self.tables.get(fact.__name__)
             if table is None:
                 table = self.tables[fact.__name__] = Table(fact, self.names)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from validation import run_file
+from validation import SCENARIOS, run_file
 
 from l2sim.agents.arbitrageur import ROUNDING, plan, react
 from l2sim.agents.backrunner import follow, replay
@@ -17,7 +17,10 @@ from l2sim.events import OutsideTraded, TransactionIncluded
 from l2sim.kernels import INTENT, INTENTS, MEMORY, Reflex
 from l2sim.log import Log
 from l2sim.markets.constant_product import BASE_RESERVE, BUY, QUOTE_RESERVE, SELL, swapped
+from l2sim.scenario import Scenario
+from l2sim.streams import Streams
 from l2sim.transactions import Status
+from l2sim.world.world import World
 
 OWN, HERE = 2, 1
 KEPT, OUT = 0, 1
@@ -290,3 +293,35 @@ def test_a_colocated_arbitrageur_counts_gas(fees: str) -> None:
     first = run_file("arbitrage", *here, "prices.eth.points={0: 1900 USD}")
     assert trades(first)[0][1] == "sell"
     assert first.select(TransactionIncluded, "submitted", "time")[0].tolist() == first.select(TransactionIncluded, "time")[0].tolist()
+
+
+CROWD = (
+    "duration=60s",
+    "agents.crowd={kind: crowd_of_traders, market: pool, rate: 10 /s, size: 50, slippage: 2 %}",
+    "agents.crowd.notional={kind: lognormal, median: 5 kUSD, sigma: 1}",
+    "agents.crowd.tip={kind: uniform, low: 0 gwei, high: 3 gwei}",
+)
+
+
+def test_a_searcher_alone_among_a_crowd_never_misses() -> None:
+    log = run_file("sandwich", *CROWD)
+    done = [status for who, _, status, *_ in trades(log) if who == "searcher"]
+    assert len(done) > 40
+    assert not any(done)
+    assert gained(log, "searcher", "usd") > 100.0 * len(done) / 2
+    assert gained(log, "searcher", "eth") == pytest.approx(0.0, abs=1e-9)
+
+
+def test_engines_agree_on_searchers_among_a_crowd() -> None:
+    others = (
+        "chains.outside={kind: outside, impact: none}",
+        "agents.backrunner={kind: backrunner, market: pool}",
+        "agents.arbitrageur={kind: arbitrageur, market: pool, colocated: true, tip: 9 gwei}",
+    )
+    scenario = Scenario.load(SCENARIOS / "sandwich.yaml", [*CROWD, *others])
+    logs = [World(scenario, Streams(1), engine=engine).run() for engine in ("lists", "arrays")]
+    assert logs[0].digest == logs[1].digest
+    done = [(who, status) for who, _, status, *_ in trades(logs[0])]
+    for who in ("searcher", "backrunner", "arbitrageur"):
+        assert done.count((who, 0)) > 10
+    assert done.count(("searcher", Status.SLIPPAGE)) > 0  # whoever goes first spoils the price that it insists on

@@ -127,11 +127,13 @@ LOOKS: dict[str, list[tuple[Any, ...]]] = {
     "rng": [("probe",), ("probe", 7)],
     "luck": [("probe", 0), ("probe", 7)],
     "identities": [(np.arange(10),)],
+    "slot": [("pool", "eth"), ("eth_perp", "usd")],
+    "table": [],
 }  # fmt: skip
 WAITS = {"sleep", "sleep_until", "block", "news", "receipt", "any"}
 ACTS = {
-    "failures", "submit", "submit_rows", "trade", "announce", "post_blobs", "withdraw_blobs", "post", "start",
-    "carry", "endow", "establish", "admit", "adopt", "halt", "resume", "demand",
+    "failures", "submit", "submit_rows", "submit_steps", "trade", "announce", "post_blobs", "withdraw_blobs", "post", "start",
+    "carry", "endow", "establish", "establish_loans", "admit", "adopt", "halt", "resume", "reorganize", "demand",
 }  # fmt: skip
 CONTRACTS = {"settlement", "bridge"}
 """What leads to contracts on L1, which ``test_settlement_honesty`` looks at."""
@@ -143,7 +145,7 @@ OF_THINGS: dict[type, dict[str, list[tuple[Any, ...]] | None]] = {
         "come_up": [(), (3,)],
         "offers": [((5, 7),)],
     },
-    Duty: {"instants": [()], "oldest": [()], "unsent_bytes": [()], **dict.fromkeys(("resumed", "seal", "batch", "posted"))},
+    Duty: {"instants": [()], "oldest": [()], "unsent_bytes": [()], **dict.fromkeys(("resumed", "seal", "ripe", "batch", "posted"))},
 }
 """The methods of other things that a seat leads to; None for those that wait or act."""
 

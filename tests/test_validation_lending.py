@@ -79,7 +79,7 @@ def check_target(limit: float, expected: float, left: float) -> list[str]:
         f"markets.pool.close_factor_health={limit!r}",
         "agents.keeper={kind: loan_liquidator, market: pool, repays: to_target, target: 1.05, sells: never}",
         "chains.outside={kind: outside, impact: none}",
-        "duration=12500ms",
+        "duration=11500ms",
     )
     world = World(scenario, Streams(SEED))
     history = world.run()
@@ -87,8 +87,8 @@ def check_target(limit: float, expected: float, left: float) -> list[str]:
     (account,) = history.select(LoanLiquidated, "account")[0].tolist()
     health = world.chains["arb"].books[0].view().position(account).health_factor
     return [
-        equal(f"8.1 repaid for a target health of 1.05, close factor above {limit} (USD)", float(amounts[0]), expected),
-        equal(f"8.1 health factor after that, close factor above {limit}", health, left),
+        equal(f"8.1 repaid to a health of 1.05, half only above {limit} (USD)", float(amounts[0]), expected),
+        equal(f"8.1 health factor after that, half only above {limit}", health, left),
     ]
 
 
@@ -143,7 +143,7 @@ def check_two_steps(incentive: float, steps: tuple[float, float], profits: tuple
     """What is repaid in each step, and what two steps and one gain."""
     two, one = stepped(incentive, "two_steps"), stepped(incentive, "all")
     (amounts,) = two.select(LoanLiquidated, "repaid")
-    name = f"C = 130k, D = 100k, T = 75 %, i = {incentive:.0%}"
+    name = f"C = 130k, D = 100k, i = {incentive:.0%}"
     if len(amounts) != 2:
         raise DisagreementError(f"8.2 {name}: {len(amounts)} steps")
     return [
@@ -276,7 +276,7 @@ def check_delay(row: Delay, replications: int, jobs: int = 1) -> str:
         parts = Parallel(n_jobs=jobs)(delayed(losses)(scenario, replication) for replication in range(replications))
     mistakes = {"marked at the trigger": 0.0, "the incentive counted twice": row.expected((1.0 + row.incentive) ** 2)}
     wrong: Mapping[str, float] = mistakes if row.incentive else {"marked at the trigger": 0.0}
-    what = f"8.9 bad debt, T = {row.threshold}, i = {row.incentive:.0%}, {row.volatility:.0%}/sqrt(d), {row.delay} s, {row.by} (USD)"
+    what = f"8.9 {row.by} T = {row.threshold}, i = {row.incentive:.0%}, {row.volatility:.0%}/sqrt(d), {row.delay} s (USD)"
     found = Estimate.of(np.concatenate(parts))
     if not found.error:
         raise DisagreementError(f"{what}: always {found.mean:g}")
@@ -294,7 +294,7 @@ FOUR_DAYS = Delay(0.90, 0.05, 0.05, 4 * 86400)
 
 @pytest.mark.parametrize("row", [FOUR_DAYS, FOUR_DAYS._replace(by="oracle")], ids=lambda row: row.by)
 def test_four_days_of_delay(row: Delay, record_property: Callable[..., None]) -> None:
-    record_property("validation", check_delay(row, 12))
+    record_property("validation", check_delay(row, 16))
 
 
 @pytest.mark.validate
@@ -317,7 +317,7 @@ def test_an_incentive_counted_twice_is_caught(monkeypatch: pytest.MonkeyPatch) -
     for module in (kernel, rules):
         monkeypatch.setattr(module, "coverable", lambda balance, p, q, bonus: honest(balance, p, q, bonus) / (1.0 + bonus))
     with pytest.raises(DisagreementError):
-        check_delay(FOUR_DAYS, 6)
+        check_delay(FOUR_DAYS, 16)
 
 
 def test_a_mark_at_the_trigger_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,4 +329,4 @@ def test_a_mark_at_the_trigger_is_caught(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(kernel, "assess", at_the_trigger)
     with pytest.raises(DisagreementError):
-        check_delay(FOUR_DAYS, 6)
+        check_delay(FOUR_DAYS, 16)

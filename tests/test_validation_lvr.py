@@ -9,11 +9,13 @@ import pytest
 from lvr import (
     BASE,
     BP,
+    COMPILED,
     DAY,
     DRIFTLESS,
     FEES,
     FIXED,
     POISSON,
+    POOLS,
     PRICE,
     SIGMA,
     TABLE,
@@ -106,18 +108,22 @@ def test_how_often_there_is_a_trade(block_time: float, bp: float, record_propert
     record_property("validation", check_cell(block_time, bp, 40_000))
 
 
+def sample(block_time: float, bp: float) -> int:
+    """Blocks for a full check: where trades are rare, what tells blocks at random times from fixed ones is small."""
+    return 5_000_000 if (block_time, bp) == (0.25, 30) else 2_000_000
+
+
 @pytest.mark.validate
 @pytest.mark.parametrize(("block_time", "bp"), POISSON)
 def test_fees_and_blocks_at_random_times_in_full(block_time: float, bp: float, record_property: Callable[..., None]) -> None:
-    # What tells blocks at random times from fixed ones is small where they are quick.
-    for line in check_poisson(block_time, bp, 5_000_000 if (block_time, bp) == (0.25, 30) else 2_000_000, full=True):
+    for line in check_poisson(block_time, bp, sample(block_time, bp), full=True):
         record_property("validation", line)
 
 
 @pytest.mark.validate
 @pytest.mark.parametrize(("block_time", "bp"), FIXED)
 def test_fees_and_blocks_at_fixed_times_in_full(block_time: float, bp: float, record_property: Callable[..., None]) -> None:
-    for line in check_fixed(block_time, bp, 2_000_000):
+    for line in check_fixed(block_time, bp, sample(block_time, bp)):
         record_property("validation", line)
 
 
@@ -133,9 +139,11 @@ def test_how_often_there_is_a_trade_in_full(block_time: float, bp: float, record
 
 def losses(block_time: float, days: float, n: int, **price: str) -> Any:
     """What arbitrageurs earned from ``n`` pools without fees, US dollars each."""
-    scenario = pools(0.0, block_time, round(days * DAY / block_time), "fixed", 40, **price)
-    runs = [trades(run(scenario, replication), 0.0) for replication in range(n // 40)]
-    return np.concatenate([np.bincount(done.pool, done.profit, minlength=40) for done in runs])
+    blocks = round(days * DAY / block_time)
+    each = POOLS if n * blocks >= COMPILED else 40
+    scenario = pools(0.0, block_time, blocks, "fixed", each, **price)
+    runs = [trades(run(scenario, replication, n * blocks), 0.0) for replication in range(n // each)]
+    return np.concatenate([np.bincount(done.pool, done.profit, minlength=each) for done in runs])
 
 
 def check_without_fees(block_time: float, n: int, **price: str) -> str:

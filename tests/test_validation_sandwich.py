@@ -6,12 +6,13 @@ leaves the victim ``v`` with (1 - s) of what it was quoted solves φ a² + a (y 
 
 from collections.abc import Callable
 from math import sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from validation import DisagreementError, equal, run_file
 
 from l2sim.agents import sandwich_searcher
+from l2sim.agents.sandwich_searcher import SandwichSearcher, attack
 from l2sim.events import TransactionIncluded
 from l2sim.log import Log
 from l2sim.markets import constant_product
@@ -164,12 +165,13 @@ def test_a_limit_from_the_mid_price_is_caught() -> None:
     assert log.select(TransactionIncluded, "status")[0].tolist() == [Status.SLIPPAGE]
 
 
-def test_an_attacker_that_ignores_its_own_fee_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    played = sandwich_searcher.played
-    monkeypatch.setattr(
-        sandwich_searcher,
-        "played",
-        lambda pool, paid_out, size, *rest: played(pool, paid_out, size, *rest) + 2.0 * 0.003 * size,
-    )
+def test_an_attacker_that_ignores_fees_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mistake: without the pool's fee in its sums, every victim seems to pay."""
+
+    def carefree(settings: Any, memory: Any, cells: Any, *rest: Any) -> int:
+        return attack(settings, memory, [1.0, *cells[1:]], *rest)
+
+    monkeypatch.setattr(SandwichSearcher, "reflex", staticmethod(carefree))
+    check(attacked(100_000.0, 0.01, 0.0), sandwich(100_000.0, 0.01, 0.0), "4.3 without a fee it is no mistake")
     with pytest.raises(DisagreementError, match="it attacks"):
         check(attacked(5_000.0, 0.005, 0.003), sandwich(5_000.0, 0.005, 0.003), "4.3")

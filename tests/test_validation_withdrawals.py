@@ -96,9 +96,7 @@ def test_counting_from_the_withdrawal_is_caught(monkeypatch: pytest.MonkeyPatch)
     def due(bridge: LiveBridge, proof: Proof) -> int:
         return proof.withdrawal.time + 7 * 24 * int(HOURS)
 
-    pay = LiveBridge.pay
     monkeypatch.setattr(LiveBridge, "due", due)
-    monkeypatch.setattr(LiveBridge, "pay", pay)
     settings = "chains.op.settlement.window=1h", "markets.bridge.proof_maturity=1s"
     with pytest.raises(DisagreementError):
         agree("mean", Estimate.of(delays(1_000, *settings)), 168.5 + 3 * SLOT, {})

@@ -107,6 +107,28 @@ def want(intent: Any, action: int, a: float, slippage: float, reference: float, 
     intent[0], intent[1], intent[2], intent[3], intent[4], intent[5], intent[6] = action, a, 0.0, 0.0, slippage, reference, tip
 
 
+def tempting(cells: Any, here: int, start: int, stop: int, market: Any, action: Any, a: Any) -> bool:
+    """Whether any trade that waits could be worth a sandwich; most blocks hold none, and are not looked at more closely.
+
+    Both own trades pay the fee, and a victim moves the price by less than ``(1 + v / p)^2``, so that ``φ (1 + v / p) > 1`` is needed.
+    Other trades that wait may take from the reserve ``p`` at most what all of them together would take alone.
+    """
+    base, quote = cells[BASE_RESERVE], cells[QUOTE_RESERVE]
+    bought = sold = most_bought = most_sold = 0.0
+    for i in range(start, stop):
+        if market[i] == here and 0.0 < a[i] < inf:
+            if action[i] == BUY:
+                bought += a[i]
+                most_bought = max(most_bought, a[i])
+            else:
+                sold += a[i]
+                most_sold = max(most_sold, a[i])
+    phi = cells[PHI] * (1.0 + ROUNDING)
+    return phi * (1.0 + most_bought * (base + sold) / (quote * base)) > 1.0 or (  # type: ignore[no-any-return]
+        phi * (1.0 + most_sold * (quote + bought) / (base * quote)) > 1.0
+    )
+
+
 def attack(
     settings: Any, memory: Any, cells: Any, codes: Any, purses: Any, prices: Any, own: int, chain: Any, here: int,
     start: int, stop: int, market: Any, action: Any, a: Any, slippage: Any, reference: Any, tip: Any, intents: Any,
@@ -121,6 +143,8 @@ def attack(
         return 1
     if start == stop:
         return 0
+    if not tempting(cells, here, start, stop, market, action, a):
+        return 0
     pool = memory
     for cell in (PHI, BASE_RESERVE, QUOTE_RESERVE, FEES):
         pool[cell] = cells[cell]
@@ -132,11 +156,6 @@ def attack(
         level_base, level_quote, costs = pool[BASE_RESERVE], pool[QUOTE_RESERVE], charge(settings, chain, level)
         for i in range(start, stop):
             if market[i] == here and tip[i] == level and 0.0 < a[i] < inf:
-                # Both own trades pay the fee, and the victim moves the price by less than (1 + v / p)^2: too little is not looked at.
-                paid = pool[QUOTE_RESERVE] if action[i] == BUY else pool[BASE_RESERVE]
-                if pool[PHI] * (1.0 + a[i] / paid) <= 1.0:
-                    swapped(pool, paid_out, action[i], a[i], slippage[i], reference[i])
-                    continue
                 d = min(largest(pool, paid_out, action[i], a[i], slippage[i], reference[i]), dollars if action[i] == BUY else units)
                 if d > 0.0:
                     profit = played(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from l2sim.events import PositionLiquidated
+from l2sim.events import LoanLiquidated, PositionLiquidated
 from l2sim.metrics.liquidation_cascade import LiquidationCascade
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import CALM, FAINT, STILL, WRITTEN, Picture, canvas, plain_axis, quantity_axis, svg
@@ -101,11 +101,13 @@ def _sizes(world: str, results: "Results", metric: LiquidationCascade) -> Sizes:
 
 def _cascades(log: "Log", metric: LiquidationCascade) -> Floats:
     times, size, mark = log.select(PositionLiquidated, "time", "size", "mark", market=metric.market)
+    when, seized = log.select(LoanLiquidated, "time", "seized_value", market=metric.market)
+    times, notional = np.concatenate([times, when]), np.concatenate([np.abs(size) * mark, seized])
     if not len(times):
         return np.empty(0)
     order = np.argsort(times, kind="stable")
     first = np.append(0, np.flatnonzero(np.diff(times[order]) > metric.gap) + 1)
-    sums: Floats = np.add.reduceat((np.abs(size) * mark)[order], first)
+    sums: Floats = np.add.reduceat(notional[order], first)
     return sums
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import StringIO
+from math import log
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from l2sim.report.wording import MINUS, THIN, scale
@@ -78,6 +79,8 @@ _FINE = {
 }  # fmt: skip
 ENOUGH = 4
 """Ticks that an axis of durations should have at least."""
+CLOSEST = 0.08
+"""Share of such an axis within which a finer tick gives way to a coarser one."""
 _METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
@@ -151,6 +154,10 @@ def duration_axis(axis: "Axis", least: float, largest: float) -> None:
         shown = {mark: text for mark, text in sorted(marks.items()) if least <= mark <= largest}
         if len(shown) >= ENOUGH:
             break
+    closest = log(largest / least) * CLOSEST if least > 0 else 0.0
+    for mark in [mark for mark in shown if mark not in _COARSE]:
+        if any(abs(log(mark / other)) < closest for other in shown if other != mark):
+            del shown[mark]
     axis.set_major_locator(FixedLocator(list(shown)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FixedFormatter(list(shown.values())))

@@ -6,7 +6,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from l2sim.metrics.liquidation_cascade import LiquidationCascade
 from l2sim.metrics.time_to_finality import TimeToFinality
-from l2sim.report import answer, cascades, costs, finality, gains, glossary, network, panels, side_by_side, tables, timeline
+from l2sim.report import (
+    answer,
+    cascades,
+    costs,
+    disputes,
+    extraction,
+    finality,
+    gains,
+    glossary,
+    loans,
+    network,
+    panels,
+    side_by_side,
+    tables,
+    timeline,
+    withdrawals,
+)
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import Picture
 from l2sim.report.tables import Table
@@ -104,7 +120,19 @@ def _context(evidence: Evidence, sections: list[Section]) -> dict[str, Any]:
 
 def _sections(evidence: Evidence) -> Iterator[Section]:
     """The sections with figures; one without anything to show is left out."""
-    parts = (_side_by_side, _timeline, _finality, _cascades, _gains, _costs, _network)
+    parts = (
+        _side_by_side,
+        _timeline,
+        _finality,
+        _disputes,
+        _withdrawals,
+        _cascades,
+        _loans,
+        _gains,
+        _extraction,
+        _costs,
+        _network,
+    )
     for section in (part(evidence) for part in parts):
         if section.pictures or section.tables:
             yield section
@@ -129,6 +157,22 @@ def _finality(evidence: Evidence) -> Section:
     rules = {name: rule for name, rule in evidence.metrics("time_to_finality").items() if isinstance(rule, TimeToFinality)}
     pictures = [picture for name, rule in rules.items() if (picture := finality.picture(evidence, name, rule))]
     return Section("finality", "Time to finality", pictures, _there(finality.table(evidence)))
+
+
+def _disputes(evidence: Evidence) -> Section:
+    return Section("disputes", "Assertions and disputes", list(disputes.pictures(evidence)), list(disputes.tables(evidence)))
+
+
+def _withdrawals(evidence: Evidence) -> Section:
+    return Section("withdrawals", "Withdrawals", list(withdrawals.pictures(evidence)), list(withdrawals.tables(evidence)))
+
+
+def _loans(evidence: Evidence) -> Section:
+    return Section("loans", "Loans", list(loans.pictures(evidence)), list(loans.tables(evidence)))
+
+
+def _extraction(evidence: Evidence) -> Section:
+    return Section("extraction", "What trading costs and who takes it", list(extraction.pictures(evidence)), list(extraction.tables(evidence)))
 
 
 def _cascades(evidence: Evidence) -> Section:

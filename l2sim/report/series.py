@@ -11,6 +11,7 @@ from l2sim.events import (
     AttackEnded,
     BlockSealed,
     HeadAdvanced,
+    LoanLiquidated,
     OracleUpdated,
     PositionClosed,
     PositionLiquidated,
@@ -19,8 +20,9 @@ from l2sim.events import (
     TransactionDropped,
     TransactionIncluded,
 )
+from l2sim.report.reorganizations import seen, undone
 from l2sim.transactions import Status
-from l2sim.units import SECOND
+from l2sim.units import DAY, HOUR, MINUTE, SECOND
 
 if TYPE_CHECKING:
     from l2sim.log import Log
@@ -79,6 +81,14 @@ def windows(log: "Log") -> list[Window]:
         later = ended[ended >= time]
         found.append(Window(name, float(time), float(later[0]) if len(later) else float(log.about["duration"])))
     return sorted(found, key=lambda window: (window.begins, window.name))
+
+
+def time_unit(duration: int) -> tuple[float, str]:
+    """The unit in which an axis of simulated time is written (ns), and its name."""
+    for least, unit, name in ((10 * DAY, DAY, "days"), (2 * HOUR, HOUR, "hours"), (3 * MINUTE, MINUTE, "minutes")):
+        if duration >= least:
+            return float(unit), name
+    return float(SECOND), "seconds"
 
 
 def outside(log: "Log", price: str) -> tuple[Series, Series]:
@@ -142,10 +152,11 @@ def waiting(log: "Log", chain: str) -> Series:
 
 
 def liquidated(log: "Log", market: str | None = None) -> Series:
-    """Notional liquidated in each interval (USD)."""
+    """Notional liquidated in each interval, of loans the worth of what was seized (USD)."""
     times, size, mark = log.select(PositionLiquidated, "time", "size", "mark", market=market)
+    when, seized = log.select(LoanLiquidated, "time", "seized_value", market=market)
     ends = edges(log)
-    sums, _ = np.histogram(times, ends, weights=np.abs(size) * mark)
+    sums, _ = np.histogram(np.concatenate([times, when]), ends, weights=np.concatenate([np.abs(size) * mark, seized]))
     return Series(_middle(ends), sums)
 
 
@@ -153,18 +164,17 @@ def lag(log: "Log", chain: str, head: str) -> Series:
     """How far a head is behind: now less the time at which its block was made (s).
 
     Empty blocks are not in the log; a head at one of them counts as made at its place between its neighbours. For ``unsafe``,
-    empty blocks count as made as soon as they could.
+    empty blocks count as made as soon as they could. Where blocks were undone, the head is where it was seen until then, and goes back.
     """
     made, number = log.select(BlockSealed, "time", "number", chain=chain)
     if not len(made):
         return EMPTY
-    end = float(log.about["duration"])
     if head == "unsafe":
-        return _silence(log, chain, made, number, end)
-    times, heads = log.select(HeadAdvanced, "time", "number", chain=chain, head=head)
+        return _silence(log, chain)
+    times, heads = seen(log, HeadAdvanced, chain, head=head)
     if not len(times):
         return EMPTY
-    since = np.append(0.0, np.interp(np.maximum.accumulate(heads), np.append(0, number), np.append(0, made)))
+    since = np.append(0.0, np.interp(heads, np.append(0, number), np.append(0, made)))
     when = np.append(0.0, times)
     at = edges(log, 2 * BINS)
     last = np.searchsorted(when, at, side="right") - 1
@@ -177,12 +187,12 @@ def lag(log: "Log", chain: str, head: str) -> Series:
     return Series(times_there, (times_there - heads_there) / SECOND)
 
 
-def _silence(log: "Log", chain: str, made: Times, number: Times, end: float) -> Series:
-    """The longest silence up to then in each interval: how far the unsafe head was behind at most."""
+def _silence(log: "Log", chain: str) -> Series:
+    """The longest silence up to then in each interval: how far the unsafe head was behind at most, and where undone blocks left it."""
     usual = log.about.get("chains", {}).get(chain, {}).get("block_time") or 0
-    made, number = np.append(0, made), np.append(0, number)
+    made, number = (np.append(0, column) for column in seen(log, BlockSealed, chain))
     blocks = log.about.get("chains", {}).get(chain, {}).get("blocks", 0)
-    empties = np.append(np.diff(number) - 1, max(0, blocks - number[-1]))  # blocks after each one that are not in the log
+    empties = np.append(np.maximum(np.diff(number) - 1, 0), max(0, blocks - number[-1]))  # blocks after each one that are not in the log
     ends = edges(log)
     at = ends[1:]
     last = np.searchsorted(made, at, side="right") - 1
@@ -190,6 +200,10 @@ def _silence(log: "Log", chain: str, made: Times, number: Times, end: float) -> 
     gaps = np.maximum(np.diff(made) - empties[:-1] * usual, usual)
     most = np.zeros(len(at))
     np.maximum.at(most, np.clip(np.searchsorted(at, made[1:], side="left"), 0, len(at) - 1), gaps)
+    for one in undone(log):
+        if one.chain == chain:
+            place = min(int(np.searchsorted(at, one.ends, side="left")), len(at) - 1)
+            most[place] = max(most[place], one.ends - one.begins + usual)
     return Series(_middle(ends), np.maximum(most, behind) / SECOND)
 
 

@@ -26,9 +26,10 @@ from l2sim.report.figures import (
     quantity_axis,
     svg,
 )
+from l2sim.report.reorganizations import Undone, undone
 from l2sim.report.series import Series
-from l2sim.report.wording import listed, span
-from l2sim.units import DAY, HOUR, MINUTE, SECOND
+from l2sim.report.wording import amount, listed, span
+from l2sim.units import SECOND
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +47,9 @@ _TRADED: tuple[Mapping[str, Any], ...] = (
 _HEADS: Mapping[str, tuple[str, float]] = {"unsafe": (INK, 1.0), "safe": (GREEN, 1.2), "finalized": (ORANGE, 1.4)}
 FEW = 8.0
 """Ratio of the largest to the least from which on fees are drawn on a logarithmic axis."""
+_UNDONE: Mapping[str, Any] = {"facecolor": "none", "edgecolor": PURPLE, "hatch": "\\\\\\\\\\\\", "linewidth": 0.0}
+MOST = 4
+"""Reorganisations that the caption tells of."""
 _THIN_CALM = (0, (2.5, 1.5))
 
 
@@ -94,18 +98,22 @@ def picture(evidence: Evidence) -> Picture | None:
     if not panels:
         return None
     windows = series.windows(worlds.written)
-    per, hours = _time_unit(worlds.written.about["duration"])
-    strip = 0.05 + 0.16 * len(windows)
-    heights = [*([strip] if windows else []), *(panel.height for panel in panels)]
+    per, hours = series.time_unit(worlds.written.about["duration"])
+    back = undone(worlds.written)
+    named = len(windows) + len({one.chain for one in back})
+    heights = [*([0.05 + 0.16 * named] if named else []), *(panel.height for panel in panels)]
     with canvas(0.5 + 1.42 * sum(heights)) as figure:
         every = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-        stack = every[1:] if windows else every
-        if windows:
-            _strip(every[0], windows, per, worlds.written.about["duration"] / per)
+        stack = every[1:] if named else every
+        if named:
+            _strip(every[0], windows, back, per, worlds.written.about["duration"] / per)
         for axes, panel in zip(stack, panels, strict=True):
             _draw(axes, panel, per)
             for window in windows:
                 axes.axvspan(window.begins / per, window.ends / per, facecolor=SHADE, edgecolor="none", zorder=0)
+            for one in back:
+                axes.axvspan(one.begins / per, one.ends / per, zorder=0.5, **_UNDONE)
+                axes.axvline(one.ends / per, color=PURPLE, linewidth=0.9, zorder=0.6)
         stack[-1].set_xlabel(f"simulated time, {hours}")
         stack[-1].set_xlim(0, worlds.written.about["duration"] / per)
         figure.align_ylabels(list(stack))
@@ -113,28 +121,27 @@ def picture(evidence: Evidence) -> Picture | None:
     return Picture(
         "timeline",
         f"What happened in replication {first}",
-        _caption(evidence, panels, windows, first),
+        _caption(evidence, panels, windows, back, first),
         f"Stacked panels over simulated time: {'; '.join(panel.title for panel in panels)}.",
         drawn,
         _data(panels),
     )
 
 
-def _time_unit(duration: int) -> tuple[float, str]:
-    for least, unit, name in ((10 * DAY, DAY, "days"), (2 * HOUR, HOUR, "hours"), (3 * MINUTE, MINUTE, "minutes")):
-        if duration >= least:
-            return float(unit), name
-    return float(SECOND), "seconds"
-
-
-def _caption(evidence: Evidence, panels: list[Panel], windows: list[series.Window], first: int) -> str:
+def _caption(evidence: Evidence, panels: list[Panel], windows: list[series.Window], back: list[Undone], first: int) -> str:
     n = evidence.replications
     parts = [f"Replication {first} of n = {n}, so no intervals." if n > 1 else "The only replication, so no intervals."]
     if windows:
         during = listed([f"{window.name} from {span(int(window.begins))} to {span(int(window.ends))}" for window in windows])
         parts.append(f"Shaded: {during}.")
+    if back:
+        parts.append(
+            f"Hatched, up to a line where they were undone: {listed([_said(one) for one in back[:MOST]])}"
+            f"{f', and {len(back) - MOST} more times' if len(back) > MOST else ''}. "
+            "Heads are where they were seen; all else is of the blocks that stand, and what came back waits again."
+        )
     if evidence.compared:
-        parts.append(f"Solid: as written; dashed: the same luck without {evidence.attacks}.")
+        parts.append(f"Solid: as written; dashed: the same luck without {evidence.attacks}, hidden where both are the same.")
     if any(panel.form == "mirrored" for panel in panels):
         sums = "Liquidations and executed transactions are taken over" if len(panels) > 1 else "Sums are over"
         parts.append(f"{sums} {series.BINS} equal intervals.")
@@ -143,6 +150,11 @@ def _caption(evidence: Evidence, panels: list[Panel], windows: list[series.Windo
     if any(panel.form == "duration" for panel in panels):
         parts.append("A head's lag is now less the time at which its block was made.")
     return " ".join(parts)
+
+
+def _said(one: Undone) -> str:
+    lost = f", {amount(one.lost)} of them lost" if one.lost else ""
+    return f"{amount(one.blocks)} blocks of {one.chain} with {amount(one.transactions)} transactions{lost}"
 
 
 # ---- what the panels show
@@ -232,16 +244,27 @@ def _heads(worlds: _Worlds, chain: str) -> Panel:
 # ---- how they are drawn
 
 
-def _strip(axes: "Axes", windows: list[series.Window], per: float, end: float) -> None:
-    """A strip that names the attacks while they last."""
+def _strip(axes: "Axes", windows: list[series.Window], back: list[Undone], per: float, end: float) -> None:
+    """A strip that names the attacks while they last, and below them the chains on which blocks were undone."""
+    chains = list(dict.fromkeys(one.chain for one in back))
     axes.set_axis_off()
-    axes.set_ylim(len(windows) - 0.4, -0.6)
+    axes.set_ylim(len(windows) + len(chains) - 0.4, -0.6)
     for row, window in enumerate(windows):
         axes.barh(row, (window.ends - window.begins) / per, left=window.begins / per, height=0.85, color=SHADE)
-        left = (window.begins + window.ends) / 2 / per < end / 2
-        place, text = (window.ends / per, "left") if left else (window.begins / per, "right")
-        name = window.name.replace("_", " ")
-        axes.annotate(name, (place, row), (4 if left else -4, 0), textcoords="offset points", ha=text, va="center", fontsize=8.5)
+        _name(axes, row, window.begins / per, window.ends / per, end, window.name.replace("_", " "))
+    for row, chain in enumerate(chains, len(windows)):
+        mine = [one for one in back if one.chain == chain]
+        for one in mine:
+            axes.barh(row, (one.ends - one.begins) / per, left=one.begins / per, height=0.85, **_UNDONE)
+            axes.plot([one.ends / per] * 2, [row - 0.42, row + 0.42], color=PURPLE, linewidth=0.9)
+        _name(axes, row, mine[0].begins / per, mine[-1].ends / per, end, f"undone on {chain}")
+
+
+def _name(axes: "Axes", row: int, begins: float, ends: float, end: float, name: str) -> None:
+    """Beside its bar, where there is more room."""
+    left = (begins + ends) / 2 < end / 2
+    place, text = (ends, "left") if left else (begins, "right")
+    axes.annotate(name, (place, row), (4 if left else -4, 0), textcoords="offset points", ha=text, va="center", fontsize=8.5)
 
 
 def _draw(axes: "Axes", panel: Panel, per: float) -> None:

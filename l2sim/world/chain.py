@@ -152,7 +152,7 @@ class LiveChain:
             for key, event in waiters:
                 clock.wake(event, now, mix(key, self.height), self.height)
         for code in list(self._listeners):
-            calls = self.books[code].calls()
+            calls = self.execution.calls(code)
             if calls > self.answered.get(code, 0):
                 self.answered[code] = calls
                 for key, event in self._listeners.pop(code):
@@ -165,6 +165,7 @@ class LiveChain:
         base_fee, per_byte = self.base_fee(), self.data_price()
         if self.history is not None:
             self.history.open()
+        self.execution.now = now
         fresh = self.inbox.arrivals(now)
         if fresh is not None:
             self._set_references(fresh)
@@ -235,7 +236,7 @@ class LiveChain:
     def _set_references(self, fresh: Cut) -> None:
         """Note the mid price at which each arrival found its market; what brought a reference of its own keeps it."""
         rows, start, stop, traits = fresh
-        mids = [book.mid() for book in self.books]
+        mids = self.execution.mids()
         if traits.references:
             found = zip(rows.reference[start:stop], rows.market[start:stop], strict=True)
             rows.reference[start:stop] = [given or mids[market] for given, market in found]

@@ -34,6 +34,10 @@ class Clock(simpy.Environment):
         finally:
             self._shown = before
 
+    def show(self, time: int) -> None:
+        """Within ``at``, show another time still."""
+        self._shown = time
+
     def wake(self, event: Event, time: int, tie: int = 0, value: Any = None) -> Event:
         """Trigger an event at a time (ns, now or later); among equals the lower tie key goes first."""
         event._ok = True

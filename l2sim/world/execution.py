@@ -105,6 +105,23 @@ class Execution:
             except Exception as error:
                 raise self.failure(book, error) from error
 
+    def mids(self) -> list[float]:
+        """The mid price of each market."""
+        found = []
+        for book in self.books:
+            try:
+                found.append(book.mid())
+            except Exception as error:
+                raise self.failure(book, error) from error
+        return found
+
+    def calls(self, which: int) -> int:
+        """How often a market has called for strangers."""
+        try:
+            return self.books[which].calls()
+        except Exception as error:
+            raise self.failure(self.books[which], error) from error
+
     def again(self, block: Block) -> Executed:
         """Execute a block again, whose senders could all pay."""
         fees, data = self.enter(block)

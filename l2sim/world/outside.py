@@ -106,8 +106,7 @@ class LiveOutside(LiveChain):
 
     def exchange(self, price: str, quantity: float, cost: float, account: int) -> None:
         """Hand over units against US dollars, without any effect on the price."""
-        dollars = self.world.ledger.column(self.name, "usd")
-        units = self.world.ledger.column(self.name, price)
+        dollars, units = (self.state.purses[self.state.purse(asset)] for asset in ("usd", price))
         dollars[account] -= cost
         dollars[self.account] += cost
         units[account] += quantity

@@ -75,7 +75,26 @@ class Machine:
             np.zeros((len(reflexes), MEMORY)),
         )  # fmt: skip
         self.out = np.zeros(OUT)
+        self.ways = np.zeros(kernel.RULES, np.int64)
+        """The rules of the block kernel; those that change from stretch to stretch are set for each."""
+        self.ways[kernel.BY_TIP], self.ways[kernel.VISIBLE] = chain.rules.ordering.by_tip, chain.shows()
+        self.ways[kernel.FEE_GAS_LIMIT], self.ways[kernel.OVERHEAD] = chain.rules.block_gas_limit, chain.rules.block_overhead
+        self.ways[kernel.TOKEN], self.ways[kernel.ACCOUNT] = state.purse(GAS_TOKEN), chain.account
+        self.ways[kernel.STOP_AFTER_REFLEX] = chain.world.moves_outside()
+        self._room: list[Any] = []
+        self._rows = self._block = -1
         self.make: Any = compiled(kernel.make_blocks, allocates=True)
+
+
+    def room(self, rows: int, block: int) -> tuple[list[Any], Any, Any, Any]:
+        """Columns for so many rows, notes, and scratch for blocks of so many rows; they are used again and again."""
+        if rows > self._rows or block > self._block:
+            self._rows, self._block = max(rows, self._rows), max(block, self._block)
+            n = self._rows
+            columns = [np.empty(n, np.int64) for _ in range(7)] + [np.empty(n) for _ in range(4)]
+            self._room = [columns, np.empty((n, kernel.NOTE)), np.empty(self._block, np.int64), np.empty(self._block)]
+        columns, notes, order, before = self._room
+        return columns, notes, order, before
 
 
 def able(chain: "LiveRollup") -> bool:
@@ -111,27 +130,22 @@ def stretch(chain: "LiveRollup", times: list[int]) -> int:
         whole[:, k] = world.prices.indices(name, at)
     backlog = rules.backlog_limit if rules.batch_poster is not None else None
     ripe = chain.ripens - chain.unsent_bytes() if chain.ripens is not None else NO_LIMIT
-    ways = np.zeros(kernel.RULES, np.int64)
-    ways[kernel.BY_TIP], ways[kernel.TIPS], ways[kernel.VISIBLE] = rules.ordering.by_tip, traits.tips, chain.shows()
-    ways[kernel.GAS_LIMIT], ways[kernel.FEE_GAS_LIMIT] = chain.gas_limit(), rules.block_gas_limit
-    ways[kernel.TOKEN], ways[kernel.ACCOUNT], ways[kernel.OVERHEAD] = chain.state.purse(GAS_TOKEN), chain.account, rules.block_overhead
+    ways = machine.ways
+    ways[kernel.TIPS], ways[kernel.GAS_LIMIT], ways[kernel.RIPE] = traits.tips, chain.gas_limit(), ripe
     ways[kernel.BACKLOG_LIMIT] = NO_LIMIT if backlog is None else backlog
-    ways[kernel.STOP_AFTER_REFLEX], ways[kernel.RIPE] = world.moves_outside(), ripe
     progress = np.array([chain.base_fee(), chain.height, 0 if backlog is None else chain.unposted_bytes, 0, 0], np.int64)
     answered = np.array([chain.answered.get(code, 0) if chain.listens(code) else NO_LIMIT for code in range(len(chain.books))], np.int64)
     reflexes = len(chain.reflexes)
-    room = arrivals + (4 * n + INTENTS) * reflexes
-    columns = [np.empty(room, np.int64) for _ in range(7)] + [np.empty(room) for _ in range(4)]
-    notes = np.empty((room, kernel.NOTE))
-    blocks = np.zeros((4, n), np.int64)
-    most = int(np.diff(bounds).max(initial=0)) + INTENTS * reflexes
+    most = int((bounds[1:] - bounds[:-1]).max()) + INTENTS * reflexes
+    columns, notes, order, before = machine.room(arrivals + 4 * n * reflexes + most, most)
+    blocks = np.empty((4, n), np.int64)
     per_byte, ether = chain.data_prices(at), world.gas_token_prices(at)
     made = machine.make(
         machine.kernels, machine.begins, machine.mids, machine.cells, machine.codes, machine.calls, answered, machine.purses,
         machine.prices, rows.market, rows.action, rows.sender, rows.a, rows.b, rows.c, rows.slippage, rows.reference, rows.tip,
         rows.gas, rows.size, bounds, at, machine.slots, whole, per_byte, ether, machine.after, machine.terms, ways, progress,
         machine.decides, machine.settings, machine.memory, machine.owns, machine.homes, machine.luck, machine.gas_of, machine.size_of,
-        *machine.scratch, np.empty(most, np.int64), np.empty(most), machine.out, *columns, notes, *blocks,
+        *machine.scratch, order, before, machine.out, *columns, notes, *blocks,
     )  # fmt: skip
     if made:
         chain.inbox.taken(times[made - 1])
@@ -152,9 +166,8 @@ def _check(chain: "LiveRollup", times: Any, columns: list[Any]) -> None:
     """
     block, came, market, action, *_, x, y = columns
     execution = chain.execution
-    wrong = np.flatnonzero(~np.isfinite(x + y))
-    if len(wrong):
-        row = wrong[0]
+    if not np.isfinite((x + y).sum()):
+        row = np.flatnonzero(~np.isfinite(x + y))[0]
         raise MarketFailed(execution.names[market[row]], int(times[block[row]]), f"ArithmeticError: an action gave {x[row]} and {y[row]}")
     for which, account in enumerate(execution.accounts):
         if not np.isfinite(held := chain.state.table[:, account].sum()):  # type: ignore[index]
@@ -175,8 +188,8 @@ def _finish(chain: "LiveRollup", machine: Machine, rows: Rows, times: Any, block
         if chain.reflexes:
             submitted = np.where(came < 0, when, submitted)
         chain.write(
-            len(block), when, heights[block], submitted, sender, machine.log_markets[market], machine.log_codes[market, action],
-            status.astype(np.int8), gas, fee, data, x, y,
+            len(block), when, heights[block], submitted, sender.copy(), machine.log_markets[market], machine.log_codes[market, action],
+            status.astype(np.int8), gas.astype(np.int32), fee.copy(), data.astype(np.float32), x.copy(), y.copy(),
         )  # fmt: skip
         full = np.flatnonzero(counts)
         chain.note_many(times[full], heights[full], counts[full], used[full], base_fee[full])
@@ -194,10 +207,11 @@ def _tell(chain: "LiveRollup", times: list[int], notes: Any, rows: Rows, columns
         mine = np.flatnonzero(came < 0)
         told = [column[mine].tolist() for column in (block, -1 - came, action, status, x, y, fee + data)]
         height = chain.height - len(times) + 1
-        for in_block, number, what, became, one_x, one_y, cost in zip(*told, strict=True):
-            reflex = chain.reflexes[number]
-            if reflex.listens:
-                with world.clock.at(times[in_block]):
+        with world.clock.at(times[0]):
+            for in_block, number, what, became, one_x, one_y, cost in zip(*told, strict=True):
+                reflex = chain.reflexes[number]
+                if reflex.listens:
+                    world.clock.show(times[in_block])
                     reflex.answered(what, Receipt(became, height + in_block, one_x, one_y, cost))
     if status.any():
         for i in np.flatnonzero(status).tolist():

@@ -42,6 +42,10 @@ class Plan(NamedTuple):
     """The pool after it has sold."""
 
 
+NOTHING = Plan(-1, "", "", (), 0.0, (), (), -inf, None)
+"""The plan for an account with which nothing can be done."""
+
+
 def sold(reserves: Reserves, amount: float, selling: bool) -> tuple[Reserves, float]:
     """A pool after somebody has sold it units of its base asset, or bought it for US dollars, and what that gave."""
     base, quote, fee, paid_out, fees = reserves
@@ -70,10 +74,21 @@ class Desk:
         self.pending: dict[int, tuple[Event, str, float]] = {}
         """Accounts with a liquidation on the way: its receipt, and the capital that is bound, an asset and units of it."""
         self.known = 0
+        self.prices: dict[str, float] = {}
+        """What the pool takes for the price of each asset, at the last look."""
+        self.outside: dict[str, float] = {}
+        """What a unit of each asset is worth outside, US dollars, at the last look."""
+        self.funds: dict[str, float] = {}
+        """Units of each asset that it can repay with."""
+        self.fees: dict[tuple[int, bool], float] = {}
+        """What a transaction with so many repayments costs, US dollars, and whether it sells for US dollars, at the last look."""
 
     def look(self) -> None:
         """See what came up and what became of what was sent, and go for what pays."""
-        me, traits = self.me, self.traits
+        me, traits, view = self.me, self.traits, self.view
+        self.prices = {asset: view.price(asset) for asset in view.assets}
+        self.outside = {asset: 1.0 if asset == "usd" else me.price(asset) for asset in view.assets}
+        self.fees = {}
         came = self.view.come_up(self.known)
         self.known += len(came)
         self.fresh.extend(came)
@@ -84,26 +99,34 @@ class Desk:
         while self.dull and self.dull[0][0] <= me.now and len(self.fresh) < room:
             self.fresh.append(heappop(self.dull)[1])
         look = dict.fromkeys(self.fresh.popleft() for _ in range(min(room, len(self.fresh))))
-        seen = [account for account in look if account not in self.pending and account not in me.accounts]
+        self.funds = self._funds()
+        loans = {account: view.position(account) for account in look if account not in self.pending and account not in me.accounts}
+        loans = {account: loan for account, loan in loans.items() if loan.health_factor < 1.0}
         reserves: Reserves | None = None if traits.pool is None else me.view(traits.pool)
-        plans = [plan for account in seen if (plan := self.plan(account, reserves)) is not None]
+        plans = [plan for account, loan in loans.items() if (plan := self.plan(account, loan, reserves)).profit >= traits.minimum_profit]
         for plan in sorted(plans, key=lambda plan: (-plan.profit, plan.account)):
             # What is sent before leaves less capital, and a pool that gives less.
-            now = self.plan(plan.account, reserves)
-            if now is not None and now.profit >= traits.minimum_profit:
+            now = self.plan(plan.account, loans[plan.account], reserves)
+            if now.profit >= traits.minimum_profit:
                 self._send(now)
                 reserves = now.after
-        for account in seen:
-            if account not in self.pending and self.view.position(account).health_factor < 1.0:
+        for account in loans:
+            if account not in self.pending:
                 heappush(self.dull, (me.now + traits.attention, account))
+
+    def _funds(self) -> dict[str, float]:
+        """Units of each asset that it can repay with: what it may borrow in one transaction, or what is left of its own."""
+        if self.borrows:
+            return {asset: reserve.available / (1.0 + GROWTH) for asset, reserve in self.view.reserves.items()}
+        funds = {asset: self.me.balance(self.chain, asset) for asset in self.view.assets}
+        for _, asset, units in self.pending.values():
+            funds[asset] -= units
+        return funds
 
     # ---- planning
 
-    def plan(self, account: int, reserves: Reserves | None) -> Plan | None:
-        """The most profitable liquidation of an account; None where there is none. ``reserves`` are those of the pool it sells to."""
-        loan = self.view.position(account)
-        if not loan.health_factor < 1.0:
-            return None
+    def plan(self, account: int, loan: "Loan", reserves: Reserves | None) -> Plan:
+        """The most profitable liquidation of an account; ``reserves`` are those of the pool it sells to."""
         plans = [
             plan
             for collateral in loan.collateral
@@ -111,14 +134,14 @@ class Desk:
             if self.traits.collateral in (None, collateral) and self.traits.debt in (None, debt)
             for plan in self._plans(account, loan, collateral, debt, reserves)
         ]
-        return max(plans, key=lambda plan: plan.profit, default=None)
+        return max(plans, key=lambda plan: plan.profit, default=NOTHING)
 
     def _plans(self, account: int, loan: "Loan", collateral: str, debt: str, reserves: Reserves | None) -> Iterator[Plan]:
         """The ways to liquidate one pair of an account."""
         traits, terms, rules = self.traits, self.view.terms, self.view.terms.reserves[collateral]
-        p, q, balance, owed = self.view.price(collateral), self.view.price(debt), loan.collateral[collateral], loan.debt[debt]
+        p, q, balance, owed = self.prices[collateral], self.prices[debt], loan.collateral[collateral], loan.debt[debt]
         threshold, bonus = rules.liquidation_threshold, rules.liquidation_bonus
-        most = min(self._funds(debt), self._sellable(collateral, debt, p, q, bonus, rules.protocol_fee, reserves))
+        most = min(self.funds[debt], self._sellable(collateral, debt, p, q, bonus, rules.protocol_fee, reserves))
         if not threshold or not most > 0.0:
             return
         limits = terms.close_factor, terms.close_factor_health, terms.close_factor_minimum
@@ -159,22 +182,13 @@ class Desk:
             if reserves is not None:
                 reserves, out = sold(reserves, part, collateral != "usd")
                 proceeds.append(out)
-        worth = sum(proceeds) * self._price(debt) if proceeds else sum(parts) * self._price(collateral)
-        fee = sum(self.me.fee(market, action, self.traits.tip) for market, action in self._actions(len(repaid), collateral))
+        worth = sum(proceeds) * self.outside[debt] if proceeds else sum(parts) * self.outside[collateral]
+        kind = len(repaid), collateral != "usd"
+        if kind not in self.fees:
+            self.fees[kind] = sum(self.me.fee(market, action, self.traits.tip) for market, action in self._actions(*kind))
         # Rounded up, so that a profit of just the least is enough.
-        profit = worth * (1.0 + ROUNDING) - cost * (1.0 + self.borrows * terms.flash_loan_fee) * self._price(debt) - fee
+        profit = worth * (1.0 + ROUNDING) - cost * (1.0 + self.borrows * terms.flash_loan_fee) * self.outside[debt] - self.fees[kind]
         return Plan(account, collateral, debt, (*repaid[:-1], last), cost, tuple(parts), tuple(proceeds), profit, reserves)
-
-    def _price(self, asset: str) -> float:
-        """What a unit is worth outside, US dollars."""
-        return 1.0 if asset == "usd" else self.me.price(asset)
-
-    def _funds(self, debt: str) -> float:
-        """Units of an asset that it can repay with."""
-        if self.borrows:
-            return self.view.reserves[debt].available / (1.0 + GROWTH)
-        bound = sum(units for _, asset, units in self.pending.values() if asset == debt)
-        return self.me.balance(self.chain, debt) - bound
 
     def _sellable(
         self, collateral: str, debt: str, p: float, q: float, bonus: float, protocol_fee: float, reserves: Reserves | None
@@ -191,12 +205,12 @@ class Desk:
         paid, got = (reserves.base, reserves.quote) if selling else (reserves.quote, reserves.base)
         return best_sale(price, paid, got, reserves.fee, reserves.paid_out and selling) / gained
 
-    def _actions(self, repayments: int, collateral: str) -> list[tuple[str, str]]:
-        """The actions of a transaction, in order, with their markets."""
+    def _actions(self, repayments: int, selling: bool) -> list[tuple[str, str]]:
+        """The actions of a transaction, in order, with their markets; a pool is sold to, or bought from."""
         market, pool = self.traits.market, self.traits.pool
         actions = [(market, "liquidate")] * repayments
         if pool is not None:
-            actions += [(pool, "buy" if collateral == "usd" else "sell")] * repayments
+            actions += [(pool, "sell" if selling else "buy")] * repayments
         return [(market, "flash_loan"), *actions, (market, "flash_repay")] if self.borrows else actions
 
     # ---- sending
@@ -210,14 +224,14 @@ class Desk:
         first = int(self.borrows)
         if plan.proceeds:
             # Each part has to give its share of what the whole must give to reach the least profit.
-            share = 1.0 - max(0.0, plan.profit - traits.minimum_profit) / (sum(plan.proceeds) * self._price(plan.debt))
+            share = 1.0 - max(0.0, plan.profit - traits.minimum_profit) / (sum(plan.proceeds) * self.outside[plan.debt])
             worst = [share * out / part for out, part in zip(plan.proceeds, plan.gained, strict=True)]
             limits += [price if plan.collateral != "usd" else 1.0 / price for price in worst]
             fields += [(Output(first + k),) for k in range(len(plan.repaid))]
         if self.borrows:
             fields = [(owed, plan.cost * (1.0 + GROWTH)), *fields, (owed, inf)]
             limits = [0.0, *limits, 0.0]
-        actions = self._actions(len(plan.repaid), plan.collateral)
+        actions = self._actions(len(plan.repaid), plan.collateral != "usd")
         deadline = me.now + traits.patience
         if len(actions) == 1:
             ticket = me.submit(traits.market, "liquidate", *fields[0], tip=traits.tip, deadline=deadline, wait=True)  # type: ignore[arg-type]
@@ -227,4 +241,6 @@ class Desk:
                 for (market, action), values, limit in zip(actions, fields, limits, strict=True)
             ]
             ticket = me.submit_steps(*steps, tip=traits.tip, deadline=deadline, wait=True)
-        self.pending[plan.account] = me.receipt(ticket), plan.debt, 0.0 if self.borrows or plan.proceeds else plan.cost * (1.0 + GROWTH)
+        bound = 0.0 if self.borrows or plan.proceeds else plan.cost * (1.0 + GROWTH)
+        self.pending[plan.account] = me.receipt(ticket), plan.debt, bound
+        self.funds[plan.debt] -= bound

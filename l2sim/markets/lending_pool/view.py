@@ -137,17 +137,19 @@ class LendingPoolView:
 
     def position(self, account: int) -> Loan:
         """What an account has supplied and owes; nothing where it has no loan."""
-        book = self._book
+        # Liquidators look at many: the bare columns, where reading them gives plain numbers.
+        cells, codes, prices = (self._book.state.fast(column) for column in (self._book.cells, self._book.codes, self._book.state.prices))
         collateral, debt, total = {}, {}, 0.0
         for asset, name in enumerate(self.assets):
             at = layout.reserve(asset)
-            supplied, owed = (book.cells[place(book.codes, account, asset)] for place in (layout.supply_at, layout.debt_at))
+            supplied, owed = cells[layout.supply_at(codes, account, asset)], cells[layout.debt_at(codes, account, asset)]
             if supplied > 0.0:
-                collateral[name] = supplied * book.cells[at + layout.LIQUIDITY_INDEX]
-                total += collateral[name] * self.price(name) if self.terms.reserves[name].liquidation_threshold else 0.0
+                collateral[name] = supplied * cells[at + layout.LIQUIDITY_INDEX]
+                if cells[at + layout.THRESHOLD] > 0.0:
+                    total += collateral[name] * layout.price(codes, prices, asset)
             if owed > 0.0:
-                debt[name] = owed * book.cells[at + layout.BORROW_INDEX]
-        state = book.cells, book.codes, book.state.prices, account
+                debt[name] = owed * cells[at + layout.BORROW_INDEX]
+        state = cells, codes, prices, account
         return Loan(collateral, debt, total, debt_value(*state), health_factor(*state))
 
     def borrowable(self, account: int) -> float:
