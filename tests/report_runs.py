@@ -1,7 +1,12 @@
 """Runs with hand-made logs, small enough to be known by heart, for the tests of the report."""
 
+import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from l2sim.events import (
     AccountClosed,
@@ -104,19 +109,33 @@ def log_of(world: str, luck: int, *, cost: float = 1.0) -> Log:
     return log
 
 
-def make_run(out: Path, replications: int = 3, changes: dict[str, Any] | None = None, *, cost: float = 1.0, empty: bool = False) -> Run:
-    """A run kept in a folder, its logs made by hand and its figures measured."""
+def make_run(
+    out: Path, replications: int = 3, changes: dict[str, Any] | None = None, *, cost: float = 1.0, empty: bool = False,
+    logs: Callable[[str, int], Log] | None = None,
+) -> Run:  # fmt: skip
+    """A run kept in a folder, its logs made by hand, ``logs(world, luck)`` or those of an outage, and its figures measured."""
     scenario = Scenario.of({**SCENARIO, **(changes or {})}, "stop")
     folder = out / scenario.name / run_id(scenario, 7)
     (folder / "replications").mkdir(parents=True)
     for number in range(replications):
         files, records = {}, {}
         for name, variant in worlds_of(scenario).items():
-            log = Log() if empty else log_of(name, number, cost=cost)
-            log.about = ABOUT
+            log = Log() if empty else logs(name, number) if logs is not None else log_of(name, number, cost=cost)
+            log.about = log.about or ABOUT
             figures: dict[str, float] = {}
             for metric, part in variant.metrics.items():
                 figures |= figures_of(metric, part, log)
             files[name], records[name] = pack(log), record_of(log.digest, figures)
         keep(folder, number, files, {"seed": 7, "worlds": records, "seconds": 1.0})
     return seal(folder, scenario, 7, range(replications))
+
+
+def browse(path: Path) -> tuple[str, list[str]]:
+    """What a browser makes of a page, and what it complains about."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("needs chromium, which is not here")
+    switches = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--enable-logging=stderr", "--v=0"]
+    command = [chromium, *switches, "--virtual-time-budget=2000", "--dump-dom", path.as_uri()]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return result.stdout, [line for line in result.stderr.splitlines() if "CONSOLE" in line]

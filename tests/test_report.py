@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from report_runs import METRICS, make_run
+from report_runs import METRICS, browse, make_run
+from test_report_panels import MORE_METRICS
 
 from l2sim.report import write_report
 from l2sim.report.answer import findings
@@ -244,17 +245,6 @@ def test_a_group_that_only_one_world_has_is_compared_with_nothing(run: Run) -> N
 # ---- in a browser
 
 
-def browse(path: Path) -> tuple[str, list[str]]:
-    """What a browser makes of a page, and what it complains about."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("needs chromium, which is not here")
-    switches = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--enable-logging=stderr", "--v=0"]
-    command = [chromium, *switches, "--virtual-time-budget=2000", "--dump-dom", path.as_uri()]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    return result.stdout, [line for line in result.stderr.splitlines() if "CONSOLE" in line]
-
-
 def test_a_browser_opens_it_without_a_request_or_a_complaint(run: Run, page: str, tmp_path: Path) -> None:
     shown, complaints = browse(run.path / "report.html")
     assert complaints == []
@@ -268,6 +258,6 @@ def test_a_browser_opens_it_without_a_request_or_a_complaint(run: Run, page: str
 def test_no_metric_is_forgotten() -> None:
     from l2sim.part import room
 
-    assert {part["kind"] for part in METRICS.values()} == {
+    assert {part["kind"] for part in (METRICS | MORE_METRICS).values()} == {
         kind for kind, part in room("metrics").kinds().items() if part.__module__.startswith("l2sim.")
     }

@@ -127,3 +127,29 @@ def test_false_assertions_take_the_escrow_where_nobody_watches_and_nothing_where
     assert safe["profit.groups.fraud.profit"] < -3 * 0.08 * 2000
     assert safe["profit.groups.validators.profit"] > 0
     assert 10 < safe["disputes.op.moves"] < 40
+
+
+def test_flash_loans_leave_what_a_pool_cannot_take() -> None:
+    """With a tenth of the loans, and of what takes their collateral."""
+    scenario = shortened(
+        "loans_in_a_crash",
+        duration="40min",
+        agents__own_borrowers__size=2000,
+        agents__flash_borrowers__size=2000,
+        agents__flash_keepers__in_flight=10,
+        markets__own_exchange__base_reserve=200,
+        markets__flash_exchange__base_reserve=200,
+        chains__outside__depth="0.4 MUSD",
+    )
+    results = simulate(scenario)
+    found = figures(results)
+    assert found["flash.bad_debt"] > 5000 > 100 > found["own.bad_debt"]
+    assert found["own.health_factor"] > 0.98 > 0.95 > found["flash.health_factor"], "who brings capital is there in time"
+    assert found["flash_cascade.largest_duration"] > 2 * found["own_cascade.largest_duration"]
+    assert found["own_cascade.price_drop"] > found["flash_cascade.price_drop"] > 0.3, "and sells it all at once"
+    assert found["profit.groups.own_keepers.profit"] > found["profit.groups.flash_keepers.profit"] > 10_000
+    assert found["profit.groups.flash_loans.profit"] < 0 < found["profit.groups.own_loans.profit"], "lenders pay for it"
+
+    alone = figures(simulate(scenario.vary({"chains.outside.impact": "none"})))
+    assert alone["own_cascade.price_drop"] == pytest.approx(alone["flash_cascade.price_drop"], abs=1e-12), "the same path outside"
+    assert alone["own_cascade.notional"] < found["own_cascade.notional"]

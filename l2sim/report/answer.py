@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from l2sim.report.disputes import passes, sentence
 from l2sim.report.evidence import Evidence
+from l2sim.report.extraction import losses
 from l2sim.report.finality import mean_of
 from l2sim.report.gains import Gain, gains
 from l2sim.report.side_by_side import TOLD, headline, sides, told, told_of_waits
@@ -54,7 +56,8 @@ def introduction(evidence: Evidence) -> str:
 
 def findings(evidence: Evidence) -> list[Finding]:
     """What the measured figures say, topic by topic; a topic without figures is left out."""
-    made = [*_beside(evidence), *_profit(evidence), *_finality(evidence), *_cascades(evidence), *_loop(evidence), *_others(evidence)]
+    parts = (_beside, _disputes, _profit, _withdrawals, _finality, _cascades, _loop, _loans, _extraction, _others)
+    made = [finding for part in parts for finding in part(evidence)]
     return [finding for finding in made if finding.text]
 
 
@@ -203,6 +206,49 @@ def _waits(evidence: Evidence, name: str) -> str:
     return " ".join([*parts, f"These are the {len(first)} of {len(agents)} {which}; the others are among the key figures."])
 
 
+def _disputes(evidence: Evidence) -> Iterator[Finding]:
+    for found in passes(evidence):
+        figures = [f"{name}.{found.chain}.resolution_mean" for name in evidence.metrics("disputes")]
+        decided = [
+            f"From a challenge to its decision: {phrase(evidence.level(figure), 's')}." for figure in figures if evidence.level(figure).n
+        ]
+        yield Finding(f"False assertions on {found.chain}", " ".join([sentence(found), *decided[:1]]))
+
+
+def _withdrawals(evidence: Evidence) -> Iterator[Finding]:
+    topics = (("mean", "Paid on L1 after, on average"), ("refused", "Refused for want of money"), ("unpaid", "Not paid when the run ended"))
+    for name in evidence.metrics("withdrawal_delay"):
+        for bridge in evidence.subjects(name):
+            told = [statement(evidence, f"{name}.{bridge}.{figure}", words) for figure, words in topics]
+            yield Finding(f"Withdrawals through {bridge}{evidence.which(name)}", " ".join(filter(None, told)))
+
+
+def _loans(evidence: Evidence) -> Iterator[Finding]:
+    topics = (
+        ("loans", "Loans liquidated"),
+        ("borrowers_lost", "Lost by borrowers"),
+        ("liquidators_gained", "Gained by liquidators, before they sold anything"),
+        ("bad_debt", "Debt that was written off"),
+    )
+    for name, metric in evidence.metrics("loan_liquidations").items():
+        if not evidence.is_nothing(f"{name}.loans"):
+            where = getattr(metric, "market", None)
+            told = [statement(evidence, f"{name}.{figure}", words) for figure, words in topics]
+            yield Finding(f"Loans{f' in {where}' if where else ''}", " ".join(filter(None, told)))
+
+
+def _extraction(evidence: Evidence) -> Iterator[Finding]:
+    for name in evidence.metrics("extraction"):
+        told = [
+            f"Of {phrase(one.loss, 'USD')} that trades {'in' if getattr(evidence.scenario.metrics[name], 'by', '') == 'pool' else 'of'} "
+            f"{one.subject} lost against the price when they were sent, {phrase(one.parts['extraction'], 'USD')} "
+            "went to those who traded around them."
+            for one in losses(evidence, name)
+            if one.loss.mean > 0 and one.parts["extraction"].mean >= MATERIAL * one.loss.mean
+        ]
+        yield Finding(f"Extraction{evidence.which(name)}", " ".join(told[:TOLD]))
+
+
 def _others(evidence: Evidence) -> Iterator[Finding]:
     for name in evidence.metrics("bad_debt"):
         text = " ".join(
@@ -245,6 +291,9 @@ def _cards(evidence: Evidence) -> Iterator[Card]:
             value, bounds = estimate(first.level(chain), first.unit)
             yield Card(f"On {chain}", first.words, value, _bounds(first.level(chain), bounds, ""), True)
         return
+    for passed in passes(evidence):
+        value, bounds = estimate(passed.share, "%")
+        yield Card(f"On {passed.chain}", "of false assertions became final", value, bounds, True)
     for name in evidence.metrics("profit_and_loss"):
         losers = [gain for gain in gains(evidence, name) if gain.weight < 0]
         if losers:
@@ -253,6 +302,10 @@ def _cards(evidence: Evidence) -> Iterator[Card]:
     for name in evidence.metrics("liquidation_cascade"):
         if not evidence.is_nothing(f"{name}.notional"):
             yield _of(evidence, f"{name}.notional", f"notional liquidated{evidence.which(name)}")
+    for name, metric in evidence.metrics("loan_liquidations").items():
+        for figure, words in (("borrowers_lost", "lost by borrowers"), ("bad_debt", "bad debt")):
+            if not evidence.is_nothing(f"{name}.{figure}"):
+                yield _of(evidence, f"{name}.{figure}", f"{words} in {getattr(metric, 'market', None) or 'lending pools'}")
     for name in evidence.metrics("time_to_finality"):
         chains = [chain for chain in evidence.subjects(name) if evidence.level(f"{name}.{chain}.finalized_mean").n]
         if chains:
@@ -260,6 +313,15 @@ def _cards(evidence: Evidence) -> Iterator[Card]:
             slowest = max(chains, key=lambda chain: abs(of(f"{name}.{chain}.finalized_mean").mean))
             words = f"mean time until a transaction on {slowest} is final{evidence.which(name)}"
             yield _of(evidence, f"{name}.{slowest}.finalized_mean", words)
+    for name in evidence.metrics("withdrawal_delay"):
+        for bridge in evidence.subjects(name):
+            if not evidence.is_nothing(f"{name}.{bridge}.stolen"):
+                yield Card(
+                    "As written",
+                    f"stolen through {bridge}, in units of its asset",
+                    *estimate(evidence.level(f"{name}.{bridge}.stolen")),
+                    True,
+                )
     for figure, found in evidence.multipliers():
         if found.n and figure.endswith(".notional") and not evidence.is_nothing(figure):
             value, bounds = estimate(found, "×")

@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 from l2sim.events import AssertionChallenged, AssertionConfirmed, AssertionMade, AssertionRejected, DisputeEnded, DisputeMoved
 from l2sim.report.evidence import Evidence
-from l2sim.report.figures import BLUE, FAINT, GREEN, INK, ORANGE, SHADE, VERMILLION, Picture, canvas, legend, quantity_axis, svg
+from l2sim.report.figures import BLUE, FAINT, GREEN, INK, ORANGE, SHADE, VERMILLION, Picture, canvas, legend, plain_axis, svg
 from l2sim.report.series import time_unit, windows
-from l2sim.report.tables import Table, head_of, row_of
+from l2sim.report.tables import Table, head_of, rows_of
 from l2sim.report.wording import amount, listed, phrase
 from l2sim.results.intervals import Interval
 from l2sim.units import SECOND
@@ -25,8 +25,8 @@ Z = 1.959963984540054
 """Quantile 97.5 % of the normal distribution."""
 OUTCOMES: dict[str, dict[str, Any]] = {
     "true, confirmed": {"facecolor": GREEN, "edgecolor": GREEN},
-    "false, rejected": {"facecolor": "white", "edgecolor": BLUE, "hatch": "//////"},
-    "false, confirmed": {"facecolor": VERMILLION, "edgecolor": VERMILLION},
+    "false, rejected": {"facecolor": "white", "edgecolor": BLUE},
+    "false, confirmed": {"facecolor": VERMILLION, "edgecolor": INK, "linewidth": 1.2, "hatch": "//////"},
     "true, rejected": {"facecolor": "white", "edgecolor": ORANGE, "hatch": "xxxxxx"},
     "open at the end": {"facecolor": SHADE, "edgecolor": FAINT},
 }
@@ -81,10 +81,11 @@ def tables(evidence: Evidence) -> Iterator[Table]:
     """The metric's figures, rollup by rollup."""
     for name in evidence.metrics("disputes"):
         for chain in evidence.subjects(name):
-            figures = [f"{name}.{chain}.{figure}" for figure in FIGURES]
-            rows = [row_of(evidence, figure, evidence.label(figure).removeprefix(f"{chain}: ")) for figure in figures if not evidence.is_nothing(figure)]
+            rows = rows_of(evidence, f"{name}.{chain}", FIGURES)
             if rows:
-                yield Table(f"Assertions and disputes on {chain}{evidence.which(name)}: {evidence.how}", head_of(evidence), rows)
+                note = "These intervals are over replications; Wilson's, over all attempts, is the better one for the share."
+                caption = f"Assertions and disputes on {chain}{evidence.which(name)}: {evidence.how}"
+                yield Table(caption, head_of(evidence), rows, note=note if evidence.replications > 1 else "")
 
 
 def assertions(log: "Log", chain: str) -> list[Assertion]:
@@ -134,10 +135,12 @@ def _validators(evidence: Evidence, chain: str) -> int:
 
 
 def _assertions(evidence: Evidence, log: "Log", chain: str, first: int) -> Picture:
+    from matplotlib.ticker import MaxNLocator
+
     found = assertions(log, chain)
     per, name = time_unit(log.about["duration"])
     anchor = f"assertions_{chain}"
-    with canvas(1.1 + min(4.2, 0.9 + 0.062 * len(found))) as figure:
+    with canvas(1.5 + min(5.5, max(0.8, 0.085 * len(found)))) as figure:
         axes = figure.subplots()
         for window in windows(log):
             axes.axvspan(window.begins / per, window.ends / per, facecolor=SHADE, alpha=0.55, edgecolor="none", zorder=0)
@@ -145,19 +148,22 @@ def _assertions(evidence: Evidence, log: "Log", chain: str, first: int) -> Pictu
             here = [one for one in found if one.outcome == outcome]
             if here:
                 left, width = [one.made / per for one in here], [(one.over - one.made) / per for one in here]
-                axes.barh([one.number for one in here], width, left=left, height=0.72, linewidth=0.5, label=outcome, zorder=2, **look)
+                style: dict[str, Any] = {"height": 0.72, "linewidth": 0.7, "zorder": 2, **look}
+                axes.barh([one.number for one in here], width, left=left, label=outcome, **style)
         _marks(axes, log, chain, per)
         axes.set_xlim(0, log.about["duration"] / per)
         axes.set_ylim(max(one.number for one in found) + 1, min(one.number for one in found) - 1)
         axes.set_xlabel(f"simulated time, {name}")
         axes.set_ylabel("number of the assertion")
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(visible=True, axis="x")
         axes.grid(visible=False, axis="y")
         axes.set_title(f"on {chain}")
         legend(axes, columns=4)
         drawn = svg(figure, anchor)
     caption = f"Replication {first}{f' of n = {evidence.replications}' if evidence.replications > 1 else ''}. "
-    caption += "Each bar is an assertion, from when it was made until L1 confirmed or rejected it. Triangles: challenges; ticks: moves of a dispute."
+    caption += "Each bar is an assertion, from when it was made until L1 confirmed or rejected it. "
+    caption += "Triangles: challenges; ticks: moves of a dispute."
     shaded = listed(list(dict.fromkeys(window.name for window in windows(log))))
     caption += f" Shaded: {shaded}." if shaded else ""
     false = sum(one.false for one in found)
@@ -167,7 +173,7 @@ def _assertions(evidence: Evidence, log: "Log", chain: str, first: int) -> Pictu
 
 def _marks(axes: "Axes", log: "Log", chain: str, per: float) -> None:
     moved, about = log.select(DisputeMoved, "time", "number", chain=chain)
-    axes.plot(moved / per, about, "|", color=INK, markersize=3.2, markeredgewidth=0.7, label="move" if len(moved) else "_", zorder=3)
+    axes.plot(moved / per, about, "|", color=INK, markersize=2.6, markeredgewidth=0.5, label="move" if len(moved) else "_", zorder=3)
     began, challenged, taken = log.select(AssertionChallenged, "time", "number", "taken", chain=chain)
     look: dict[str, Any] = {"color": INK, "markersize": 3.6, "markeredgewidth": 0, "zorder": 4}
     axes.plot(began[taken == 1] / per, challenged[taken == 1], "v", label="challenge" if (taken == 1).any() else "_", **look)
@@ -200,7 +206,8 @@ def _passes(evidence: Evidence, found: list[Pass]) -> Picture:
         numbers = np.arange(most + 1)
         for p, c in implied:
             label = f"c + (1 − c) pⁿ with p = {amount(p, '%')}, c = {amount(c, '%')}"
-            axes.plot(numbers, c + (1 - c) * p**numbers, color=FAINT, linewidth=1.0, linestyle=(0, (4, 2)), marker=".", markersize=4, label=label)
+            dashes: dict[str, Any] = {"color": FAINT, "linewidth": 1.0, "linestyle": (0, (4, 2)), "marker": ".", "markersize": 4}
+            axes.plot(numbers, c + (1 - c) * p**numbers, label=label, **dashes)
         for one in found:
             error = [[one.share.mean - one.share.low], [one.share.high - one.share.mean]]
             look: dict[str, Any] = {"color": VERMILLION, "markersize": 6, "capsize": 3.5, "linewidth": 1.5, "zorder": 3}
@@ -209,17 +216,20 @@ def _passes(evidence: Evidence, found: list[Pass]) -> Picture:
                 axes.annotate(one.chain, (one.validators, one.share.mean), (7, 4), textcoords="offset points", fontsize=8.5)
         axes.set_xticks(numbers)
         axes.set_xlim(-0.4, most + 0.4)
-        axes.set_ylim(0, 1.05)
+        bounds = [bound for one in found for bound in one.share[:2] if bound > 0] + [c + (1 - c) * p**most for p, c in implied]
+        axes.set_yscale("log", nonpositive="clip")
+        axes.set_ylim(max(min(filter(None, bounds), default=0.01), 1e-6) * 0.5, 1.4)
+        plain_axis(axes.yaxis, 1e3, per_cent=True)
         axes.set_xlabel("validators that watch")
-        axes.set_ylabel(f"false assertions confirmed, {quantity_axis(axes.yaxis, '%', 1.0)}")
+        axes.set_ylabel("false assertions confirmed, %")
         legend(axes, columns=2)
         drawn = svg(figure, "undetected")
     n = evidence.replications
     over = f"{n} replications" if n > 1 else "one replication"
     caption = f"Of {listed([f'{amount(one.decided)} false assertions decided on {one.chain}' for one in found])}, in {over}; "
-    caption += "bars: 95 % intervals (Wilson) for independent attempts."
+    caption += "bars: 95 % intervals (Wilson) for independent attempts; logarithmic."
     if implied:
-        caption += " Dashed: what n validators that fail for themselves with p, and all together with c, would let pass if nothing else did."
+        caption += " Dashed: what n validators, each failing for itself with p and all together with c, would let pass if nothing else did."
     return Picture("undetected", "How many false assertions nobody stopped", caption, " ".join(map(sentence, found)), drawn, _shares(found))
 
 

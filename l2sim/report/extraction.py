@@ -7,7 +7,7 @@ import numpy as np
 
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import BLUE, INK, ORANGE, SKY, VERMILLION, Picture, canvas, quantity_axis, svg
-from l2sim.report.tables import Table
+from l2sim.report.tables import Table, head_of, rows_of
 from l2sim.report.wording import listed, phrase
 from l2sim.results.intervals import Interval
 
@@ -52,17 +52,17 @@ def pictures(evidence: Evidence) -> Iterator[Picture]:
 
 
 def tables(evidence: Evidence) -> Iterator[Table]:
-    """The same in numbers."""
+    """The same in numbers, and what the attacks made of them."""
     for name in evidence.metrics("extraction"):
-        rows = []
+        rows: list[list[str]] = []
         for one in losses(evidence, name):
-            like = max(abs(found.mean) for found in (one.loss, one.taken, *one.parts.values()))
-            every = (one.loss, *one.parts.values(), one.taken)
-            rows.append([one.subject, phrase(one.trades), *(phrase(found, "USD", like=like) for found in every)])
+            rows += [
+                [f"{one.subject}: {phrase(one.trades)} trades"],
+                *rows_of(evidence, f"{name}.{one.subject}", ("loss", *PARTS, "taken")),
+            ]
         if rows:
-            head = ["", "trades", "lost", *(words for words, _ in PARTS.values()), "took from others"]
-            note = "As written; gains are negative. The four parts add up to what was lost."
-            yield Table(f"What trades with pools lost{evidence.which(name)}: {evidence.how}", head, rows, note=note)
+            note = "Gains are negative. Movement, fees, impact and extraction add up to what was lost."
+            yield Table(f"What trades with pools lost{evidence.which(name)}: {evidence.how}", head_of(evidence), rows, note=note)
 
 
 def _picture(evidence: Evidence, name: str, found: list[Loss]) -> Picture:
@@ -103,8 +103,8 @@ def _stack(axes: "Axes", found: list[Loss], places: Any) -> float:
         right, left = right + np.maximum(means, 0.0), left + np.minimum(means, 0.0)
     sums = [one.loss for one in found]
     error = np.nan_to_num([[one.high - one.mean for one in sums]] * 2)
-    look: dict[str, Any] = {"color": INK, "markerfacecolor": "white", "markersize": 5.5, "capsize": 2.5, "linewidth": 1.1, "zorder": 4}
-    axes.errorbar([one.mean for one in sums], places, xerr=error, fmt="D", label="sum", **look)
+    diamonds: dict[str, Any] = {"color": INK, "markerfacecolor": "white", "markersize": 5.5, "capsize": 2.5, "linewidth": 1.1, "zorder": 4}
+    axes.errorbar([one.mean for one in sums], places, xerr=error, fmt="D", label="sum", **diamonds)
     return float(max(np.abs(right).max(), np.abs(left).max()))
 
 

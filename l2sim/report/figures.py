@@ -163,12 +163,13 @@ def duration_axis(axis: "Axis", least: float, largest: float) -> None:
     axis.set_major_formatter(FixedFormatter(list(shown.values())))
 
 
-def plain_axis(axis: "Axis", ratio: float) -> None:
-    """Ticks of a logarithmic axis, finer where the largest value is few times the least, written as plain numbers."""
+def plain_axis(axis: "Axis", ratio: float, *, per_cent: bool = False) -> None:
+    """Ticks of a logarithmic axis, finer where the largest value is few times the least, written as plain numbers or in per cent."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+    factor = 100.0 if per_cent else 1.0
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if ratio < 100 else (1.0,), numticks=7))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("e-0", "e-").replace("-", MINUS)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * factor:g}".replace("e-0", "e-").replace("-", MINUS)))
     axis.set_minor_formatter(NullFormatter())
 
 
@@ -186,7 +187,7 @@ def quantity_axis(axis: "Axis", unit: str, largest: float, *, magnitude: bool = 
 
     def write(value: float, _: object) -> str:
         scaled = round((abs(value) if magnitude else value) / factor, 9)
-        return f"{scaled:,.6g}".replace(",", THIN).replace("-", MINUS) if abs(scaled) < 1e6 else f"{scaled:.2g}".replace("-", MINUS)
+        return f"{scaled:,.7g}".replace(",", THIN).replace("-", MINUS) if abs(scaled) < 1e7 else f"{scaled:.2g}".replace("-", MINUS)
 
     axis.set_major_locator(Round(nbins=ticks, steps=[1, 2, 2.5, 5, 10]))
     axis.set_major_formatter(FuncFormatter(write))

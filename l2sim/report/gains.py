@@ -123,7 +123,8 @@ def _bars(axes: "Axes", found: list[Gain], places: Floats, *, both: bool) -> Non
         calm = [gain.without for gain in found]
         look: dict[str, Any] = {"color": "white", "edgecolor": CALM["color"], "hatch": "//////", "label": "without attack"}
         axes.barh(places - shift, _means(calm), xerr=_errors(calm), **look, **options)
-    largest = max(np.abs(_means(written + [gain.without for gain in found])))
+    every = written + [gain.without for gain in found]
+    largest = max(abs(bound) for level in every for bound in level[:3] if np.isfinite(bound))
     axes.axvline(0.0, color=INK, linewidth=0.7)
     axes.grid(visible=True, axis="x")
     axes.grid(visible=False, axis="y")

@@ -11,7 +11,7 @@ from l2sim.report import series
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import BLACK, BLUE, CALM, GREEN, INK, PURPLE, SHADE, VERMILLION, Picture, canvas, legend, quantity_axis, svg
 from l2sim.report.series import Series
-from l2sim.report.tables import Table, head_of, row_of
+from l2sim.report.tables import Table, head_of, rows_of
 from l2sim.report.wording import amount, listed
 from l2sim.results.intervals import Interval, interval
 from l2sim.units import SECOND
@@ -68,12 +68,13 @@ def pictures(evidence: Evidence) -> Iterator[Picture]:
 def tables(evidence: Evidence) -> Iterator[Table]:
     """The metric's figures, metric by metric."""
     for name, metric in evidence.metrics("loan_liquidations").items():
-        figures = [f"{name}.{figure}" for figure in FIGURES] + [f for f in evidence.figures if f.startswith(f"{name}.") and f.endswith(".gained")]
-        rows = [row_of(evidence, figure, evidence.label(figure)) for figure in figures if not evidence.is_nothing(figure)]
+        agents = [figure.partition(".")[2] for figure in evidence.figures if figure.startswith(f"{name}.") and figure.endswith(".gained")]
+        rows = rows_of(evidence, name, [*FIGURES, *agents])
         where = getattr(metric, "market", None)
         if rows:
             caption = f"Loans liquidated{f' in {where}' if where else ''}: {evidence.how}"
-            yield Table(caption, head_of(evidence), rows, note="Worth at the prices that the pool saw; before fees, and before anything is sold.")
+            note = "Worth at the prices that the pool saw; before fees, and before anything is sold."
+            yield Table(caption, head_of(evidence), rows, note=note)
 
 
 def strip(log: "Log", pool: str) -> Strip:
@@ -82,13 +83,16 @@ def strip(log: "Log", pool: str) -> Strip:
     middle = (ends[1:] + ends[:-1]) / 2
     times, collateral, repaid, seized = log.select(LoanLiquidated, "time", "collateral", "repaid_value", "seized_value", market=pool)
     when, unpaid = log.select(BadDebtIncurred, "time", "amount", market=pool)
-    sums = [Series(middle, np.histogram(t, ends, weights=w)[0]) for t, w in ((times, repaid), (times, seized), (when, unpaid))]
+
+    def summed(at: "npt.NDArray[np.int64]", amounts: Floats) -> Series:
+        return Series(middle, np.histogram(at, ends, weights=amounts)[0])
+
     prices = {}
     for code in np.unique(collateral).tolist():
         _, index = series.outside(log, log.names.all[code])
         if index.there:
             prices[log.names.all[code]] = Series(index.times, index.values / index.values[0])
-    return Strip(pool, *sums, prices)
+    return Strip(pool, summed(times, repaid), summed(times, seized), summed(when, unpaid), prices)
 
 
 def sums(results: "Results") -> list[Sums]:
@@ -137,9 +141,10 @@ def _timeline(evidence: Evidence, log: "Log", strips: list[Strip], first: int) -
         figure.align_ylabels(every)
         drawn = svg(figure, "loans")
     caption = f"Replication {first}{f' of n = {evidence.replications}' if evidence.replications > 1 else ''}. "
-    caption += f"Upwards, in {BINS} equal intervals: what liquidators seized, and what of that paid for debt; downwards: debt that was written off. "
-    caption += "Prices are the outside index, impact included."
-    return Picture("loans", "Loans liquidated over time", caption, f"Liquidations in {listed([s.pool for s in strips])} over time.", drawn, _rows(strips))
+    caption += f"Upwards, in {BINS} equal intervals: what liquidators seized, and what of that paid for debt; "
+    caption += "downwards: debt that was written off. Prices are the outside index, impact included."
+    alt = f"Liquidations in {listed([found.pool for found in strips])} over time."
+    return Picture("loans", "Loans liquidated over time", caption, alt, drawn, _rows(strips))
 
 
 def _prices(axes: "Axes", found: Strip, per: float) -> "Axes":
@@ -176,10 +181,12 @@ def _rows(strips: list[Strip]) -> "pd.DataFrame":
 
     frames = []
     for found in strips:
-        lines = {"repaid": found.repaid, "seized": found.seized, "bad_debt": found.unpaid} | {f"price of {n}": p for n, p in found.prices.items()}
+        lines = {"repaid": found.repaid, "seized": found.seized, "bad_debt": found.unpaid}
+        lines |= {f"price of {name}": points for name, points in found.prices.items()}
         for name, points in lines.items():
             unit = "1" if name.startswith("price") else "USD"
-            frames.append(pd.DataFrame({"pool": found.pool, "line": name, "seconds": points.times / SECOND, "value": points.values, "unit": unit}))
+            about = {"pool": found.pool, "line": name, "unit": unit}
+            frames.append(pd.DataFrame(about | {"seconds": points.times / SECOND, "value": points.values}))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -195,12 +202,14 @@ def _sides(evidence: Evidence, gains: list[Sums], health: Mapping[str, Floats]) 
         _bars(right, gains, calm, several=len(pools) > 1)
         drawn = svg(figure, "loans_sides")
     n = evidence.replications
-    caption = f"Left: share of the {amount(sum(map(len, health.values())))} liquidations in all replications at or below a health factor, right before. "
+    caption = f"Left: share of the {amount(sum(map(len, health.values())))} liquidations in all replications at or below a health factor, "
+    caption += "right before. "
     caption += "Right: at the prices that the pool saw; liquidators before fees and before they sold anything. "
     caption += f"Means over n = {n} replications; whiskers: 95 % intervals (Student's t)." if n > 1 else "One replication, so no intervals."
     caption += " Hollow squares: without the attack." if calm else ""
     title = "How late loans were liquidated, and who gained and lost by it"
-    return Picture("loans_sides", title, caption, f"Health factors at liquidation and gains by party in {listed(pools)}.", drawn, _data(gains, calm))
+    alt = f"Health factors at liquidation and gains by party in {listed(pools)}."
+    return Picture("loans_sides", title, caption, alt, drawn, _data(gains, calm))
 
 
 def _cumulative(axes: "Axes", health: Mapping[str, Floats]) -> None:
@@ -220,7 +229,7 @@ def _cumulative(axes: "Axes", health: Mapping[str, Floats]) -> None:
     axes.set_ylabel(f"share of liquidations, {quantity_axis(axes.yaxis, '%', 1.0)}")
     axes.set_title("")
     if len(health) > 1:
-        axes.legend(loc="upper left")
+        axes.legend(loc="center left")
 
 
 def _bars(axes: "Axes", gains: list[Sums], calm: Mapping[tuple[str, str], Sums], *, several: bool) -> None:
@@ -229,9 +238,10 @@ def _bars(axes: "Axes", gains: list[Sums], calm: Mapping[tuple[str, str], Sums],
     for place, one in zip(places, gains, strict=True):
         found = means[one.pool, one.party]
         colour = VERMILLION if found.mean < 0 else BLUE
-        axes.barh(place, found.mean, height=0.6, color=colour, xerr=_half(found), error_kw={"ecolor": INK, "elinewidth": 0.9, "capsize": 2.0})
-        if (one.pool, one.party) in calm:
-            axes.plot(interval(calm[one.pool, one.party].amounts).mean, place, "s", markerfacecolor="white", color=CALM["color"], markersize=5)
+        whisker: dict[str, Any] = {"ecolor": INK, "elinewidth": 0.9, "capsize": 2.0}
+        axes.barh(place, found.mean, height=0.6, color=colour, xerr=_half(found), error_kw=whisker)
+        if without := calm.get((one.pool, one.party)):
+            axes.plot(interval(without.amounts).mean, place, "s", markerfacecolor="white", color=CALM["color"], markersize=5)
     axes.axvline(0.0, color=INK, linewidth=0.7)
     names = [f"{one.pool}: {PARTIES[one.party]}" if several else PARTIES[one.party] for one in gains]
     axes.set_yticks(places, names)
@@ -239,7 +249,7 @@ def _bars(axes: "Axes", gains: list[Sums], calm: Mapping[tuple[str, str], Sums],
     axes.spines["left"].set_visible(False)
     axes.grid(visible=True, axis="x")
     axes.grid(visible=False, axis="y")
-    largest = max(abs(found.mean) for found in means.values())
+    largest = max(abs(bound) for found in means.values() for bound in found[:3] if np.isfinite(bound))
     axes.set_xlabel(f"gain, {quantity_axis(axes.xaxis, 'USD', largest, ticks=4)}")
 
 
@@ -250,5 +260,6 @@ def _half(found: Interval) -> float:
 def _data(gains: list[Sums], calm: Mapping[tuple[str, str], Sums]) -> "pd.DataFrame":
     import pandas as pd
 
-    rows = [(one.pool, one.party, world, *interval(one.amounts)) for world, every in (("written", gains), ("without", calm.values())) for one in every]
+    worlds = (("written", gains), ("without", calm.values()))
+    rows = [(one.pool, one.party, world, *interval(one.amounts)) for world, every in worlds for one in every]
     return pd.DataFrame(rows, columns=["pool", "party", "world", "mean_usd", "low_usd", "high_usd", "n"])

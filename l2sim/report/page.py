@@ -172,7 +172,8 @@ def _loans(evidence: Evidence) -> Section:
 
 
 def _extraction(evidence: Evidence) -> Section:
-    return Section("extraction", "What trading costs and who takes it", list(extraction.pictures(evidence)), list(extraction.tables(evidence)))
+    title = "What trading costs and who takes it"
+    return Section("extraction", title, list(extraction.pictures(evidence)), list(extraction.tables(evidence)))
 
 
 def _cascades(evidence: Evidence) -> Section:

@@ -175,7 +175,9 @@ def _of_roles(evidence: Evidence, gather: _Gather) -> Iterator[Measure]:
         for role, groups in _roles(subjects, homes, gather.chains).items():
             here = {chain: [f"{name}.groups.{group}.profit" for group in groups.get(chain, [])] for chain in gather.chains}
             kinds = {agents[group].kind if group in agents else "" for found in groups.values() for group in found}
-            yield gather.measure(name, "profit", here, role)._replace(drawn=kinds == {"liquidator"}, signed=True)
+            yield gather.measure(name, "profit", here, role)._replace(
+                drawn=bool(kinds) and kinds <= {"liquidator", "loan_liquidator"}, signed=True
+            )
 
 
 def _homes(evidence: Evidence) -> dict[str, str]:

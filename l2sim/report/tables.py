@@ -1,6 +1,7 @@
 """Tables: what the page prints in rows and columns, as text."""
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from l2sim.report.evidence import Evidence
@@ -59,6 +60,13 @@ def row_of(evidence: Evidence, figure: str, name: str, *, signed: bool = False) 
         evidence.compared_in_words(figure, signed=signed)[1],
         difference(evidence, figure),
     ]
+
+
+def rows_of(evidence: Evidence, subject: str, figures: Iterable[str]) -> list[list[str]]:
+    """Rows of the figures of a subject, ``metric.subject``, that are not zero throughout; they are not called by the subject's name."""
+    names = [f"{subject}.{figure}" for figure in figures]
+    about = f"{subject.partition('.')[2]}: "
+    return [row_of(evidence, name, evidence.label(name).removeprefix(about)) for name in names if not evidence.is_nothing(name)]
 
 
 def head_of(evidence: Evidence, *rest: str) -> list[str]:

@@ -94,7 +94,7 @@ def picture(evidence: Evidence) -> Picture | None:
     worlds = _Worlds(evidence.written.log(first), calm)
     if not worlds.written.about.get("duration"):
         return None
-    panels = [panel for panel in _panels(worlds) if any(line.points.there for line in panel.lines)]
+    panels = [panel for panel in _panels(worlds, _feeds(evidence)) if any(line.points.there for line in panel.lines)]
     if not panels:
         return None
     windows = series.windows(worlds.written)
@@ -154,18 +154,23 @@ def _caption(evidence: Evidence, panels: list[Panel], windows: list[series.Windo
 
 def _said(one: Undone) -> str:
     lost = f", {amount(one.lost)} of them lost" if one.lost else ""
-    return f"{amount(one.blocks)} blocks of {one.chain} with {amount(one.transactions)} transactions{lost}"
+    return f"{amount(one.blocks)} block{'s' if one.blocks > 1 else ''} of {one.chain} with {amount(one.transactions)} transactions{lost}"
 
 
 # ---- what the panels show
 
 
-def _panels(worlds: _Worlds) -> Iterator[Panel]:
+def _feeds(evidence: Evidence) -> dict[str, str]:
+    """The price that each feed shows."""
+    return {name: str(getattr(market, "of", "")) for name, market in evidence.scenario.markets.items() if market.kind == "price_feed"}
+
+
+def _panels(worlds: _Worlds, feeds: Mapping[str, str]) -> Iterator[Panel]:
     about = worlds.written.about
     markets: dict[str, dict[str, Any]] = about.get("markets", {})
     chains = sorted(about.get("chains", {}).items(), key=lambda chain: (chain[1]["kind"] != "rollup", chain[0]))
     for price in sorted(about.get("prices", {})):
-        near = {name for name, market in markets.items() if market.get("base") in (price, None)}
+        near = {name for name, market in markets.items() if (feeds.get(name) or market.get("base")) in (price, None)}
         yield _price(worlds, price, markets, near if len(about["prices"]) > 1 else set(markets))
     for price in sorted(about.get("prices", {})):
         yield _impact(worlds, price)
@@ -238,6 +243,8 @@ def _heads(worlds: _Worlds, chain: str) -> Panel:
             style = {"color": colour, "linewidth": width if written else 0.8, "linestyle": "-" if written else _THIN_CALM}
             if points.there:
                 lines.append(Line(head, world, points, style, head if written else None))
+    if all(line.name == "unsafe" and np.ptp(line.points.values) == 0.0 for line in lines):
+        lines = []  # a block after every block time, and nobody to settle with: there is nothing to see
     return Panel(f"How far the heads of {chain} are behind", "", lines, form="duration", height=1.35)
 
 

@@ -10,7 +10,7 @@ from l2sim.events import TransactionIncluded, WithdrawalFinalized, WithdrawalPro
 from l2sim.metrics.withdrawal_delay import WithdrawalDelay
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import GREEN, ORANGE, Picture, canvas, legend, quantity_axis, svg
-from l2sim.report.tables import Table, head_of, row_of
+from l2sim.report.tables import Table, head_of, rows_of
 from l2sim.report.wording import amount, listed, span
 from l2sim.units import SECOND
 
@@ -57,8 +57,7 @@ def tables(evidence: Evidence) -> Iterator[Table]:
     """The metric's figures, bridge by bridge."""
     for name in evidence.metrics("withdrawal_delay"):
         for bridge in evidence.subjects(name):
-            figures = [f"{name}.{bridge}.{figure}" for figure in FIGURES]
-            rows = [row_of(evidence, figure, evidence.label(figure).removeprefix(f"{bridge}: ")) for figure in figures if not evidence.is_nothing(figure)]
+            rows = rows_of(evidence, f"{name}.{bridge}", FIGURES)
             if rows:
                 note = "Delays are from submission on the rollup until L1 paid, of those that were paid."
                 yield Table(f"Withdrawals through {bridge}{evidence.which(name)}: {evidence.how}", head_of(evidence), rows, note=note)
@@ -91,7 +90,8 @@ def _curves(results: "Results", world: str, metric: WithdrawalDelay) -> list[Cur
         Curve(bridge, stage, world, [seconds for seconds, _ in parts], sum(asked for _, asked in parts))
         for (bridge, stage), parts in found.items()
     ]
-    return sorted((curve for curve in curves if any(map(len, curve.delays))), key=lambda curve: (curve.bridge, list(STAGES).index(curve.stage)))
+    there = [curve for curve in curves if any(map(len, curve.delays))]
+    return sorted(there, key=lambda curve: (curve.bridge, list(STAGES).index(curve.stage)))
 
 
 def _picture(evidence: Evidence, name: str, metric: WithdrawalDelay, curves: list[Curve]) -> Picture:
@@ -131,9 +131,9 @@ def _caption(evidence: Evidence, metric: WithdrawalDelay, curves: list[Curve]) -
     parts.append(f"Means over n = {n} replications; bands: from the lowest to the highest replication." if n > 1 else "One replication.")
     if evidence.compared:
         parts.append(f"Dashed: without {evidence.attacks}.")
-    if metric.warm_up or metric.cool_down:
-        parts.append(f"Left out: what was submitted in the first {span(metric.warm_up)} and the last {span(metric.cool_down)}.")
-    return " ".join(parts)
+    ends = [f"the {end} {span(time)}" for end, time in (("first", metric.warm_up), ("last", metric.cool_down)) if time]
+    parts.append(f"Left out: what was submitted in {listed(ends)}." if ends else "")
+    return " ".join(filter(None, parts))
 
 
 def _data(curves: list[Curve], grid: Floats) -> "pd.DataFrame":

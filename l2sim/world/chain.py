@@ -56,8 +56,8 @@ class LiveChain:
         self._listeners: dict[int, list[tuple[int, Event]]] = {}
         self.answered: dict[int, int] = {}
         self.call_codes: list[tuple[int, list[int]]] = []
-        self._payments: list[tuple[int, int, float]] = []
-        """Balances changed beside any block's rows, since the last block."""
+        self.payments: list[tuple[int, int, float]] = []
+        """What balances changed by since the last block, as in ``Block.payments``."""
         self._chain_code = world.log.names.code(name)
         self._included = world.log.table(TransactionIncluded)
         self._sealed = world.log.table(BlockSealed)
@@ -178,8 +178,8 @@ class LiveChain:
             self.inbox.admit(reflexes)
         executed = Executed.nothing()
         included = 0
-        block = Block(self.height, now, base_fee, per_byte, seen, Rows.none(), 0, 0, Traits(), tuple(self._payments))
-        self._payments.clear()
+        block = Block(self.height, now, base_fee, per_byte, seen, Rows.none(), 0, 0, Traits(), tuple(self.payments))
+        self.payments.clear()
         if len(self.inbox) and self.ordering is not None:
             queue = self.inbox if self.service is None else self.service
             cut, reasons, dropped = queue.select(now, base_fee, gas_limit, self.ordering, self._ordering_luck)
@@ -217,7 +217,7 @@ class LiveChain:
         """Change a balance by no transaction of a block, as L1's fees for batches do: it is an input of the next block."""
         self.world.ledger.column(self.name, asset)[account] += change
         if self.history is not None:
-            self._payments.append((self.state.purse(asset), account, change))
+            self.payments.append((self.state.purse(asset), account, change))
 
     def _tell_facts(self) -> None:
         """Write down what the books told of."""

@@ -129,11 +129,15 @@ class Execution:
 
     def enter(self, block: Block) -> tuple[list[float], list[float]]:
         """Do again what comes before the rows of a block; their fees."""
-        for purse, account, change in block.payments:
-            self.state.purses[purse][account] += change
+        self.pay(block.payments)
         self.begin(block.time, block.prices)
         fees, data, _ = self.charge(block) if block.stop > block.start else ([], [], False)
         return fees, data
+
+    def pay(self, payments: Sequence[tuple[int, int, float]]) -> None:
+        """Change balances, see ``Block.payments``."""
+        for purse, account, change in payments:
+            self.state.purses[purse][account] += change
 
     def restored(self, touched: Collection[tuple[str, int]] | None, now: int) -> None:
         """The state was given the values that it had after the block at ``now``, see ``Book.restored``."""

@@ -109,24 +109,24 @@ class History:
             raise ValueError(f"block {self.settled} of '{self.chain.name}' is settled: it cannot be undone")
         position = bisect_right(self._heights, height)
         undone = self.records[position:]
-        if undone:
-            touched = self._journal().undo(undone[0].mark)
-            del self.records[position:], self._heights[position:]
-            self._snapshots = {at: saved for at, saved in self._snapshots.items() if at <= height}
-            self._mark = self._journal().mark()
-            self.chain.execution.restored(touched, self._time())
-            for record in undone:
-                self.chain.world.log.revert(record.before, record.after)
+        self._mark = undone[0].mark if undone else self._mark
+        touched = self._journal().undo(self._mark)
+        del self.records[position:], self._heights[position:]
+        self._snapshots = {at: saved for at, saved in self._snapshots.items() if at <= height}
+        self.chain.execution.restored(touched, self._time())
+        for record in undone:
+            self.chain.world.log.revert(record.before, record.after)
         return undone
 
     def replay(self, undone: list[Record]) -> None:
-        """Make blocks again that were just undone, from their inputs, as if they had never been undone."""
+        """Make blocks again that were just undone, and pay what had been paid since, as if it had never been undone."""
         for record in undone:
             self.open()
             since = self._lengths
             self.chain.make_again(record.block, record.sealed)
             self.add(record.block, record.sealed)
             self.chain.world.log.restate(record.before, record.after, since)
+        self.chain.execution.pay(self.chain.payments)
 
     def settle(self, height: int) -> None:
         """Blocks up to this one will never be undone."""

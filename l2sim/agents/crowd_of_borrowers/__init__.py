@@ -87,7 +87,7 @@ class CrowdOfBorrowers(Agent):
     def _agrees(self) -> Self:
         if bool(self.collateral) == (self.table is not None):
             raise PydanticCustomError(
-                "loans", "say what they have supplied, such as 'collateral: {{eth: 1}}', or give a 'table', and not both"
+                "loans", "say what they have supplied, such as 'collateral: {eth: 1}', or give a 'table', and not both"
             )
         if self.table is not None and self.newcomers:
             raise PydanticCustomError("loans", "a table holds loans from before the start: put newcomers into a crowd of their own")

@@ -84,6 +84,8 @@ class LoanLiquidator(Agent):
         return self.funding == "flash_loan" or self.sells == "pool" or self.repays == "two_steps"
 
     def arrive(self, me: Seat) -> None:
+        if self.colocated and self.sells == "outside" and self.pair(me) is None:
+            raise ValueError("colocated, it must know what to trade outside: name its 'collateral' and its 'debt', or write 'sells: never'")
         chain = me.chain_of(self.market)
         me.endow(chain, me.gas_token, self.gas / ETH)
         for asset, worth in self.capital.items() if self.funding == "capital" else ():
@@ -121,10 +123,6 @@ class LoanLiquidator(Agent):
             return None
         rules = me.rules(self.market)
         assets, chosen = list(rules.reserves), self.pair(me)
-        if self.sells == "outside" and chosen is None:
-            raise ValueError(
-                "colocated, it has to know what it trades outside: name its 'collateral' and its 'debt', or write 'sells: never'"
-            )
         pair = chosen or (self.collateral, self.debt)
         one = [float(assets.index(name)) if name else -1.0 for name in pair]
         slots = [float(me.slot(self.market, asset)) for asset in assets]

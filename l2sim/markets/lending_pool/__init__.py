@@ -155,7 +155,7 @@ class LendingPool(Market):
             raise PydanticCustomError("unit", "liquidity of US dollars needs a unit: write '50 MUSD' in reserves.usd")
         if not set(self.reserves) - {"usd"}:
             raise PydanticCustomError(
-                "reserves", "a pool needs a reserve with a price beside US dollars: add one to reserves, such as 'eth: {{}}'"
+                "reserves", "a pool needs a reserve with a price beside US dollars: add one to reserves, such as 'eth: {}'"
             )
         return self
 
