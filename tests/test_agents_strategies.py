@@ -154,7 +154,7 @@ def test_arrivals_are_a_poisson_process() -> None:
 def candidates(times: np.ndarray, luck: np.ndarray) -> Candidates:
     nothing = np.zeros(len(times))
     whole = nothing.astype(np.int64)
-    return Candidates(whole, times, luck, whole, nothing.astype(np.bool_), nothing, whole)
+    return Candidates(whole, times, luck, whole, nothing.astype(np.bool_), nothing, whole, None)
 
 
 def test_excitement_keeps_the_mean_rate_and_bunches_trades() -> None:

@@ -306,7 +306,7 @@ def test_delays_in_full(row: Delay, record_property: Callable[..., None]) -> Non
 
 
 @pytest.mark.validate
-@pytest.mark.parametrize("row", [Delay(0.90, 0.05, 0.05, 21600, "oracle"), Delay(0.80, 0.10, 0.08, 86400)], ids=lambda row: f"{row.by}")
+@pytest.mark.parametrize("row", [Delay(0.90, 0.05, 0.05, 86400, "oracle"), Delay(0.80, 0.10, 0.08, 86400)], ids=lambda row: f"{row.by}")
 def test_other_delays_in_full(row: Delay, record_property: Callable[..., None]) -> None:
     record_property("validation", check_delay(row, 240, jobs=2))
 

@@ -41,9 +41,8 @@ class Disputes(Metric):
     def measure(self, log: "Log") -> "pd.DataFrame":
         import pandas as pd
 
-        return pd.DataFrame.from_dict(
-            {chain: _of(chain, log) for chain in log.present(AssertionMade, "chain")}, orient="index", dtype=float
-        )  # fmt: skip
+        rows = {chain: _of(chain, log) for chain in log.present(AssertionMade, "chain")}
+        return pd.DataFrame(list(rows.values()), pd.Index(list(rows), dtype=object), list(_of("", log)), dtype=float)
 
 
 def _of(chain: str, log: "Log") -> dict[str, float]:

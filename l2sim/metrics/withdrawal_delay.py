@@ -35,7 +35,8 @@ class WithdrawalDelay(Metric):
         import pandas as pd
 
         bridges = [name for name, market in sorted(log.about.get("markets", {}).items()) if market["kind"] == "bridge"]
-        return pd.DataFrame.from_dict({bridge: self._of(bridge, log) for bridge in bridges}, orient="index", dtype=float)
+        rows = [self._of(bridge, log) for bridge in bridges]
+        return pd.DataFrame(rows, pd.Index(bridges, dtype=object), list(self._of("", log)), dtype=float)
 
     def _of(self, bridge: str, log: "Log") -> dict[str, float]:
         submitted, numbers, status = log.select(TransactionIncluded, "submitted", "x", "status", market=bridge, action="withdraw")

@@ -306,6 +306,14 @@ def _cards(evidence: Evidence) -> Iterator[Card]:
         for figure, words in (("borrowers_lost", "lost by borrowers"), ("bad_debt", "bad debt")):
             if not evidence.is_nothing(f"{name}.{figure}"):
                 yield _of(evidence, f"{name}.{figure}", f"{words} in {getattr(metric, 'market', None) or 'lending pools'}")
+    for name in evidence.metrics("extraction"):
+        taken = [one for one in losses(evidence, name) if one.parts["extraction"].mean > 0]
+        if taken:
+            most = max(taken, key=lambda one: one.parts["extraction"].mean)
+            value, bounds = estimate(most.parts["extraction"], "USD")
+            yield Card(
+                "As written", f"extracted from trades of {most.subject}{evidence.which(name)}", value, _bounds(most.loss, bounds, ""), True
+            )
     for name in evidence.metrics("time_to_finality"):
         chains = [chain for chain in evidence.subjects(name) if evidence.level(f"{name}.{chain}.finalized_mean").n]
         if chains:
