@@ -80,6 +80,9 @@ class Table:
         self._sealed = 0
         self._parts: list[tuple[int, tuple[Any, ...]]] = []
         """Rows that are not yet in a chunk: how many, and their columns."""
+        self._room: list[npt.NDArray[Any]] = []
+        """Columns for rows that compiled code writes, the next chunk; what it has written there comes before the parts."""
+        self._filled = 0
         self._types = list(self.dtypes.values())
         self.reverted: list[tuple[int, int]] = []
         """Rows start..stop that a reorganisation undid: they happened, but are no part of the canonical history."""
@@ -95,6 +98,7 @@ class Table:
         self._length += 1
         if len(self._rows) >= _CHUNK:
             self._gather()
+            self._seal()
 
     def extend(self, n: int, *columns: Any) -> None:
         """Add ``n`` rows: for each column a list, an array, or one number that all share; ``time`` first, names as codes."""
@@ -105,20 +109,56 @@ class Table:
         if self._length - self._sealed >= _CHUNK:
             self._seal()
 
+    def room(self, n: int) -> tuple[tuple[npt.NDArray[Any], ...], int]:
+        """Columns into which the next ``n`` rows may be written, names as codes, and from which place on; then call ``wrote``."""
+        waiting = self._length - self._sealed - self._filled
+        if not self._room or self._filled + waiting + n > len(self._room[0]):
+            if self._rows:
+                self._gather()
+            if self._length > self._sealed:
+                self._seal()
+            self._room = [np.empty(max(_CHUNK, n), dtype) for dtype in self._types]
+        elif waiting:
+            columns = self._coded_rows() if waiting == len(self._rows) else self._drained()
+            for column, more in zip(self._room, columns, strict=True):
+                column[self._filled : self._filled + waiting] = more
+            self._filled += waiting
+        return tuple(self._room), self._filled
+
+    def wrote(self, n: int) -> None:
+        """So many rows were written into ``room``."""
+        self._filled += n
+        self._length += n
+
+    def _coded_rows(self) -> Sequence[Any]:
+        """The facts that came one by one, as columns; there are none any more."""
+        code = self._names.code
+        columns = [list(map(code, column)) if i in self._coded else column for i, column in enumerate(zip(*self._rows, strict=True))]
+        self._rows.clear()
+        return columns
+
+    def _drained(self) -> Sequence[Any]:
+        """The parts as columns; there are none any more."""
+        if self._rows:
+            self._gather()
+        parts = self._parts or [(0, ([],) * len(self.columns))]
+        columns = [_joined([(n, columns[i]) for n, columns in parts], dtype) for i, dtype in enumerate(self._types)]
+        self._parts.clear()
+        return columns
+
     def _gather(self) -> None:
         """Move facts that came one by one behind the parts."""
-        code = self._names.code
-        columns = [list(map(code, column)) if i in self._coded else list(column) for i, column in enumerate(zip(*self._rows, strict=True))]
-        self._parts.append((len(self._rows), tuple(columns)))
-        self._rows.clear()
-        if self._length - self._sealed >= _CHUNK:
-            self._seal()
+        n = len(self._rows)
+        self._parts.append((n, tuple(map(list, self._coded_rows()))))
 
     def _seal(self) -> None:
-        """Make the parts a chunk of arrays."""
-        parts = self._parts or [(0, ([],) * len(self.columns))]
-        self._chunks.append([_joined([(n, columns[i]) for n, columns in parts], dtype) for i, dtype in enumerate(self._types)])
-        self._parts.clear()
+        """Make everything beside the chunks one of them."""
+        chunk: Sequence[Any] = [column[: self._filled] for column in self._room]
+        if self._length > self._sealed + self._filled or not chunk:
+            more = self._drained()
+            chunk = [np.concatenate(pair) for pair in zip(chunk, more, strict=True)] if self._filled else more
+        self._chunks.append(list(chunk))
+        self._room, self._filled = [], 0
         self._sealed = self._length
         if len(self._chunks) > _IN_MEMORY:
             self._spill()
@@ -133,7 +173,7 @@ class Table:
 
     def __getstate__(self) -> dict[str, Any]:
         columns = [np.array(column) for column in self._whole().values()]
-        return self.__dict__ | {"_chunks": [columns], "_spool": None}
+        return self.__dict__ | {"_chunks": [columns], "_room": [], "_spool": None}
 
     def canonical(self) -> npt.NDArray[np.bool_]:
         """Which rows no reorganisation undid."""

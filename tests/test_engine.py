@@ -62,7 +62,23 @@ def lived(engine: Engine, **changes: Any) -> tuple[World, Log]:
         },
         {"attacks.outage": {"kind": "sequencer_outage", "on": "op", "begins": "20min", "lasts": "10min"}},
     ],
-    ids=["plain", "any_price", "poor", "tips", "deadlines", "overflow", "throttled", "poisson", "two_crowds", "watched", "reflex", "race", "two_pools", "plug_in", "outage"],
+    ids=[
+        "plain",
+        "any_price",
+        "poor",
+        "tips",
+        "deadlines",
+        "overflow",
+        "throttled",
+        "poisson",
+        "two_crowds",
+        "watched",
+        "reflex",
+        "race",
+        "two_pools",
+        "plug_in",
+        "outage",
+    ],
 )
 def test_both_engines_write_the_same_log(changes: dict[str, Any]) -> None:
     (_, lists), (_, arrays) = lived("lists", **changes), lived("arrays", **changes)

@@ -12,7 +12,8 @@ from l2sim.world.seat import AttackSeat
 class L1Reorg(Attack):
     """L1 undoes its latest blocks. Batches in them are pending again, and the safe heads of their rollups go back.
 
-    Nothing that is justified is undone: that is where the choice of the head begins. The attack is over at once: ``lasts`` is how long it counts as going on.
+    Nothing that is justified is undone: that is where the choice of the head begins. The attack is over at once: ``lasts`` is
+    how long it counts as going on.
     """
 
     on: Annotated[str, Refers("chains", kind="l1")]

@@ -101,7 +101,10 @@ class Blob(Fee):
 
     def fork(self, timestamp: int) -> Fork:
         """The fork in force at a unix time in seconds."""
-        return next((fork for fork in self._latest_first if fork.begins <= timestamp), self._latest_first[-1])
+        for fork in self._latest_first:
+            if fork.begins <= timestamp:
+                return fork
+        return self._latest_first[-1]
 
     @cached_property
     def _latest_first(self) -> list[Fork]:

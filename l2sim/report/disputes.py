@@ -155,7 +155,7 @@ def _assertions(evidence: Evidence, log: "Log", chain: str, first: int) -> Pictu
         axes.set_ylim(max(one.number for one in found) + 1, min(one.number for one in found) - 1)
         axes.set_xlabel(f"simulated time, {name}")
         axes.set_ylabel("number of the assertion")
-        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         axes.grid(visible=True, axis="x")
         axes.grid(visible=False, axis="y")
         axes.set_title(f"on {chain}")

@@ -37,37 +37,52 @@ class Advances(NamedTuple):
 
 def undone(log: "Log") -> list[Undone]:
     """Every reorganisation, in order of time."""
-    columns = ("time", "chain", "first", "last", "transactions", "lost")
     found = []
-    for time, code, first, last, transactions, lost in zip(*map(np.ndarray.tolist, log.select(ChainReorganized, *columns)), strict=True):
-        chain = log.names.all[code]
+    for chain in log.present(ChainReorganized, "chain"):
         made, number, canonical = _rows(log, BlockSealed, chain)
-        mine = ~canonical & (made <= time) & (number >= first) & (number <= last)
+        gone = _gone(log, chain, made, number, canonical)
         usual = log.about.get("chains", {}).get(chain, {}).get("block_time") or 0
-        # Empty blocks are not in the log; the first of those undone was made a block time before the second.
-        begins = min(time, *(made[mine] - (number[mine] - first) * usual).tolist()) if mine.any() else time - (last - first + 1) * usual
-        found.append(Undone(chain, last - first + 1, transactions, lost, float(max(begins, 0)), float(time)))
+        columns = log.select(ChainReorganized, "time", "first", "last", "transactions", "lost", chain=chain)
+        for time, first, last, transactions, lost in zip(*map(np.ndarray.tolist, columns), strict=True):
+            # Empty blocks are not in the log; the first of those undone was made so many block times before any other.
+            since = (made - (number - first) * usual)[gone == time]
+            begins = min(since.tolist(), default=time - (last - first + 1) * usual)
+            found.append(Undone(chain, last - first + 1, transactions, lost, float(max(begins, 0)), float(time)))
     return sorted(found, key=lambda one: (one.ends, one.chain))
 
 
 def seen(log: "Log", fact: type, chain: str, **where: str) -> Advances:
-    """Times and numbers of a fact about blocks of a chain, with what was undone until it was, and where that left the head."""
+    """Times and numbers of a fact about blocks of a chain, with what was undone until it was, and where that left the head.
+
+    Blocks are undone by the chain itself, safe and finalized heads go back with the chain that it settles on.
+    """
     times, numbers, canonical = _rows(log, fact, chain, **where)
-    known = [chain, log.about.get("chains", {}).get(chain, {}).get("settles_on")]
-    when, names = log.select(ChainReorganized, "time", "chain")
-    back = when[np.isin(names, [log.names.find(name) for name in known if name])]
-    if canonical.all() or not len(back):
-        return Advances(times[canonical], np.maximum.accumulate(numbers[canonical]))
-    back = np.sort(back)
-    order = np.argsort(times, kind="stable")
-    times, numbers, canonical = times[order], numbers[order], canonical[order]
-    gone = np.where(canonical, NEVER, np.append(back, NEVER)[np.searchsorted(back, times)])
+    if fact is BlockSealed:
+        gone = _gone(log, chain, times, numbers, canonical)
+    else:
+        base = log.about.get("chains", {}).get(chain, {}).get("settles_on")
+        back = log.select(ChainReorganized, "time", chain=base)[0] if base else times[:0]
+        gone = np.where(canonical, NEVER, np.append(back, NEVER)[np.searchsorted(back, times)])
     happened = canonical | (gone < NEVER)
     times, numbers, gone = times[happened], numbers[happened], gone[happened]
-    left = [(numbers[(times < time) & (gone > time)])[-1:] for time in back]
-    steps = np.concatenate([back, times]), np.concatenate([[int(number[0]) if len(number) else 0 for number in left], numbers])
+    order = np.argsort(times, kind="stable")
+    times, numbers, gone = times[order], numbers[order], gone[order]
+    if not (gone < NEVER).any():
+        return Advances(times, np.maximum.accumulate(numbers))
+    instants = np.unique(gone[gone < NEVER])
+    left = [numbers[(times < time) & (gone > time)][-1:].sum() for time in instants]
+    steps = np.concatenate([instants, times]), np.concatenate([np.array(left, np.int64), numbers])
     order = np.argsort(steps[0], kind="stable")
     return Advances(steps[0][order], steps[1][order])
+
+
+def _gone(log: "Log", chain: str, made: Times, number: Times, canonical: npt.NDArray[np.bool_]) -> Times:
+    """When each block was undone: by the first reorganisation behind it that reaches as far back as its number."""
+    gone = np.full(len(made), NEVER)
+    columns = log.select(ChainReorganized, "time", "first", "last", chain=chain)
+    for time, first, last in zip(*map(np.ndarray.tolist, columns), strict=True):
+        gone[~canonical & (gone == NEVER) & (made <= time) & (number >= first) & (number <= last)] = time
+    return gone
 
 
 def _rows(log: "Log", fact: type, chain: str, **where: str) -> tuple[Times, Times, npt.NDArray[np.bool_]]:

@@ -58,9 +58,9 @@ class LiveChain:
         self.call_codes: list[tuple[int, list[int]]] = []
         self.payments: list[tuple[int, int, float]] = []
         """What balances changed by since the last block, as in ``Block.payments``."""
-        self._chain_code = world.log.names.code(name)
-        self._included = world.log.table(TransactionIncluded)
-        self._sealed = world.log.table(BlockSealed)
+        self.log_code = world.log.names.code(name)
+        self.included = world.log.table(TransactionIncluded)
+        self.seals = world.log.table(BlockSealed)
 
     # ---- what kinds of chain say differently
 
@@ -272,8 +272,8 @@ class LiveChain:
         markets, calls = self._calls(rows, start, stop)
         # What is the same for all rows of the block is written as one number.
         alike = traits.gas is not None
-        self._included.extend(
-            stop - start, block.time, self._chain_code, block.height, rows.submitted[start:stop], rows.sender[start:stop], markets, calls,
+        self.included.extend(
+            stop - start, block.time, self.log_code, block.height, rows.submitted[start:stop], rows.sender[start:stop], markets, calls,
             executed.status, traits.gas if alike else rows.gas[start:stop], fees[0] if alike and not traits.tips else fees,
             data[0] if traits.size is not None else data, executed.x, executed.y,
         )  # fmt: skip
@@ -331,15 +331,7 @@ class LiveChain:
 
     def note(self, time: int, block: BlockSealed) -> None:
         """Write a block down."""
-        self._sealed.append(time, block)
-
-    def note_many(self, times: Any, heights: Any, counts: Any, gas: Any, base_fees: Any) -> None:
-        """Write down several blocks after which nothing waits."""
-        self._sealed.extend(len(times), times, self._chain_code, heights, counts, gas, base_fees, 0, 0, 0)
-
-    def write(self, n: int, times: Any, heights: Any, submitted: Any, sender: Any, markets: Any, calls: Any, *rest: Any) -> None:
-        """Write down executed rows of several blocks, on arrays."""
-        self._included.extend(n, times, self._chain_code, heights, submitted, sender, markets, calls, *rest)
+        self.seals.append(time, block)
 
     def shows(self) -> bool:
         """Whether everybody sees what waits in the mempool."""

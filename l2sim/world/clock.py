@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from heapq import heappush
+from math import inf
 from typing import Any
 
 import simpy
@@ -37,6 +38,13 @@ class Clock(simpy.Environment):
     def show(self, time: int) -> None:
         """Within ``at``, show another time still."""
         self._shown = time
+
+    def stirs(self) -> float:
+        """When something happens next for which anybody waits; alarms that nobody waits for any more do not count."""
+        queue = self._queue
+        if queue and queue[0][3].callbacks:
+            return queue[0][0]
+        return min((time for time, _, _, event in queue if event.callbacks), default=inf)
 
     def wake(self, event: Event, time: int, tie: int = 0, value: Any = None) -> Event:
         """Trigger an event at a time (ns, now or later); among equals the lower tie key goes first."""

@@ -42,7 +42,6 @@ class Traits(NamedTuple):
             bool(most(rows.reference)), gas if gas == most(rows.gas) else None, size if size == most(rows.size) else None,
         )  # fmt: skip
 
-
     def with_those(self, other: "Traits") -> "Traits":
         """Of these rows and others together."""
         return Traits(

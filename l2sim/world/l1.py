@@ -231,7 +231,7 @@ class LiveL1(LiveChain):
                 heads.append(HeadAdvanced(self.name, "safe", (epoch - 1) * self.rules.slots_per_epoch))
                 if justified_before:
                     heads.append(HeadAdvanced(self.name, "finalized", (epoch - 2) * self.rules.slots_per_epoch))
-        return before._replace(slot=slot, justified_before=justified_before, justified=justified), heads
+        return Quiet(slot, before.height, before.base, before.blob, before.blob_price, justified_before, justified), heads
 
     def _missed(self, slot: int) -> bool:
         return self._uniform("missed", slot) < self.rules.missed
@@ -263,7 +263,8 @@ class LiveL1(LiveChain):
         used = Used(gas, rules.gas_limit, blobs, base_fee, next_time)
         blob = rules.blob_fee.next(state.blob, used)
         price = rules.blob_fee.price(blob, next_time)
-        return state._replace(base=rules.base_fee.next(state.base, used), blob=blob, blob_price=price, height=state.slot)
+        base = rules.base_fee.next(state.base, used)
+        return Quiet(state.slot, state.slot, base, blob, price, state.justified_before, state.justified)
 
     def _uniform(self, purpose: str, index: int) -> float:
         chunk, within = divmod(index, CHUNK)

@@ -202,7 +202,7 @@ class LiveRollup(LiveChain):
         """
         made = 0
         if self.compiles and not self.watched():
-            until = self.world.clock.peek()
+            until = self.world.clock.stirs()
             if self._ripe is not None and not self.unposted:
                 until = min(until, self._instants[first] + self._ripe[2])
             last = bisect_left(self._instants, until, first)

@@ -1,5 +1,6 @@
 """A stretch: blocks that nobody looks at in between, made in one go by compiled code, with the same bits as one by one."""
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,8 +84,10 @@ class Machine:
         self.ways[kernel.STOP_AFTER_REFLEX] = chain.world.moves_outside()
         self._room: list[Any] = []
         self._rows = self._block = -1
+        self.apart = np.empty(0, np.int64)
+        """Positions of rows, as many as there is room for."""
         self.make: Any = compiled(kernel.make_blocks, allocates=True)
-
+        self.transcribe, self.seal = compiled(transcribe), compiled(seal)
 
     def room(self, rows: int, block: int) -> tuple[list[Any], Any, Any, Any]:
         """Columns for so many rows, notes, and scratch for blocks of so many rows; they are used again and again."""
@@ -92,6 +95,7 @@ class Machine:
             self._rows, self._block = max(rows, self._rows), max(block, self._block)
             n = self._rows
             columns = [np.empty(n, np.int64) for _ in range(7)] + [np.empty(n) for _ in range(4)]
+            self.apart = np.empty(n, np.int64)
             self._room = [columns, np.empty((n, kernel.NOTE)), np.empty(self._block, np.int64), np.empty(self._block)]
         columns, notes, order, before = self._room
         return columns, notes, order, before
@@ -149,72 +153,97 @@ def stretch(chain: "LiveRollup", times: list[int]) -> int:
     )  # fmt: skip
     if made:
         chain.inbox.taken(times[made - 1])
-        written = int(progress[kernel.ROWS])
-        _check(chain, at[:made], [column[:written] for column in columns])
-        _finish(chain, machine, rows, at[:made], blocks[:, :made], [column[:written] for column in columns])
-        _tell(chain, times[:made], notes[: progress[kernel.NOTES]], rows, [column[:written] for column in columns])
+        apart = _write(chain, machine, rows, at[:made], blocks[:, :made], columns, int(progress[kernel.ROWS]))
+        _tell(chain, times[:made], notes[: progress[kernel.NOTES]], rows, columns, apart)
         chain.fee_state = (int(progress[kernel.BASE_FEE]),)
     return int(made)
 
 
-def _check(chain: "LiveRollup", times: Any, columns: list[Any]) -> None:
-    """See that markets gave numbers and hold numbers, and that reflexes wanted what they may want; as ``Execution`` does row by row.
+def transcribe(
+    log: Any, at: int, chain: int, times: Any, height: int, submitted: Any, markets: Any, actions: Any, apart: Any, n: int,
+    block: Any, came: Any, market: Any, action: Any, sender: Any, status: Any, gas: Any, fee: Any, data: Any, x: Any, y: Any,
+) -> int:  # fmt: skip
+    """Write executed rows into the log's columns from a place on; how many of them came from reflexes or reverted.
+
+    The positions of these go into ``apart``. Where a row has left what is no number, -1 - its position instead.
+    """
+    time_to, chain_to, block_to, submitted_to, sender_to, market_to, action_to, status_to, gas_to, fee_to, data_to, x_to, y_to = log
+    found = 0
+    for i in range(n):
+        if not isfinite(x[i] + y[i]):
+            return -1 - i
+        row, now = at + i, times[block[i]]
+        time_to[row], chain_to[row], block_to[row], sender_to[row] = now, chain, height + 1 + block[i], sender[i]
+        submitted_to[row] = submitted[came[i]] if came[i] >= 0 else now
+        market_to[row], action_to[row], status_to[row] = markets[market[i]], actions[market[i], action[i]], status[i]
+        gas_to[row], fee_to[row], data_to[row], x_to[row], y_to[row] = gas[i], fee[i], data[i], x[i], y[i]
+        if came[i] < 0 or status[i] != 0:
+            apart[found] = i
+            found += 1
+    return found
+
+
+def seal(log: Any, at: int, chain: int, times: Any, height: int, counts: Any, gas: Any, base_fee: Any) -> int:
+    """The same for blocks, but for those without transactions; how many were written."""
+    time_to, chain_to, number_to, transactions_to, gas_to, base_fee_to, blob_base_fee_to, blobs_to, pending_to = log
+    row = at
+    for k in range(len(times)):
+        if counts[k] != 0:
+            time_to[row], chain_to[row], number_to[row], transactions_to[row] = times[k], chain, height + 1 + k, counts[k]
+            gas_to[row], base_fee_to[row], blob_base_fee_to[row], blobs_to[row], pending_to[row] = gas[k], base_fee[k], 0, 0, 0
+            row += 1
+    return row - at
+
+
+def _write(chain: "LiveRollup", machine: Machine, rows: Rows, times: Any, blocks: Any, columns: list[Any], n: int) -> list[int]:
+    """Write blocks and their rows down; the positions of the rows that came from reflexes or reverted.
+
+    It sees that markets gave numbers and hold numbers, and that reflexes wanted what they may want; as ``Execution`` does row by row.
 
     Raises:
         MarketFailed: something is no number.
         ValueError: a reflex wanted what is no transaction by itself.
     """
-    block, came, market, action, *_, x, y = columns
-    execution = chain.execution
-    if not np.isfinite((x + y).sum()):
-        row = np.flatnonzero(~np.isfinite(x + y))[0]
-        raise MarketFailed(execution.names[market[row]], int(times[block[row]]), f"ArithmeticError: an action gave {x[row]} and {y[row]}")
+    execution, (counts, used, size, base_fee) = chain.execution, blocks
+    log, at = chain.included.room(n)
+    found = machine.transcribe(
+        log, at, chain.log_code, times, chain.height, rows.submitted, machine.log_markets, machine.log_codes, machine.apart, n, *columns
+    )  # fmt: skip
+    if found < 0:
+        block, _, market, *_, x, y = (column[-1 - found] for column in columns)
+        raise MarketFailed(execution.names[market], int(times[block]), f"ArithmeticError: an action gave {x} and {y}")
     for which, account in enumerate(execution.accounts):
         if not np.isfinite(held := chain.state.table[:, account].sum()):  # type: ignore[index]
             raise MarketFailed(execution.names[which], int(times[-1]), f"ArithmeticError: it holds {held} in all")
-    for number, reflex in enumerate(chain.reflexes):
-        for code in reflex.within & set(action[came == -1 - number].tolist()):
-            reflex.refuse(code)
+    apart: list[int] = machine.apart[:found].tolist()
+    came, action = columns[1], columns[3]
+    for i in apart:
+        if came[i] < 0 and action[i] in chain.reflexes[-1 - came[i]].within:
+            chain.reflexes[-1 - came[i]].refuse(int(action[i]))
+    chain.included.wrote(n)
+    log, at = chain.seals.room(len(times))
+    chain.seals.wrote(machine.seal(log, at, chain.log_code, times, chain.height, counts, used, base_fee))
+    chain.made(chain.height + 1 + np.arange(len(times)), times, size)
+    return apart
 
 
-def _finish(chain: "LiveRollup", machine: Machine, rows: Rows, times: Any, blocks: Any, columns: list[Any]) -> None:
-    """Write blocks and their rows down."""
-    block, came, market, action, sender, status, gas, fee, data, x, y = columns
-    counts, used, size, base_fee = blocks
-    heights = chain.height + 1 + np.arange(len(times))
-    if len(block):
-        when = times[block]
-        submitted = rows.submitted[np.maximum(came, 0)] if rows.number else when
-        if chain.reflexes:
-            submitted = np.where(came < 0, when, submitted)
-        chain.write(
-            len(block), when, heights[block], submitted, sender.copy(), machine.log_markets[market], machine.log_codes[market, action],
-            status.astype(np.int8), gas.astype(np.int32), fee.copy(), data.astype(np.float32), x.copy(), y.copy(),
-        )  # fmt: skip
-        full = np.flatnonzero(counts)
-        chain.note_many(times[full], heights[full], counts[full], used[full], base_fee[full])
-    chain.made(heights, times, size)
-
-
-def _tell(chain: "LiveRollup", times: list[int], notes: Any, rows: Rows, columns: list[Any]) -> None:
+def _tell(chain: "LiveRollup", times: list[int], notes: Any, rows: Rows, columns: list[Any], apart: list[int]) -> None:
     """Make facts of what kernels told, and tell agents what became of their transactions, at the times of the blocks."""
-    world = chain.world
-    block, came, _, action, sender, status, _, fee, data, x, y = columns
-    for b, m, _, what, who, *left in notes[np.lexsort((notes[:, 2], notes[:, 1], notes[:, 0]))].tolist():
-        for fact in chain.books[int(m)].told(int(what), int(who), left[3 : 3 + int(left[2])]):
-            world.record_at(times[int(b)], fact)
-    if chain.reflexes:
-        mine = np.flatnonzero(came < 0)
-        told = [column[mine].tolist() for column in (block, -1 - came, action, status, x, y, fee + data)]
-        height = chain.height - len(times) + 1
-        with world.clock.at(times[0]):
-            for in_block, number, what, became, one_x, one_y, cost in zip(*told, strict=True):
-                reflex = chain.reflexes[number]
-                if reflex.listens:
-                    world.clock.show(times[in_block])
-                    reflex.answered(what, Receipt(became, height + in_block, one_x, one_y, cost))
-    if status.any():
-        for i in np.flatnonzero(status).tolist():
-            first, submitted = (rows.a[came[i]], rows.submitted[came[i]]) if came[i] >= 0 else (0.0, times[block[i]])
-            world.failed(int(sender[i]), int(status[i]), int(action[i]), float(first), int(submitted))
+    world, reflexes = chain.world, chain.reflexes
+    if len(notes):
+        for b, m, _, what, who, *left in notes[np.lexsort((notes[:, 2], notes[:, 1], notes[:, 0]))].tolist():
+            for fact in chain.books[int(m)].told(int(what), int(who), left[3 : 3 + int(left[2])]):
+                world.record_at(times[int(b)], fact)
+    block, came, _, action, sender, status, _, fee, data, x, y = (column[apart].tolist() for column in columns)
+    height = chain.height - len(times) + 1
+    with world.clock.at(times[0]):
+        for i, source in enumerate(came):
+            if source < 0 and reflexes[-1 - source].listens:
+                world.clock.show(times[block[i]])
+                reflexes[-1 - source].answered(action[i], Receipt(status[i], height + block[i], x[i], y[i], fee[i] + data[i]))
+    if world.hears_of_failures():
+        for i, what in enumerate(status):
+            if what:
+                first, submitted = (rows.a[came[i]], rows.submitted[came[i]]) if came[i] >= 0 else (0.0, times[block[i]])
+                world.failed(sender[i], what, action[i], float(first), int(submitted))
     chain.tell(times[-1])

@@ -217,6 +217,10 @@ class World:
         """A list to which the failures of a group are added from now on."""
         return self._failures.setdefault(group, [])
 
+    def hears_of_failures(self) -> bool:
+        """Whether anybody wants to know of failures."""
+        return bool(self._failures)
+
     def failed(self, sender: int, status: int, action: int, first: float, submitted: int) -> None:
         """A transaction reverted or was dropped; ``first`` is its first field."""
         group = self._group_names[bisect_right(self._first_accounts, sender) - 1]
@@ -328,10 +332,9 @@ class World:
 
     def _sample_paths(self, times: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> None:
         """The same for prices that nobody moves: they need not be waited for."""
-        paths = {name: self.prices.indices(name, times).tolist() for name in self.prices.parts}
-        for i, time in enumerate(times.tolist()):
-            for name, path in paths.items():
-                self.log.record(time, PriceMoved(name, path[i], path[i]))
+        names = np.tile([self.log.names.code(name) for name in self.prices.parts], len(times))
+        paths = np.stack([self.prices.indices(name, times) for name in self.prices.parts], axis=1).ravel()
+        self.log.table(PriceMoved).extend(len(names), np.repeat(times, len(self.prices.parts)), names, paths, paths)
 
     def _claims(self) -> dict[tuple[str, str, str], float]:
         """What each group is owed by each market or settlement: (debtor, asset, group) -> amount; the debtor's own entry balances it."""
