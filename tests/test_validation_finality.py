@@ -12,7 +12,7 @@ from l2sim.log import Log
 from l2sim.metrics.time_to_finality import NOT_YET, reached
 from l2sim.scenario import Scenario
 from l2sim.units import SECOND
-from l2sim.world.l1 import LiveL1
+from l2sim.world.l1 import LiveL1, Quiet
 
 Floats = npt.NDArray[np.float64]
 
@@ -160,14 +160,14 @@ def test_posters_out_of_step_with_the_slots_in_full(period: float, record_proper
 
 def test_two_epochs_flat_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mistake: every block is final after 64 slots, 768 s."""
-    make, finalize = LiveL1._make, LiveL1._finalize
+    vote = LiveL1._vote
 
-    def flat(l1: LiveL1, slot: int) -> None:
-        make(l1, slot)
-        finalize(l1, slot - 2 * l1.rules.slots_per_epoch)
+    def flat(l1: LiveL1, before: Quiet) -> tuple[Quiet, list[HeadAdvanced]]:
+        after, _ = vote(l1, before)
+        final = after.slot - 2 * l1.rules.slots_per_epoch
+        return after, [HeadAdvanced(l1.name, "finalized", final)] if final >= 0 else []
 
-    monkeypatch.setattr(LiveL1, "_make", flat)
-    monkeypatch.setattr(LiveL1, "_finalize", lambda l1, slot: None)
+    monkeypatch.setattr(LiveL1, "_vote", flat)
     plan = scenario("finality_of_l1", 1_280).without("agents", "metrics")
     delays = of_blocks(plan, run(plan))
     assert set(delays) == {768.0}
@@ -177,8 +177,13 @@ def test_two_epochs_flat_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_checkpoint_without_its_own_slot_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mistake: slot 0 of an epoch waits three epochs like its successors, 966 s in the mean."""
-    finalize = LiveL1._finalize
-    monkeypatch.setattr(LiveL1, "_finalize", lambda l1, slot: finalize(l1, slot - 1))
+    vote = LiveL1._vote
+
+    def late(l1: LiveL1, before: Quiet) -> tuple[Quiet, list[HeadAdvanced]]:
+        after, heads = vote(l1, before)
+        return after, [head._replace(number=head.number - 1) if head.head == "finalized" else head for head in heads]
+
+    monkeypatch.setattr(LiveL1, "_vote", late)
     plan = scenario("finality_of_l1", 1_280).without("agents", "metrics")
     delays = of_blocks(plan, run(plan))
     assert delays.mean() == pytest.approx(966.0)

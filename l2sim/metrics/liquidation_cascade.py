@@ -29,11 +29,11 @@ class _Runs(NamedTuple):
 class LiquidationCascade(Metric):
     """Clusters of liquidations, of positions and of loans, in which none waits longer than ``gap`` for the next.
 
-    Notional is size at the mark; of a loan, which counts each time, what was seized. A round is a block with liquidations in it; those of
-    the largest cascade (by notional) show whether it was one wave or a loop. ``price_drop`` is the largest fall of the outside index
-    from a peak, as a share of the peak, at the instants where the log samples it; of several prices, that of the market's base if it
-    names one, else the one that fell furthest. Numbers of things and sums of dollars are zero when nothing was liquidated; figures about the largest
-    cascade are then NaN.
+    Notional is size at the mark; of a loan, which counts each time, what was seized. A round is a block with liquidations in it;
+    those of the largest cascade (by notional) show whether it was one wave or a loop. ``price_drop`` is the largest fall of the
+    outside index from a peak, as a share of the peak, at the instants where the log samples it; of several prices, that of the
+    market's base if it names one, else the one that fell furthest. Numbers of things and sums of dollars are zero when nothing
+    was liquidated; figures about the largest cascade are then NaN.
 
     ``traders_lost`` is what liquidation itself took from the owners, on top of what the market had already cost them: the equity
     that a position had at its mark, less what was returned; where that equity was negative, there was nothing left to take.
