@@ -1,6 +1,7 @@
 """The log: a columnar, typed, append-only record of what happened. The world writes it, metrics read it."""
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from functools import partial
 from hashlib import sha256
 from itertools import chain
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -57,6 +58,12 @@ def _joined(parts: list[tuple[int, Any]], dtype: np.dtype[Any]) -> npt.NDArray[A
         pieces = [value if isinstance(value, np.ndarray | list) else np.full(n, value, dtype) for n, value in parts]
         return np.concatenate([np.asarray(piece, dtype) for piece in pieces])
     return np.repeat(np.array(values, dtype), lengths)
+
+
+def _cut(values: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """A column some rows at a time."""
+    for start in range(0, len(values), _PIECE):
+        yield values[start : start + _PIECE]
 
 
 class Table:
@@ -200,16 +207,31 @@ class Table:
         return columns | {"canonical": mask} if reverted else {name: column[mask] for name, column in columns.items()}
 
     def _whole(self) -> dict[str, npt.NDArray[Any]]:
+        self._gather_all()
+        if self._spool is not None:
+            return dict(zip(self.columns, self._spool.columns(), strict=True))
+        if len(self._chunks) > 1:
+            self._chunks = [[np.concatenate(parts) for parts in zip(*self._chunks, strict=True)]]
+        return dict(zip(self.columns, self._chunks[0], strict=True))
+
+    def in_pieces(self, reverted: bool = False) -> Iterator[tuple[str, int, Callable[[], Iterator[npt.NDArray[Any]]]]]:
+        """The columns one after the other: name, length, and what reads its numbers some at a time, so that long ones are never whole."""
+        if self._spool is None or self.reverted:
+            for name, values in self.arrays(reverted).items():
+                yield name, len(values), partial(_cut, values)
+            return
+        self._gather_all()
+        for i, name in enumerate(self.columns):
+            yield name, self._length, partial(self._spool.read, i, _PIECE)
+
+    def _gather_all(self) -> None:
+        """Put every row into a chunk, and where there is a spool, all chunks into it."""
         if self._rows:
             self._gather()
         if self._length > self._sealed or not (self._chunks or self._spool):
             self._seal()
         if self._spool is not None:
             self._spill()
-            return dict(zip(self.columns, self._spool.columns(), strict=True))
-        if len(self._chunks) > 1:
-            self._chunks = [[np.concatenate(parts) for parts in zip(*self._chunks, strict=True)]]
-        return dict(zip(self.columns, self._chunks[0], strict=True))
 
     def put_in_order(self) -> None:
         """Order the rows by time, and those of one time by chain: facts of chains that are worked out ahead or when somebody looks."""
@@ -345,19 +367,18 @@ class Log:
             table = self.tables[name]
             if table.optional:
                 continue
-            for column, values in table.arrays(reverted).items():
-                total.update(f"{name}.{column}:{len(values)}\n".encode())
-                ranks = self._ranks(values, total) if table.kinds.get(column) is str else None
-                for start in range(0, len(values), _PIECE):
-                    piece = values[start : start + _PIECE]
-                    piece = piece if ranks is None else ranks[piece]
-                    total.update(np.ascontiguousarray(piece, piece.dtype.newbyteorder("<")).data)
+            for column, length, pieces in table.in_pieces(reverted):
+                total.update(f"{name}.{column}:{length}\n".encode())
+                ranks = self._ranks(pieces(), total) if table.kinds.get(column) is str else None
+                for piece in pieces():
+                    known = piece if ranks is None else ranks[piece]
+                    total.update(np.ascontiguousarray(known, known.dtype.newbyteorder("<")).data)
         return total.hexdigest()
 
-    def _ranks(self, codes: npt.NDArray[Any], total: Any) -> npt.NDArray[np.int64]:
+    def _ranks(self, pieces: Iterator[npt.NDArray[Any]], total: Any) -> npt.NDArray[np.int64]:
         """Spell the names that occur in a column out to a hash, sorted; for each code, the place of its name among them."""
-        pieces = [np.unique(codes[start : start + _PIECE]) for start in range(0, len(codes), _PIECE)]
-        present = np.unique(np.concatenate(pieces)) if pieces else np.zeros(0, np.int64)
+        found = [np.unique(piece) for piece in pieces]
+        present = np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
         spelt = [self.names.all[code] for code in present]
         total.update("\n".join(sorted(spelt)).encode())
         ranks = np.zeros(len(self.names.all), np.int64)

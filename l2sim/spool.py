@@ -1,6 +1,7 @@
 """A spool: columns that grow on disk instead of in memory, and are read back as if they were in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from os import SEEK_END
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -27,8 +28,16 @@ class Spool:
             OSError: the disk is full.
         """
         for file, column in zip(self._files, columns, strict=True):
+            file.seek(0, SEEK_END)
             file.write(column.data)
         self._rows += len(columns[0])
+
+    def read(self, column: int, rows: int) -> Iterator[npt.NDArray[Any]]:
+        """A column, so many rows at a time."""
+        file, dtype = self._files[column], self._dtypes[column]
+        for start in range(0, self._rows, rows):
+            file.seek(start * dtype.itemsize)
+            yield np.frombuffer(file.read(rows * dtype.itemsize), dtype)
 
     def columns(self) -> list[npt.NDArray[Any]]:
         """All rows so far, mapped into memory page by page as they are read."""
