@@ -15,9 +15,11 @@ from l2sim.transactions import STEPS, Receipt, Rows, Status
 from l2sim.world.attribution import Attribution
 from l2sim.world.execution import Block, Executed, Execution
 from l2sim.world.history import History
-from l2sim.world.inbox import Cut, Inbox, Traits
+from l2sim.world.inbox import NO_ROWS, Cut, Inbox
 from l2sim.world.reflexes import LiveReflex, wanted
 from l2sim.world.service import Service
+
+NOTHING_EXECUTED = Executed.nothing()
 
 if TYPE_CHECKING:
     from l2sim.world import Chain
@@ -173,22 +175,24 @@ class LiveChain:
         self.last_block = now
         seen = tuple([self.world.prices.index(name) for name in self.outside])
         self.execution.begin(now, seen)
-        if self.reflexes and (reflexes := wanted(self, now)) is not None:
+        if self.reflexes and (reflexes := wanted(self, now, base_fee, per_byte)) is not None:
             self._set_references(reflexes)
             self.inbox.admit(reflexes)
-        executed = Executed.nothing()
-        included = 0
-        block = Block(self.height, now, base_fee, per_byte, seen, Rows.none(), 0, 0, Traits(), tuple(self.payments))
-        self.payments.clear()
+        payments: tuple[tuple[int, int, float], ...] = ()
+        if self.payments:
+            payments = tuple(self.payments)
+            self.payments.clear()
+        executed, included, cut = NOTHING_EXECUTED, 0, NO_ROWS
         if len(self.inbox) and self.ordering is not None:
             queue = self.inbox if self.service is None else self.service
             cut, reasons, dropped = queue.select(now, base_fee, gas_limit, self.ordering, self._ordering_luck)
             if dropped is not None:
                 for i, status in reasons:
                     self._drop(now, dropped, i, status)
-            if cut.stop > cut.start:
-                block, executed = self._execute(block._replace(rows=cut.rows, start=cut.start, stop=cut.stop, traits=cut.traits))
-                included = block.stop - block.start
+        block = Block(self.height, now, base_fee, per_byte, seen, *cut, payments)
+        if cut.stop > cut.start:
+            block, executed = self._execute(block)
+            included = block.stop - block.start
         self._tell_facts()
         sealed = None
         if included or blobs or self.kind == "l1" or (self.service is not None and len(self.inbox)):
@@ -253,7 +257,7 @@ class LiveChain:
             execution.refund(block, fees, data)
             able = self._able(block, fees, data)
             if not able:
-                return block._replace(stop=block.start), Executed.nothing()
+                return block._replace(stop=block.start), NOTHING_EXECUTED
             cut = Cut.whole(block.rows.take(able))
             block = block._replace(rows=cut.rows, start=cut.start, stop=cut.stop, traits=cut.traits)
             fees, data, _ = execution.charge(block)

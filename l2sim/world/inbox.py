@@ -65,7 +65,8 @@ class Cut(NamedTuple):
         return cls(rows, 0, rows.number, Traits.of(rows))
 
 
-_NOTHING = Cut(Rows.none(), 0, 0, Traits())
+NO_ROWS = Cut(Rows.none(), 0, 0, Traits())
+"""Nothing; its columns are never added to."""
 
 
 def _merged(cuts: list[Cut], time: int) -> Cut:
@@ -92,7 +93,7 @@ class Inbox:
         """Whether crowds hand in arrays; what waits in the mempool is lists all the same."""
         self._columns: list[Cut] = []
         self._messages: list[tuple[int | float, ...]] = []
-        self.waiting = _NOTHING
+        self.waiting = NO_ROWS
         self._backlog: Rows | None = None
 
     def __len__(self) -> int:
@@ -189,7 +190,7 @@ class Inbox:
             fits = np.cumsum([rows.gas[i] for i in ranked]) <= gas_limit
             return self.take(ranked if fits.all() else ranked[: int(np.argmin(fits))]), reasons, dropped
         if (sum(rows.gas[start:end]) if traits.gas is None else traits.gas * (end - start)) <= gas_limit:
-            self.waiting = _NOTHING
+            self.waiting = NO_ROWS
             return waiting, reasons, dropped
         gas, stop = rows.gas, start
         while stop < end and gas[stop] <= gas_limit:
@@ -220,7 +221,7 @@ class Inbox:
     def take_first(self, n: int) -> Cut:
         """Take the first ``n`` rows out of the mempool."""
         rows, start, stop, traits = self.waiting
-        self.waiting = Cut(rows, start + n, stop, traits) if start + n < stop else _NOTHING
+        self.waiting = Cut(rows, start + n, stop, traits) if start + n < stop else NO_ROWS
         return Cut(rows, start, start + n, traits)
 
     def take(self, positions: list[int]) -> Cut:
@@ -241,4 +242,4 @@ class Inbox:
         return [(i, Status.FEE_TOO_LOW if cap < base_fee else Status.DEADLINE) for i, cap in enumerate(dropped.cap)], dropped
 
     def _keep(self, rows: Rows) -> None:
-        self.waiting = Cut.whole(rows) if rows.number else _NOTHING
+        self.waiting = Cut.whole(rows) if rows.number else NO_ROWS

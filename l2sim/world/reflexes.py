@@ -25,6 +25,9 @@ class LiveReflex:
         self.memory: Any = [0.0] * MEMORY
         self.intents = [[0.0] * INTENT for _ in range(INTENTS)]
         self.own = seat.accounts.start
+        book, state = chain.books[self.market], chain.state
+        self.knows = (self.settings, self.memory, book.cells, book.codes, state.purses, state.prices, self.own)
+        """What it is told of itself and its market."""
         self.actions = list(chain.markets[self.market].actions)
         rules = chain.markets[self.market]
         self.within = {code for code, action in enumerate(self.actions) if action in rules.within}
@@ -43,25 +46,28 @@ class LiveReflex:
         """
         raise ValueError(f"the reflex of '{self.seat.name}' wants '{self.actions[code]}', which must be undone in the same transaction")
 
+    def remember(self, memory: Any) -> None:
+        """Keep its numbers elsewhere from now on."""
+        self.memory = memory
+        self.knows = (self.settings, memory, *self.knows[2:])
+
     def answered(self, action: int, receipt: Receipt) -> None:
         """Tell the agent what became of a transaction."""
         self.part.answered(self.seat, self.actions[action], receipt)
 
 
-def wanted(chain: "LiveChain", now: int) -> Cut | None:
+def wanted(chain: "LiveChain", now: int, base_fee: int, per_byte: float) -> Cut | None:
     """What all reflexes want in the block that is about to be made; each decides on the same state."""
     rows: list[tuple[int | float, ...]] = []
-    facts = [chain.base_fee() / ETH, chain.data_price(), chain.world.gas_token_price(), now / 1e9, float(chain.height)]
+    facts = [base_fee / ETH, per_byte, chain.world.gas_token_price(), now / 1e9, float(chain.height)]
     pending = chain.inbox.waiting
-    start, stop = (pending.start, pending.stop) if chain.shows() else (0, 0)
+    shown = (pending.start, pending.stop) if chain.shows() else (0, 0)
     columns = pending.rows
-    state = chain.state
+    seen = (*shown, columns.market, columns.action, columns.a, columns.slippage, columns.reference, columns.tip)
     for number, reflex in enumerate(chain.reflexes):
-        book = chain.books[reflex.market]
-        n = reflex.decide(
-            reflex.settings, reflex.memory, book.cells, book.codes, state.purses, state.prices, reflex.own, facts, reflex.market,
-            start, stop, columns.market, columns.action, columns.a, columns.slippage, columns.reference, columns.tip, reflex.intents,
-        )  # fmt: skip
+        n = reflex.decide(*reflex.knows, facts, reflex.market, *seen, reflex.intents)
+        if not n:
+            continue
         for k, (action, a, b, c, slippage, reference, tip) in enumerate(reflex.intents[:n]):
             code = int(action)
             if code in reflex.within:

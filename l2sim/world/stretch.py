@@ -52,7 +52,7 @@ class Machine:
         self.settings = listed(floats, [np.array([*reflex.settings, 0.0]) for reflex in reflexes])
         self.memory = np.zeros((len(reflexes), MEMORY))
         for reflex, memory in zip(reflexes, self.memory, strict=True):
-            reflex.memory = memory
+            reflex.remember(memory)
         self.owns = np.array([reflex.own for reflex in reflexes], np.int64)
         self.homes = np.array([reflex.market for reflex in reflexes], np.int64)
         self.luck = np.array([reflex.key for reflex in reflexes], np.uint64)
