@@ -92,9 +92,8 @@ def tie(name: str) -> int:
 
 def loans(scenario: Scenario, price: float) -> tuple[Any, Any]:
     """Ether that each borrower has supplied, and US dollars that it owes."""
-    view = SimpleNamespace(
-        terms=scenario.markets["loans"], assets=tuple(scenario.markets["loans"].reserves), price=lambda name: price if name == "eth" else 1.0
-    )
+    terms = scenario.markets["loans"]
+    view = SimpleNamespace(terms=terms, assets=tuple(terms.reserves), price=lambda name: price if name == "eth" else 1.0)
     me: Any = Me(scenario, "borrowers")
     me.view = lambda market: view
     found = drawn_loans(scenario.agents["borrowers"], me)

@@ -11,12 +11,48 @@ import numpy as np
 from benchmarks import drawn
 from benchmarks.final import Final
 from benchmarks.limit_l1 import (
-    BATCHES, BEHIND, BLOB, BLOB_FEE, FILLS, HEADS, LOOK, LOOKING, PHASE, ROWS, SEALED, SLOT, SLOTS, TAKEN, UNSENT,
-    Batches, Heads, L1Rules, Sealed, blob_price, look, make_slot, post,
+    BATCHES,
+    BEHIND,
+    BLOB,
+    BLOB_FEE,
+    FILLS,
+    HEADS,
+    LOOK,
+    LOOKING,
+    PHASE,
+    ROWS,
+    SEALED,
+    SLOT,
+    SLOTS,
+    TAKEN,
+    UNSENT,
+    Batches,
+    Heads,
+    L1Rules,
+    Sealed,
+    blob_price,
+    look,
+    make_slot,
+    post,
 )  # fmt: skip
 from benchmarks.limit_loans import BORROWED, OWED, SHARE, SUPPLIED, Liquidated, begin, liquidate, opened, plan
 from benchmarks.limit_searchers import (
-    ACCOUNT, ACTION, AMOUNT, BUY, FIELDS, LIMIT, LIQUIDATE, PRIORITY, SELL, WHO, X, Y, arbitrage, sandwich, swap, wish,
+    ACCOUNT,
+    ACTION,
+    AMOUNT,
+    BUY,
+    FIELDS,
+    LIMIT,
+    LIQUIDATE,
+    PRIORITY,
+    SELL,
+    WHO,
+    X,
+    Y,
+    arbitrage,
+    sandwich,
+    swap,
+    wish,
 )  # fmt: skip
 from l2sim.compiled import compiled
 from l2sim.fees.eip1559 import after
@@ -239,7 +275,8 @@ def day(
         for j in range(count):
             if eager <= j < eager + arrivals:
                 i = start + j - eager
-                who, action, amount, submitted, priority, account = trades.who[i], trades.action[i], trades.amount[i], trades.submitted[i], 0, 0
+                who, action, amount, submitted = trades.who[i], trades.action[i], trades.amount[i], trades.submitted[i]
+                priority = account = 0
                 worst = buy if action == BUY else sell
             else:
                 want = wants[j if j < eager else j - arrivals]
@@ -287,11 +324,14 @@ def posting(scenario: Scenario, began: int) -> L1Rules:
     """The rules of L1 and of the batch poster, as numbers."""
     l1, poster = scenario.chains["l1"], scenario.chains["op"].batch_poster
     fork = l1.blob_fee.fork(began)
-    assert fork == l1.blob_fee.fork(began + scenario.duration) and fork.reserve and l1.justification == 1.0
+    assert fork == l1.blob_fee.fork(began + scenario.duration)
+    assert fork.reserve
+    assert l1.justification == 1.0
     assert poster.tip >= l1.background_tip
     gas, blobs = l1.gas_demand, l1.blob_demand
     return L1Rules(
-        l1.slot, l1.slots_per_epoch, l1.gas_limit, l1.base_fee.terms(), fork.target, fork.maximum, fork.update_fraction, l1.blob_fee.minimum,
+        l1.slot, l1.slots_per_epoch, l1.gas_limit, l1.base_fee.terms(),
+        fork.target, fork.maximum, fork.update_fraction, l1.blob_fee.minimum,
         gas.mean, gas.reference, gas.elasticity, blobs.calm, blobs.burst, blobs.reference, blobs.elasticity,
         int(poster.blobs * BLOB_BYTES * poster.fill), poster.max_delay, poster.poll, int(BLOB_BYTES * poster.fill), poster.gas, poster.tip,
         poster.bump, poster.target_fee, poster.target_blob_fee, poster.urgency, drawn.delay(scenario),
@@ -309,7 +349,8 @@ def lived(scenario: Scenario) -> tuple[Final, Facts]:
     keen, sandwicher, keepers = (scenario.agents[name] for name in ("keen", "sandwicher", "keepers"))
     times, path, luck = drawn.instants(scenario), drawn.path(scenario), drawn.slots(scenario)
     hours, price = list(drawn.trades(scenario)), float(path.prices[0])
-    submitted, who, buys, notional = (np.concatenate(column) for column in zip(*[(h.time, h.who, h.buys, h.notional) for h in hours], strict=True))
+    columns = zip(*[(hour.time, hour.who, hour.buys, hour.notional) for hour in hours], strict=True)
+    submitted, who, buys, notional = (np.concatenate(column) for column in columns)
     trades = Trades(submitted + drawn.delay(scenario), submitted, who, np.where(buys, BUY, SELL), notional)
     loan_rules, loans, bank, marks = opened(scenario, price)
 
@@ -352,7 +393,8 @@ def lived(scenario: Scenario) -> tuple[Final, Facts]:
     gains = sum((now[n:] - then) * price for now, then, price in zip(purses, before, worth, strict=True)).tolist()
     rows = {
         "BatchPosted": written[BATCHES], "BlockSealed": written[SEALED] + written[SLOTS], "HeadAdvanced": written[HEADS],
-        "LoanLiquidated": written[TAKEN], "OutsideTraded": written[FILLS], "PriceMoved": len(moves[0]), "TransactionIncluded": written[ROWS],
+        "LoanLiquidated": written[TAKEN], "OutsideTraded": written[FILLS], "PriceMoved": len(moves[0]),
+        "TransactionIncluded": written[ROWS],
     }  # fmt: skip
     final = Final(
         float(pool[X]), float(pool[Y]), float(bank[BORROWED] * bank[OWED]), float(bank[SUPPLIED] + bank[SHARE]), collected,

@@ -143,7 +143,9 @@ def begin(rules: Any, loans: Any, bank: Any, marks: Any, price: float, now: int)
     marks[OVERDUE] = kept
 
 
-def plan(rules: Any, loans: Any, bank: Any, marks: Any, memory: Any, price: float, dollars: float, charge: float, now: float, drafts: Any) -> int:
+def plan(
+    rules: Any, loans: Any, bank: Any, marks: Any, memory: Any, price: float, dollars: float, charge: float, now: float, drafts: Any
+) -> int:  # fmt: skip
     """What a keeper wants: the most profitable liquidations that it can pay, as account, repayment and profit; how many."""
     if marks[CALLS] == memory[0] and now < memory[1]:
         return 0

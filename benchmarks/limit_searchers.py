@@ -35,8 +35,9 @@ def swap(pool: Any, phi: float, action: int, a: float, limit: float) -> float:
     return out
 
 
-def wish(wants: Any, ties: Any, wanted: int, action: int, amount: float, limit: float, priority: float, who: int, tie: Any,
-         account: int = 0) -> int:
+def wish(
+    wants: Any, ties: Any, wanted: int, action: int, amount: float, limit: float, priority: float, who: int, tie: Any, account: int = 0
+) -> int:
     """Note a wish: the highest priority fee first, equal ones in the order of tie keys; how many there are."""
     place = wanted
     while place > 0 and (wants[place - 1, PRIORITY] < priority or (wants[place - 1, PRIORITY] == priority and ties[place - 1] > tie)):
@@ -88,7 +89,9 @@ def closed(trial: Any, phi: float, action: int, size: float, got: float) -> floa
     return got - (trial[Y] * size / ((trial[X] - size) * phi) if size < trial[X] else inf)
 
 
-def whole(rules: Any, pool: Any, trial: Any, size: float, victim: int, start: int, stop: int, action: Any, a: Any, buy: float, sell: float) -> float:
+def whole(
+    rules: Any, pool: Any, trial: Any, size: float, victim: int, start: int, stop: int, action: Any, a: Any, buy: float, sell: float
+) -> float:  # fmt: skip
     """What a sandwich earns with all that waits in between; -inf where its victim reverts."""
     trial[X], trial[Y] = pool[X], pool[Y]
     got = swap(trial, rules.phi, action[victim], size, inf if action[victim] == BUY else 0.0)

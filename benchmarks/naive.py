@@ -84,7 +84,11 @@ class Naive:
         last = self.prices[end]
         values = {"usd": 1.0, "eth": last, "gas": last, "usd_outside": 1.0, "eth_outside": last}
         profits = {
-            name: sum((getattr(now, asset) - then[asset]) * value for now, then in zip(accounts, worth[name], strict=True) for asset, value in values.items())
+            name: sum(
+                (getattr(now, asset) - then[asset]) * value
+                for now, then in zip(accounts, worth[name], strict=True)
+                for asset, value in values.items()
+            )
             for name, accounts in searchers.items()
         }  # fmt: skip
         bank, rows = self.bank, self.log["TransactionIncluded"]
@@ -108,7 +112,8 @@ class Naive:
             yield env.timeout(max(0, hour * HOUR - env.now))
             yield env.timeout(0)  # a block of this very instant goes first
             mid = self.pool.mid()
-            for time, who, buys, notional in zip(*(column.tolist() for column in (trades.time, trades.who, trades.buys, trades.notional)), strict=True):
+            columns = (column.tolist() for column in (trades.time, trades.who, trades.buys, trades.notional))
+            for time, who, buys, notional in zip(*columns, strict=True):
                 yield env.timeout(time - env.now)
                 env.process(self.transaction(self.traders[who], "buy" if buys else "sell", notional if buys else notional / mid))
 
@@ -172,7 +177,7 @@ class Naive:
 
     def execute(self, one: Transaction, price: float) -> tuple[int, float, float]:
         """Status, x and y."""
-        who, env = one.sender, self.env
+        who = one.sender
         if one.action == "liquidate":
             status, taken = self.bank.liquidate(who, one.loan, one.amount, price)
             if status:
