@@ -1,7 +1,5 @@
 """The limit: the day of ``day.yaml`` as one compiled loop over its blocks, written by hand for this day and no other.
-
-There is no clock, no agent and no market to plug in: slots, batches, wishes, charges, trades and liquidations follow each other as they
-do in l2sim, with the same draws and the same order of arithmetic, and every fact that l2sim logs goes into arrays made beforehand.
+No clock, no agents, no plug-ins: the same draws, the same order of arithmetic, and every fact of l2sim in arrays made beforehand.
 """
 
 from typing import Any, NamedTuple
@@ -324,9 +322,7 @@ def posting(scenario: Scenario, began: int) -> L1Rules:
     """The rules of L1 and of the batch poster, as numbers."""
     l1, poster = scenario.chains["l1"], scenario.chains["op"].batch_poster
     fork = l1.blob_fee.fork(began)
-    assert fork == l1.blob_fee.fork(began + scenario.duration)
-    assert fork.reserve
-    assert l1.justification == 1.0
+    assert (fork, fork.reserve, l1.justification) == (l1.blob_fee.fork(began + scenario.duration), True, 1.0)
     assert poster.tip >= l1.background_tip
     gas, blobs = l1.gas_demand, l1.blob_demand
     return L1Rules(
