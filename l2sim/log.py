@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from functools import partial
 from hashlib import sha256
-from itertools import chain
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import numpy as np
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _CHUNK = 32_768
+_OPEN = 4096
+"""Rows of Python numbers that are put into typed columns together: soon, while they are in the processor's cache."""
 _IN_MEMORY = 32
 """Chunks of a table that are kept in memory; what is older goes to disk."""
 _PIECE = 1_000_000
@@ -52,11 +54,12 @@ def _joined(parts: list[tuple[int, Any]], dtype: np.dtype[Any]) -> npt.NDArray[A
     """A column from its parts: how many rows, and a list or an array of as many numbers or the one that they share."""
     lengths, values = zip(*parts, strict=True)
     kinds = set(map(type, values))
-    if kinds == {list}:
-        return np.array(list(chain.from_iterable(values)), dtype)
-    if list in kinds or np.ndarray in kinds:
+    if np.ndarray in kinds:
         pieces = [value if isinstance(value, np.ndarray | list) else np.full(n, value, dtype) for n, value in parts]
         return np.concatenate([np.asarray(piece, dtype) for piece in pieces])
+    if list in kinds:
+        numbers = chain.from_iterable([value if type(value) is list else repeat(value, n) for n, value in parts])
+        return np.fromiter(numbers, dtype, sum(lengths))
     return np.repeat(np.array(values, dtype), lengths)
 
 
@@ -113,19 +116,18 @@ class Table:
             self._gather()
         self._parts.append((n, columns))
         self._length += n
-        if self._length - self._sealed >= _CHUNK:
-            self._seal()
+        if self._length - self._sealed - self._filled >= min(_OPEN, _CHUNK):
+            self.room(0)
 
     def room(self, n: int) -> tuple[tuple[npt.NDArray[Any], ...], int]:
         """Columns into which the next ``n`` rows may be written, names as codes, and from which place on; then call ``wrote``."""
         waiting = self._length - self._sealed - self._filled
-        if not self._room or self._filled + waiting + n > len(self._room[0]):
-            if self._rows:
-                self._gather()
-            if self._length > self._sealed:
-                self._seal()
-            self._room = [np.empty(max(_CHUNK, n), dtype) for dtype in self._types]
-        elif waiting:
+        if self._room and self._filled + waiting + n > len(self._room[0]):
+            self._seal()
+            waiting = 0
+        if not self._room:
+            self._room = [np.empty(max(_CHUNK, waiting + n), dtype) for dtype in self._types]
+        if waiting:
             columns = self._coded_rows() if waiting == len(self._rows) else self._drained()
             for column, more in zip(self._room, columns, strict=True):
                 column[self._filled : self._filled + waiting] = more

@@ -177,14 +177,18 @@ class Rows(NamedTuple):
         return Rows(*columns)
 
     @classmethod
+    def given(cls, **columns: Any) -> "Rows":
+        """Columns as they are, or single numbers where all rows have the same; what is left out gets its neutral value."""
+        return cls(**{**_NEUTRAL, **columns})
+
+    @classmethod
     def of(cls, n: int, arrays: bool = False, **columns: Any) -> "Rows":
         """Rows from columns of length ``n``; a scalar is repeated, columns left out get their neutral value.
 
         The columns are lists, or with ``arrays`` arrays, which compiled code can read.
         """
         made: list[Any] = []
-        for name in cls._fields:
-            value = columns.get(name, _NEUTRAL[name])
+        for name, value in zip(cls._fields, cls.given(**columns), strict=True):
             if arrays:
                 dtype = _DTYPES.get(name, np.int64)
                 made.append(np.ascontiguousarray(value, dtype) if isinstance(value, np.ndarray) else np.full(n, value, dtype))

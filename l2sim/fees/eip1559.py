@@ -96,10 +96,7 @@ class Eip1559(Fee):
         return (max(self.initial, self.minimum),)
 
     def next(self, state: FeeState, used: Used) -> FeeState:
-        fee = next_base_fee(
-            state[0], used.gas_limit, used.gas, elasticity=self.elasticity, denominator=self.denominator, minimum=self.minimum
-        )
-        return (fee,)
+        return (after(state[0], used.gas, used.gas_limit, self.terms()),)
 
     def terms(self) -> tuple[int, ...]:
         return self.elasticity, self.denominator, self.minimum

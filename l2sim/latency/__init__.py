@@ -1,7 +1,7 @@
 """Latency: how long a message is on its way. The verb is ``draw(rng, n, regime)``."""
 
 from abc import abstractmethod
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ from l2sim.units import Fraction, NotNegative
 
 class Latency(Part, room="latency"):
     """A law of delays on one link."""
+
+    varies: ClassVar[bool] = True
+    """Whether messages at the same time have different delays."""
 
     stress: Annotated[Fraction, NotNegative] = 0.0
     """How strongly delays grow in stress: they are multiplied by 1 + stress x regime."""

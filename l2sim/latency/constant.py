@@ -1,5 +1,7 @@
 """Constant latency."""
 
+from typing import ClassVar
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,6 +11,8 @@ from l2sim.units import Duration
 
 class Constant(Latency):
     """The same delay for every message in calm times; a bare duration, such as ``30ms``, is one of these."""
+
+    varies: ClassVar[bool] = False
 
     delay: Duration
     """The delay."""

@@ -222,7 +222,7 @@ class ConstantProductBook(Book):
                 if 0.0 < a <= held:
                     effective = a * phi
                     out = x * effective / (y + effective)
-                    if out < x and (slippage == inf or not reference or a <= out * (reference * (1.0 + slippage))):
+                    if out < x and (a <= out * (reference * (1.0 + slippage)) or slippage == inf or not reference):
                         usd[sender] = held - a
                         base[sender] += out
                         held_usd += a
@@ -236,7 +236,7 @@ class ConstantProductBook(Book):
                 if 0.0 < a <= held:
                     effective = a * phi
                     out = y * effective / (x + effective)
-                    if out < y and (slippage == inf or not reference or out >= a * (reference * (1.0 - slippage))):
+                    if out < y and (out >= a * (reference * (1.0 - slippage)) or slippage == inf or not reference):
                         base[sender] = held - a
                         usd[sender] += out
                         held_base += a

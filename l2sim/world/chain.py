@@ -244,8 +244,8 @@ class LiveChain:
         if traits.references:
             found = zip(rows.reference[start:stop], rows.market[start:stop], strict=True)
             rows.reference[start:stop] = [given or mids[market] for given, market in found]
-        elif len(mids) == 1:
-            rows.reference[start:stop] = mids * (stop - start)
+        elif traits.market is not None:
+            rows.reference[start:stop] = [mids[traits.market]] * (stop - start)
         else:
             rows.reference[start:stop] = [mids[market] for market in rows.market[start:stop]]
 

@@ -46,6 +46,10 @@ class Clock(simpy.Environment):
             return queue[0][0]
         return min((time for time, _, _, event in queue if event.callbacks), default=inf)
 
+    def advance(self, time: int) -> None:
+        """Go on to a time before which nothing happens for which anybody waits."""
+        self._now = time
+
     def wake(self, event: Event, time: int, tie: int = 0, value: Any = None) -> Event:
         """Trigger an event at a time (ns, now or later); among equals the lower tie key goes first."""
         event._ok = True

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from functools import reduce
+from itertools import repeat
 from math import isfinite
 from operator import add
 from typing import Any, NamedTuple
@@ -87,6 +88,7 @@ class Execution:
         self.given: list[list[tuple[float, float]]] | None = None
         """What each step of each transaction of several steps gave, where somebody asks: added to, emptied by who asks."""
         self.now = 0
+        self._token: Any = None
 
     def open(self, name: str, account: int, book: Book) -> None:
         """Add the book of a market."""
@@ -155,19 +157,16 @@ class Execution:
     def charge(self, block: Block) -> tuple[list[float], list[float], bool]:
         """Debit the senders: execution fees and data fees (ETH), and whether anybody could not pay."""
         rows, start, stop, traits = block.rows, block.start, block.stop, block.traits
-        n, base_fee = stop - start, block.base_fee
-        gas, size = rows.gas[start:stop], rows.size[start:stop]
+        n, per_gas, gas, size = stop - start, block.base_fee / ETH, traits.gas, traits.size
         if traits.tips:
-            tipped = zip(gas, rows.tip[start:stop], rows.cap[start:stop], strict=True)
-            fees = [used * (min(base_fee + tip, cap) / ETH) for used, tip, cap in tipped]
-        elif traits.gas is not None:
-            fees = [traits.gas * (base_fee / ETH)] * n
+            tipped = zip(rows.gas[start:stop], rows.tip[start:stop], rows.cap[start:stop], strict=True)
+            fees = [used * (min(block.base_fee + tip, cap) / ETH) for used, tip, cap in tipped]
         else:
-            fees = [used * (base_fee / ETH) for used in gas]
-        data = [traits.size * block.per_byte] * n if traits.size is not None else [one * block.per_byte for one in size]
-        token = self.token()
-        broke = False
-        for sender, cost in zip(rows.sender[start:stop], map(add, fees, data), strict=True):
+            fees = [gas * per_gas] * n if gas is not None else [used * per_gas for used in rows.gas[start:stop]]
+        data = [size * block.per_byte] * n if size is not None else [one * block.per_byte for one in rows.size[start:stop]]
+        token, broke, alike = self.token(), False, gas is not None and size is not None and not traits.tips
+        costs = repeat(fees[0] + data[0], n) if alike else map(add, fees, data)
+        for sender, cost in zip(rows.sender[start:stop], costs, strict=True):
             left = token[sender] - cost
             token[sender] = left
             if left < 0.0:
@@ -182,7 +181,9 @@ class Execution:
 
     def token(self) -> Any:
         """The balances that fees are paid from."""
-        return self.state.fast(self.state.purses[self.state.purse(GAS_TOKEN)])
+        if self._token is None:
+            self._token = self.state.fast(self.state.purses[self.state.purse(GAS_TOKEN)])
+        return self._token
 
     def paid(self, block: Block, fees: list[float], data: list[float]) -> int:
         """Credit what the senders paid; the gas that the block uses."""

@@ -29,17 +29,19 @@ class Traits(NamedTuple):
     """The gas that each uses, where it is the same."""
     size: int | None = None
     """The bytes that each takes, where they are the same."""
+    market: int | None = None
+    """The market that each is for, where it is the same."""
 
     @classmethod
     def of(cls, rows: Rows) -> "Traits":
-        """The traits of rows."""
+        """The traits of rows, whose columns may be single numbers, see ``Rows.given``."""
         if not rows.number:
             return cls()
-        least, most = (np.min, np.max) if isinstance(rows.cap, np.ndarray) else (min, max)
-        gas, size = int(least(rows.gas)), int(least(rows.size))
+        gas, size, market = (_least(column) for column in (rows.gas, rows.size, rows.market))
         return cls(
-            int(least(rows.cap)), int(least(rows.deadline)), bool(most(rows.tip)), bool(most(rows.ticket) or least(rows.ticket)),
-            bool(most(rows.reference)), gas if gas == most(rows.gas) else None, size if size == most(rows.size) else None,
+            _least(rows.cap), _least(rows.deadline), bool(_most(rows.tip)), bool(_most(rows.ticket) or _least(rows.ticket)),
+            bool(_most(rows.reference)), gas if gas == _most(rows.gas) else None, size if size == _most(rows.size) else None,
+            market if market == _most(rows.market) else None,
         )  # fmt: skip
 
     def with_those(self, other: "Traits") -> "Traits":
@@ -48,7 +50,18 @@ class Traits(NamedTuple):
             min(self.lowest_cap, other.lowest_cap), min(self.first_deadline, other.first_deadline), self.tips or other.tips,
             self.tickets or other.tickets, self.references or other.references,
             self.gas if self.gas == other.gas else None, self.size if self.size == other.size else None,
+            self.market if self.market == other.market else None,
         )  # fmt: skip
+
+
+def _least(column: Any) -> Any:
+    """The least number of a column, or the one number that all rows have."""
+    return min(column) if isinstance(column, list) else np.min(column).item()
+
+
+def _most(column: Any) -> Any:
+    """And the greatest."""
+    return max(column) if isinstance(column, list) else np.max(column).item()
 
 
 class Cut(NamedTuple):
@@ -123,9 +136,9 @@ class Inbox:
         cuts = [(cut, cut.start + int(np.searchsorted(cut.rows.arrives[cut.start : cut.stop], time))) for cut in self._columns]
         self._columns = [Cut(cut.rows, position, cut.stop, cut.traits) for cut, position in cuts if position < cut.stop]
 
-    def add(self, rows: Rows) -> None:
-        """Rows that arrive now or later, sorted by arrival and tie key."""
-        self._columns.append(Cut.whole(rows))
+    def add(self, rows: Rows, traits: Traits) -> None:
+        """Rows that arrive now or later, sorted by arrival and tie key, and what they have in common."""
+        self._columns.append(Cut(rows, 0, rows.number, traits))
 
     def send(self, row: tuple[int | float, ...]) -> None:
         """One message: a tuple in the order of the fields of ``Rows``."""

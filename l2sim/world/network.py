@@ -80,6 +80,7 @@ class LiveNetwork:
         """Delays (ns) of many messages by their numbers, the same as ``delay`` gives one by one."""
         total = np.zeros(len(numbers), np.int64)
         for hop, latency in enumerate(self.route(start, end)):
-            u = (mix_many(mix(sender, hop), numbers).astype(np.float64) + 0.5) / 2.0**64
+            numbered = numbers if latency.varies else numbers[:1]
+            u = (mix_many(mix(sender, hop), numbered).astype(np.float64) + 0.5) / 2.0**64
             total += latency.at(u, regime)
         return total

@@ -49,8 +49,7 @@ class LivePrices:
                 raise ValueError(f"the path of price '{name}' is not positive and finite everywhere")
             self._paths[name] = path.tolist()
 
-    def _at(self) -> int:
-        now = self._now()
+    def _at(self, now: int) -> int:
         times, position = self._times, self._position
         if times[position] > now or (position + 1 < len(times) and times[position + 1] <= now):
             self._position = position = bisect_right(times, now) - 1
@@ -58,7 +57,7 @@ class LivePrices:
 
     def path(self, name: str) -> float:
         """The outside price now, without the impact of trades in the run (USD)."""
-        return self._paths[name][self._at()]
+        return self._paths[name][self._at(self._now())]
 
     def index(self, name: str) -> float:
         """The outside price now, impact included (USD)."""
@@ -68,7 +67,7 @@ class LivePrices:
             self._indexed = now
         index = self._indices.get(name)
         if index is None:
-            index = self._indices[name] = self._paths[name][self._at()] * self.factor(name)
+            index = self._indices[name] = self._paths[name][self._at(now)] * self.factor(name)
         return index
 
     def indices(self, name: str, times: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -200,18 +200,23 @@ class LiveRollup(LiveChain):
 
         Returns how many were made.
         """
-        made = 0
+        clock, instants, made = self.world.clock, self._instants, 0
         if self.compiles and not self.watched():
-            until = self.world.clock.stirs()
+            until = clock.stirs()
             if self._ripe is not None and not self.unposted:
-                until = min(until, self._instants[first] + self._ripe[2])
-            last = bisect_left(self._instants, until, first)
-            made = stretch(self, self._instants[first : max(last, first + 1)])
-        if not made:
+                until = min(until, instants[first] + self._ripe[2])
+            last = bisect_left(instants, until, first)
+            made = stretch(self, instants[first : max(last, first + 1)])
+        if made:
+            return made
+        while True:
             self.height += 1
-            gas, size = self.make_block(self.world.clock.now, self.gas_limit())
-            self.sealed(self.height, self.world.clock.now, gas, size, self.next_fee(self.fee_state, gas))
-        return made or 1
+            gas, size = self.make_block(clock.now, self.gas_limit())
+            self.sealed(self.height, clock.now, gas, size, self.next_fee(self.fee_state, gas))
+            made += 1
+            if first + made == len(instants) or self.compiles or instants[first + made] >= clock.stirs():
+                return made
+            clock.advance(instants[first + made])
 
     def next_fee(self, state: FeeState, gas: int) -> FeeState:
         """The fee's state after a block that used so much gas."""

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from l2sim.streams import mix
 from l2sim.transactions import ANY_FEE, NEVER, STEPS, Output, Rows, Step
 from l2sim.world.chain import LiveChain
+from l2sim.world.inbox import Traits
 
 if TYPE_CHECKING:
     from l2sim.world.world import World
@@ -152,22 +153,21 @@ class Sender:
         actions = np.full(n, self._action(market, action)) if isinstance(action, str) else np.asarray(action)
         for one in sorted(set(rules.within) & {list(rules.actions)[which] for which in np.unique(actions)} if rules.within else ()):
             raise ValueError(WITHIN.format(one, market))
-        if gas is None:
-            used = np.array([rules.gas[name] for name in rules.actions])[actions]
-        else:
+        size, used = (_costs([costs[name] for name in rules.actions], actions) for costs in (rules.size, rules.gas))
+        if gas is not None:
             used = np.minimum(np.ceil(gas), min(chain.most_gas(), MOST_GAS)).astype(np.int64)
-        size = np.array([rules.size[name] for name in rules.actions])[actions]
         sent = submitted + self._reaction
         arrives = sent + self._world.network.delays(self._key, self._region, chain.region, decisions, self._world.regime(chain))
         ties = self._world.streams.ties(self.name, decisions)
         columns: dict[str, Any] = {
             "arrives": arrives, "tie": ties, "submitted": sent, "sender": accounts, "action": actions, "gas": used, "size": size,
             "a": a, "b": b, "c": c, "slippage": slippage, "reference": reference, "tip": tip, "cap": cap, "deadline": deadline,
+            "market": code,
         }  # fmt: skip
         if not (arrives[1:] > arrives[:-1]).all():
             order = np.lexsort((ties, arrives))
             columns = {name: column[order] if isinstance(column, np.ndarray) else column for name, column in columns.items()}
-        chain.inbox.add(Rows.of(n, chain.inbox.arrays, market=code, **columns))
+        chain.inbox.add(Rows.of(n, chain.inbox.arrays, **columns), Traits.of(Rows.given(**columns)))
 
     def _own(self, account: int | None) -> int:
         if account is None:
@@ -182,3 +182,8 @@ class Sender:
         if action not in actions:
             raise ValueError(f"market '{market}' has no action '{action}'; it has {', '.join(actions)}")
         return actions.index(action)
+
+
+def _costs(costs: list[int], actions: Ints) -> Any:
+    """What each of some actions costs, by their codes; one number where all actions of a market cost the same."""
+    return costs[0] if len(set(costs)) == 1 else np.array(costs)[actions]

@@ -170,18 +170,17 @@ def watch(cells: Any, codes: Any, prices: Any, account: int) -> None:
 
 def check(cells: Any, codes: Any, prices: Any) -> None:
     """Look at whoever may have become liquidatable, or may have recovered, at these prices."""
-    n, capacity, keys = codes[ASSETS], codes[CAPACITY], codes[KEYS]
-    for collateral in range(n):
-        for debt in range(n):
-            pair = collateral * n + debt
-            waiting, overdue = codes[ROOTS] + 2 * pair, codes[ROOTS] + 2 * pair + 1
-            if codes[waiting] != 0 or codes[overdue] != 0:
-                level = ratio(cells, codes, prices, collateral, debt)
-                while codes[waiting] != 0 and level < -cells[keys + codes[waiting]]:
-                    node = codes[waiting]
-                    remove(cells, codes, 2 * pair, node)
-                    watch(cells, codes, prices, node - 1 - pair * capacity)
-                while codes[overdue] != 0 and level >= cells[keys + codes[overdue]]:
-                    node = codes[overdue]
-                    remove(cells, codes, 2 * pair + 1, node)
-                    watch(cells, codes, prices, node - 1 - pair * capacity)
+    n, capacity, keys, roots = codes[ASSETS], codes[CAPACITY], codes[KEYS], codes[ROOTS]
+    for pair in range(n * n):
+        waiting, overdue = roots + 2 * pair, roots + 2 * pair + 1
+        if codes[waiting] == 0 and codes[overdue] == 0:
+            continue
+        level = ratio(cells, codes, prices, pair // n, pair % n)
+        while codes[waiting] != 0 and level < -cells[keys + codes[waiting]]:
+            node = codes[waiting]
+            remove(cells, codes, 2 * pair, node)
+            watch(cells, codes, prices, node - 1 - pair * capacity)
+        while codes[overdue] != 0 and level >= cells[keys + codes[overdue]]:
+            node = codes[overdue]
+            remove(cells, codes, 2 * pair + 1, node)
+            watch(cells, codes, prices, node - 1 - pair * capacity)
