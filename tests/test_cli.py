@@ -271,7 +271,9 @@ def test_a_folder_that_cannot_be_written(good: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_ctrl_c_leaves_no_half_written_run(jobs: str, tmp_path: Path) -> None:
-    (tmp_path / "long.yaml").write_text(GOOD.replace("1h", "50d").replace("{kind: outside}", "{kind: outside}\n  l1: {preset: ethereum}"))
+    spike = "attacks: {spike: {kind: l1_fee_spike, on: l1, begins: 1s, lasts: 49d, blobs: 1}}  # no slot of L1 is quiet\n"
+    long = GOOD.replace("1h", "50d").replace("{kind: outside}", "{kind: outside}\n  l1: {preset: ethereum}") + spike
+    (tmp_path / "long.yaml").write_text(long)
     words = [sys.executable, "-m", "l2sim", "run", str(tmp_path / "long.yaml"), "--jobs", jobs, "--out", str(tmp_path / "out")]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     give_up = monotonic() + 60
