@@ -101,6 +101,20 @@ def whole(
     return closed(trial, rules.phi, action[victim], size, got)
 
 
+def tempting(pool: Any, phi: float, start: int, stop: int, action: Any, a: Any) -> bool:
+    """Whether any trade that waits is large enough to be worth a sandwich at all: both own trades pay the fee."""
+    bought = sold = most_bought = most_sold = 0.0
+    for i in range(start, stop):
+        if action[i] == BUY:
+            bought += a[i]
+            most_bought = max(most_bought, a[i])
+        else:
+            sold += a[i]
+            most_sold = max(most_sold, a[i])
+    x, y, much = pool[X], pool[Y], 1.0 / (phi * (1.0 + ROUNDING))
+    return 1.0 + most_bought * (x + sold) / (y * x) > much or 1.0 + most_sold * (y + bought) / (x * y) > much
+
+
 def sandwich(
     rules: Any, pool: Any, trial: Any, purses: Any, charge: float, now: int, start: int, stop: int, action: Any, a: Any,
     buy: float, sell: float, wants: Any, ties: Any, wanted: int,
@@ -115,6 +129,8 @@ def sandwich(
             dues = min(pool[Y] * -over / ((pool[X] + over) * phi) if -over < pool[X] else inf, purses.usd[who])
         if dues > 0.0:
             return wish(wants, ties, wanted, SELL if over > 0.0 else BUY, dues, 0.0 if over > 0.0 else inf, 0.0, who, one)
+    if not tempting(pool, phi, start, stop, action, a):
+        return wanted
     best, victim, size = rules.sandwicher_minimum, -1, 0.0
     x, y = pool[X], pool[Y]
     for i in range(start, stop):

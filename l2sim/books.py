@@ -127,9 +127,8 @@ class Book(ABC):
 
     def run(self, rows: Rows, start: int, stop: int) -> tuple[list[int], list[float], list[float]]:
         """Execute rows start..stop in order; statuses, x and y. A kind may inline its arithmetic here for speed."""
-        cut = rows.slice(start, stop)
-        fields = zip(cut.action, cut.sender, cut.a, cut.b, cut.c, cut.slippage, cut.reference, strict=True)
-        outcomes = [self.apply(*row) for row in fields]
+        columns: Any = (rows.action, rows.sender, rows.a, rows.b, rows.c, rows.slippage, rows.reference)
+        outcomes = [self.apply(*[column[i] for column in columns]) for i in range(start, stop)]
         return [status for status, _, _ in outcomes], [x for _, x, _ in outcomes], [y for _, _, y in outcomes]
 
     def tried(self, action: int, sender: int, a: float, b: float, c: float) -> Outcome:

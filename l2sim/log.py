@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from functools import partial
 from hashlib import sha256
-from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import numpy as np
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 32_768
 _OPEN = 4096
-"""Rows of Python numbers that are put into typed columns together: soon, while they are in the processor's cache."""
+"""Rows of Python numbers that are put into typed columns together: while they are in the processor's cache."""
 _IN_MEMORY = 32
 """Chunks of a table that are kept in memory; what is older goes to disk."""
 _PIECE = 1_000_000
@@ -50,19 +49,6 @@ class Names:
         return code
 
 
-def _joined(parts: list[tuple[int, Any]], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """A column from its parts: how many rows, and a list or an array of as many numbers or the one that they share."""
-    lengths, values = zip(*parts, strict=True)
-    kinds = set(map(type, values))
-    if np.ndarray in kinds:
-        pieces = [value if isinstance(value, np.ndarray | list) else np.full(n, value, dtype) for n, value in parts]
-        return np.concatenate([np.asarray(piece, dtype) for piece in pieces])
-    if list in kinds:
-        numbers = chain.from_iterable([value if type(value) is list else repeat(value, n) for n, value in parts])
-        return np.fromiter(numbers, dtype, sum(lengths))
-    return np.repeat(np.array(values, dtype), lengths)
-
-
 def _cut(values: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
     """A column some rows at a time."""
     for start in range(0, len(values), _PIECE):
@@ -88,10 +74,11 @@ class Table:
         self._spool: Spool | None = None
         self._length = 0
         self._sealed = 0
-        self._parts: list[tuple[int, tuple[Any, ...]]] = []
-        """Rows that are not yet in a chunk: how many, and their columns."""
+        """Rows in chunks."""
+        self._open: list[list[Any]] = [[] for _ in self.columns]
+        """Rows of Python numbers, those that came one by one behind them; they come after what is in the room."""
         self._room: list[npt.NDArray[Any]] = []
-        """Columns for rows that compiled code writes, the next chunk; what it has written there comes before the parts."""
+        """Typed columns, the next chunk."""
         self._filled = 0
         self._types = list(self.dtypes.values())
         self.reverted: list[tuple[int, int]] = []
@@ -106,31 +93,36 @@ class Table:
         """Add one fact."""
         self._rows.append((time, *fact))
         self._length += 1
-        if len(self._rows) >= _CHUNK:
-            self._gather()
-            self._seal()
-
-    def extend(self, n: int, *columns: Any) -> None:
-        """Add ``n`` rows: for each column a list, an array, or one number that all share; ``time`` first, names as codes."""
-        if self._rows:
-            self._gather()
-        self._parts.append((n, columns))
-        self._length += n
-        if self._length - self._sealed - self._filled >= min(_OPEN, _CHUNK):
+        if len(self._rows) >= min(_OPEN, _CHUNK):
             self.room(0)
 
-    def room(self, n: int) -> tuple[tuple[npt.NDArray[Any], ...], int]:
-        """Columns into which the next ``n`` rows may be written, names as codes, and from which place on; then call ``wrote``."""
+    def extend(self, n: int, *columns: Any) -> None:
+        """Add ``n`` rows: for each column a list of numbers, or the one number that all share; ``time`` first, names as codes."""
+        if self._rows:
+            self._gather()
+        for column, more in zip(self._open, columns, strict=True):
+            column += more if type(more) is list else [more] * n
+        self._length += n
+        if len(self._open[0]) >= min(_OPEN, _CHUNK):
+            self.room(0)
+
+    def room(self, n: int, least: int | None = None) -> tuple[tuple[npt.NDArray[Any], ...], int]:
+        """Typed columns into which the next ``n`` rows may be written, names as codes, and from which place on; then call ``wrote``.
+
+        What was added before is put there first. New columns have room for ``least`` rows, or for a chunk.
+        """
         waiting = self._length - self._sealed - self._filled
         if self._room and self._filled + waiting + n > len(self._room[0]):
             self._seal()
-            waiting = 0
         if not self._room:
-            self._room = [np.empty(max(_CHUNK, waiting + n), dtype) for dtype in self._types]
+            self._room = [np.empty(max(_CHUNK if least is None else least, waiting + n), dtype) for dtype in self._types]
         if waiting:
-            columns = self._coded_rows() if waiting == len(self._rows) else self._drained()
-            for column, more in zip(self._room, columns, strict=True):
-                column[self._filled : self._filled + waiting] = more
+            if self._rows and waiting > len(self._rows):
+                self._gather()
+            for column, more in zip(self._room, self._coded_rows() if self._rows else self._open, strict=True):
+                column[self._filled : self._filled + waiting] = np.fromiter(more, column.dtype, waiting)
+            for numbers in self._open:
+                numbers.clear()
             self._filled += waiting
         return tuple(self._room), self._filled
 
@@ -139,36 +131,23 @@ class Table:
         self._filled += n
         self._length += n
 
-    def _coded_rows(self) -> Sequence[Any]:
+    def _coded_rows(self) -> Sequence[Sequence[Any]]:
         """The facts that came one by one, as columns; there are none any more."""
         code = self._names.code
         columns = [list(map(code, column)) if i in self._coded else column for i, column in enumerate(zip(*self._rows, strict=True))]
         self._rows.clear()
         return columns
 
-    def _drained(self) -> Sequence[Any]:
-        """The parts as columns; there are none any more."""
-        if self._rows:
-            self._gather()
-        parts = self._parts or [(0, ([],) * len(self.columns))]
-        columns = [_joined([(n, columns[i]) for n, columns in parts], dtype) for i, dtype in enumerate(self._types)]
-        self._parts.clear()
-        return columns
-
     def _gather(self) -> None:
-        """Move facts that came one by one behind the parts."""
-        n = len(self._rows)
-        self._parts.append((n, tuple(map(list, self._coded_rows()))))
+        """Move facts that came one by one behind what is open."""
+        for column, more in zip(self._open, self._coded_rows(), strict=True):
+            column += more
 
     def _seal(self) -> None:
-        """Make everything beside the chunks one of them."""
-        chunk: Sequence[Any] = [column[: self._filled] for column in self._room]
-        if self._length > self._sealed + self._filled or not chunk:
-            more = self._drained()
-            chunk = [np.concatenate(pair) for pair in zip(chunk, more, strict=True)] if self._filled else more
-        self._chunks.append(list(chunk))
+        """Make the room a chunk."""
+        self._chunks.append([column[: self._filled] for column in self._room])
+        self._sealed += self._filled
         self._room, self._filled = [], 0
-        self._sealed = self._length
         if len(self._chunks) > _IN_MEMORY:
             self._spill()
 
@@ -228,9 +207,8 @@ class Table:
 
     def _gather_all(self) -> None:
         """Put every row into a chunk, and where there is a spool, all chunks into it."""
-        if self._rows:
-            self._gather()
         if self._length > self._sealed or not (self._chunks or self._spool):
+            self.room(0, least=0)
             self._seal()
         if self._spool is not None:
             self._spill()

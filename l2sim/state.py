@@ -248,7 +248,7 @@ class State:
     def no_numbers(self) -> list[tuple[str, int]]:
         """Names of columns and keys where there is not a number (NaN); mappings are left to who keeps them."""
         # A sum over a number that is none is none either: looking closer is seldom needed.
-        columns = [(name, raw) for name, raw in self.raw.items() if not isinstance(raw, dict)]
+        columns = [(name, raw) for name, raw in self.raw.items() if not isinstance(raw, dict) and len(raw) and isinstance(raw[0], float)]
         sums = [(name, raw, float(raw.sum() if isinstance(raw, np.ndarray) else sum(raw))) for name, raw in columns]
         return [(name, key) for name, raw, total in sums if total != total for key in np.flatnonzero(np.isnan(raw)).tolist()]
 

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
+from worlds import as_a_shell_sees
 
 import l2sim
 from l2sim import simulation
@@ -281,6 +282,6 @@ def test_ctrl_c_leaves_no_half_written_run(jobs: str, tmp_path: Path) -> None:
         sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "")
+    assert (as_a_shell_sees(process.returncode), out) == (130, "")
     assert err == "interrupted; replications that were finished are kept\n"
     assert not (tmp_path / "out").exists()

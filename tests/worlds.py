@@ -83,3 +83,11 @@ def multiplied(value: Any, factor: Decimal) -> Any:
     if isinstance(value, str):
         return re.sub(r"-?\d+(?:\.\d+)?(?:[eE]-?\d+)?", lambda number: format(Decimal(number[0]) * factor, "f"), value)
     return value * float(factor)
+
+
+def as_a_shell_sees(code: int) -> int:
+    """The exit code of a process in a shell: 128 and the signal that ended it.
+
+    Ctrl-C inside ``exec()``, with which dataclasses are made while modules load, ends Python by the signal, whoever catches it.
+    """
+    return code if code >= 0 else 128 - code

@@ -116,13 +116,16 @@ def tempting(cells: Any, here: int, start: int, stop: int, market: Any, action: 
     base, quote = cells[BASE_RESERVE], cells[QUOTE_RESERVE]
     bought = sold = most_bought = most_sold = 0.0
     for i in range(start, stop):
-        if market[i] == here and 0.0 < a[i] < inf:
+        size = a[i]
+        if market[i] == here and 0.0 < size < inf:
             if action[i] == BUY:
-                bought += a[i]
-                most_bought = max(most_bought, a[i])
+                bought += size
+                if size > most_bought:
+                    most_bought = size
             else:
-                sold += a[i]
-                most_sold = max(most_sold, a[i])
+                sold += size
+                if size > most_sold:
+                    most_sold = size
     phi = cells[PHI] * (1.0 + ROUNDING)
     return phi * (1.0 + most_bought * (base + sold) / (quote * base)) > 1.0 or (  # type: ignore[no-any-return]
         phi * (1.0 + most_sold * (quote + bought) / (base * quote)) > 1.0

@@ -154,7 +154,7 @@ class Inbox:
                 part = Cut(rows.slice(start, stop).listed(), 0, stop - start, traits) if self.arrays else Cut(rows, start, stop, traits)
                 parts.append(part)
                 self._columns[i] = Cut(rows, stop, end, traits)
-        if parts:
+        if parts and any(column.start == column.stop for column in self._columns):
             self._columns = [column for column in self._columns if column.start < column.stop]
         if self._messages and self._messages[0][0] < now:
             messages = []
@@ -174,13 +174,16 @@ class Inbox:
         if waiting.start == waiting.stop:
             self.waiting = fresh
             return
-        rows, old, new = waiting.rows, waiting.traits, fresh.traits
-        if rows is not self._backlog or waiting.start > 65_536:
+        rows, start, stop, traits = waiting
+        more, first, last, others = fresh
+        if rows is not self._backlog or start > 65_536:
             # A crowd's own columns go on behind this cut; what waits gets columns of its own.
-            rows = self._backlog = rows.slice(waiting.start, waiting.stop)
-            waiting = Cut(rows, 0, rows.number, old)
-        rows.extend(fresh.rows.slice(fresh.start, fresh.stop))
-        self.waiting = Cut(rows, waiting.start, rows.number, old.with_those(new))
+            columns: Any = zip(rows, more, strict=True)
+            rows = self._backlog = Rows(*[one[start:stop] + other[first:last] for one, other in columns])
+            start = 0
+        else:
+            rows.extend(more.slice(first, last))
+        self.waiting = Cut(rows, start, rows.number, traits.with_those(others))
 
     def put_back(self, rows: Rows) -> None:
         """Rows that were in a block are pending again, before everything that waits."""

@@ -6,7 +6,7 @@ from l2sim.kernels import INTENT, INTENTS, MEMORY
 from l2sim.streams import mix
 from l2sim.transactions import ANY_FEE, Receipt, Rows
 from l2sim.units import ETH
-from l2sim.world.inbox import Cut
+from l2sim.world.inbox import Cut, Traits
 
 if TYPE_CHECKING:
     from l2sim.world.chain import LiveChain
@@ -78,4 +78,8 @@ def wanted(chain: "LiveChain", now: int, base_fee: int, per_byte: float) -> Cut 
                 int(tip), ANY_FEE, now, -1 - number,
             )  # fmt: skip
             rows.append(row)
-    return Cut.whole(Rows(*map(list, zip(*sorted(rows), strict=True)))) if rows else None
+    if not rows:
+        return None
+    made = Rows(*map(list, zip(*sorted(rows), strict=True)))
+    alike = (column[0] if column.count(column[0]) == len(rows) else None for column in (made.gas, made.size, made.market))
+    return Cut(made, 0, len(rows), Traits(ANY_FEE, now, any(made.tip), True, any(made.reference), *alike))

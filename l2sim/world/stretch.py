@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from l2sim.world.rollup import LiveRollup
 
 NO_LIMIT = 2**62
+Told = list[tuple[list[int], list[float]]]
+"""Rows of which somebody is told: block, where it came from, action, sender and status; x, y and fees."""
 
 
 class Machine:
@@ -84,8 +86,7 @@ class Machine:
         self.ways[kernel.STOP_AFTER_REFLEX] = chain.world.moves_outside()
         self._room: list[Any] = []
         self._rows = self._block = -1
-        self.apart = np.empty(0, np.int64)
-        """Positions of rows, as many as there is room for."""
+        self.told = np.empty((0, 5), np.int64), np.empty((0, 3))
         self.make: Any = compiled(kernel.make_blocks, allocates=True)
         self.transcribe, self.seal = compiled(transcribe), compiled(seal)
 
@@ -95,7 +96,7 @@ class Machine:
             self._rows, self._block = max(rows, self._rows), max(block, self._block)
             n = self._rows
             columns = [np.empty(n, np.int64) for _ in range(7)] + [np.empty(n) for _ in range(4)]
-            self.apart = np.empty(n, np.int64)
+            self.told = np.empty((n, 5), np.int64), np.empty((n, 3))
             self._room = [columns, np.empty((n, kernel.NOTE)), np.empty(self._block, np.int64), np.empty(self._block)]
         columns, notes, order, before = self._room
         return columns, notes, order, before
@@ -153,19 +154,20 @@ def stretch(chain: "LiveRollup", times: list[int]) -> int:
     )  # fmt: skip
     if made:
         chain.inbox.taken(times[made - 1])
-        apart = _write(chain, machine, rows, at[:made], blocks[:, :made], columns, int(progress[kernel.ROWS]))
-        _tell(chain, times[:made], notes[: progress[kernel.NOTES]], rows, columns, apart)
+        told = _write(chain, machine, rows, at[:made], blocks[:, :made], columns, int(progress[kernel.ROWS]))
+        _tell(chain, times[:made], notes[: progress[kernel.NOTES]], rows, told)
         chain.fee_state = (int(progress[kernel.BASE_FEE]),)
     return int(made)
 
 
 def transcribe(
-    log: Any, at: int, chain: int, times: Any, height: int, submitted: Any, markets: Any, actions: Any, apart: Any, n: int,
+    log: Any, at: int, chain: int, times: Any, height: int, submitted: Any, markets: Any, actions: Any, told: Any, n: int,
     block: Any, came: Any, market: Any, action: Any, sender: Any, status: Any, gas: Any, fee: Any, data: Any, x: Any, y: Any,
 ) -> int:  # fmt: skip
     """Write executed rows into the log's columns from a place on; how many of them came from reflexes or reverted.
 
-    The positions of these go into ``apart``. Where a row has left what is no number, -1 - its position instead.
+    What is to be told of these goes into ``told``: block, where it came from, action, sender and status; x, y and fees. Where a row has
+    left what is no number, -1 - its position is returned instead.
     """
     time_to, chain_to, block_to, submitted_to, sender_to, market_to, action_to, status_to, gas_to, fee_to, data_to, x_to, y_to = log
     found = 0
@@ -178,7 +180,9 @@ def transcribe(
         market_to[row], action_to[row], status_to[row] = markets[market[i]], actions[market[i], action[i]], status[i]
         gas_to[row], fee_to[row], data_to[row], x_to[row], y_to[row] = gas[i], fee[i], data[i], x[i], y[i]
         if came[i] < 0 or status[i] != 0:
-            apart[found] = i
+            whole, real = told[0][found], told[1][found]
+            whole[0], whole[1], whole[2], whole[3], whole[4] = block[i], came[i], action[i], sender[i], status[i]
+            real[0], real[1], real[2] = x[i], y[i], fee[i] + data[i]
             found += 1
     return found
 
@@ -195,8 +199,8 @@ def seal(log: Any, at: int, chain: int, times: Any, height: int, counts: Any, ga
     return row - at
 
 
-def _write(chain: "LiveRollup", machine: Machine, rows: Rows, times: Any, blocks: Any, columns: list[Any], n: int) -> list[int]:
-    """Write blocks and their rows down; the positions of the rows that came from reflexes or reverted.
+def _write(chain: "LiveRollup", machine: Machine, rows: Rows, times: Any, blocks: Any, columns: list[Any], n: int) -> Told:
+    """Write blocks and their rows down; what is to be told of the rows that came from reflexes or reverted.
 
     It sees that markets gave numbers and hold numbers, and that reflexes wanted what they may want; as ``Execution`` does row by row.
 
@@ -207,7 +211,7 @@ def _write(chain: "LiveRollup", machine: Machine, rows: Rows, times: Any, blocks
     execution, (counts, used, size, base_fee) = chain.execution, blocks
     log, at = chain.included.room(n)
     found = machine.transcribe(
-        log, at, chain.log_code, times, chain.height, rows.submitted, machine.log_markets, machine.log_codes, machine.apart, n, *columns
+        log, at, chain.log_code, times, chain.height, rows.submitted, machine.log_markets, machine.log_codes, machine.told, n, *columns
     )  # fmt: skip
     if found < 0:
         block, _, market, *_, x, y = (column[-1 - found] for column in columns)
@@ -215,35 +219,34 @@ def _write(chain: "LiveRollup", machine: Machine, rows: Rows, times: Any, blocks
     for which, account in enumerate(execution.accounts):
         if not np.isfinite(held := chain.state.table[:, account].sum()):  # type: ignore[index]
             raise MarketFailed(execution.names[which], int(times[-1]), f"ArithmeticError: it holds {held} in all")
-    apart: list[int] = machine.apart[:found].tolist()
-    came, action = columns[1], columns[3]
-    for i in apart:
-        if came[i] < 0 and action[i] in chain.reflexes[-1 - came[i]].within:
-            chain.reflexes[-1 - came[i]].refuse(int(action[i]))
+    wholes, reals = machine.told
+    told: Told = list(zip(wholes[:found].tolist(), reals[:found].tolist(), strict=True))
+    for (_, came, action, _, _), _ in told:
+        if came < 0 and action in chain.reflexes[-1 - came].within:
+            chain.reflexes[-1 - came].refuse(action)
     chain.included.wrote(n)
     log, at = chain.seals.room(len(times))
     chain.seals.wrote(machine.seal(log, at, chain.log_code, times, chain.height, counts, used, base_fee))
     chain.made(chain.height + 1 + np.arange(len(times)), times, size)
-    return apart
+    return told
 
 
-def _tell(chain: "LiveRollup", times: list[int], notes: Any, rows: Rows, columns: list[Any], apart: list[int]) -> None:
+def _tell(chain: "LiveRollup", times: list[int], notes: Any, rows: Rows, told: Told) -> None:
     """Make facts of what kernels told, and tell agents what became of their transactions, at the times of the blocks."""
     world, reflexes = chain.world, chain.reflexes
     if len(notes):
         for b, m, _, what, who, *left in notes[np.lexsort((notes[:, 2], notes[:, 1], notes[:, 0]))].tolist():
             for fact in chain.books[int(m)].told(int(what), int(who), left[3 : 3 + int(left[2])]):
                 world.record_at(times[int(b)], fact)
-    block, came, _, action, sender, status, _, fee, data, x, y = (column[apart].tolist() for column in columns)
     height = chain.height - len(times) + 1
     with world.clock.at(times[0]):
-        for i, source in enumerate(came):
-            if source < 0 and reflexes[-1 - source].listens:
-                world.clock.show(times[block[i]])
-                reflexes[-1 - source].answered(action[i], Receipt(status[i], height + block[i], x[i], y[i], fee[i] + data[i]))
+        for (block, came, action, _, status), (x, y, cost) in told:
+            if came < 0 and reflexes[-1 - came].listens:
+                world.clock.show(times[block])
+                reflexes[-1 - came].answered(action, Receipt(status, height + block, x, y, cost))
     if world.hears_of_failures():
-        for i, what in enumerate(status):
-            if what:
-                first, submitted = (rows.a[came[i]], rows.submitted[came[i]]) if came[i] >= 0 else (0.0, times[block[i]])
-                world.failed(sender[i], what, action[i], float(first), int(submitted))
+        for (block, came, action, sender, status), _ in told:
+            if status:
+                first, submitted = (rows.a[came], rows.submitted[came]) if came >= 0 else (0.0, times[block])
+                world.failed(sender, status, action, float(first), int(submitted))
     chain.tell(times[-1])

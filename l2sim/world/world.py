@@ -332,9 +332,9 @@ class World:
 
     def _sample_paths(self, times: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> None:
         """The same for prices that nobody moves: they need not be waited for."""
-        names = np.tile([self.log.names.code(name) for name in self.prices.parts], len(times))
-        paths = np.stack([self.prices.indices(name, times) for name in self.prices.parts], axis=1).ravel()
-        self.log.table(PriceMoved).extend(len(names), np.repeat(times, len(self.prices.parts)), names, paths, paths)
+        names = [self.log.names.code(name) for name in self.prices.parts] * len(times)
+        paths = np.stack([self.prices.indices(name, times) for name in self.prices.parts], axis=1).ravel().tolist()
+        self.log.table(PriceMoved).extend(len(names), np.repeat(times, len(self.prices.parts)).tolist(), names, paths, paths)
 
     def _claims(self) -> dict[tuple[str, str, str], float]:
         """What each group is owed by each market or settlement: (debtor, asset, group) -> amount; the debtor's own entry balances it."""

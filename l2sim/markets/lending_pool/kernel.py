@@ -77,20 +77,20 @@ def set_rates(cells: Any, codes: Any, purses: Any, asset: int) -> None:
         cells[at + SUPPLY_RATE] = 0.0
 
 
-def accrue(cells: Any, codes: Any, asset: int, years: float) -> None:
+def accrue(cells: Any, asset: int, years: float) -> None:
     """Let both indices of a reserve grow: debt compounded, supply linearly; a share of the interest is the protocol's."""
     at = reserve(asset)
-    borrowed = cells[at + BORROWED]
-    if borrowed > 0.0:
-        lent, worth, owed = cells[at + SUPPLIED] + cells[at + TREASURY], cells[at + LIQUIDITY_INDEX], cells[at + BORROW_INDEX]
-        index = owed * compounded(cells[at + BORROW_RATE], years)
-        grown = worth * (1.0 + cells[at + SUPPLY_RATE] * years)
-        interest = borrowed * (index - owed)
-        share = interest * cells[at + RESERVE_FACTOR]
-        cells[at + BORROW_INDEX] = index
-        cells[at + LIQUIDITY_INDEX] = grown
-        cells[at + TREASURY] += share / grown
-        cells[at + SURPLUS] += interest - share - lent * (grown - worth)
+    borrowed, lent, worth, owed = (
+        cells[at + BORROWED], cells[at + SUPPLIED] + cells[at + TREASURY], cells[at + LIQUIDITY_INDEX], cells[at + BORROW_INDEX]
+    )  # fmt: skip
+    index = owed * compounded(cells[at + BORROW_RATE], years)
+    grown = worth * (1.0 + cells[at + SUPPLY_RATE] * years)
+    interest = borrowed * (index - owed)
+    share = interest * cells[at + RESERVE_FACTOR]
+    cells[at + BORROW_INDEX] = index
+    cells[at + LIQUIDITY_INDEX] = grown
+    cells[at + TREASURY] += share / grown
+    cells[at + SURPLUS] += interest - share - lent * (grown - worth)
 
 
 def begin(cells: Any, codes: Any, prices: Any, now: int) -> None:
@@ -98,8 +98,10 @@ def begin(cells: Any, codes: Any, prices: Any, now: int) -> None:
     elapsed = now - codes[TIME]
     if elapsed > 0:
         codes[TIME] = now
+        years = elapsed * A_NANOSECOND
         for asset in range(codes[ASSETS]):
-            accrue(cells, codes, asset, elapsed * A_NANOSECOND)
+            if cells[reserve(asset) + BORROWED] > 0.0:
+                accrue(cells, asset, years)
     check(cells, codes, prices)
 
 
