@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from functools import partial
 from hashlib import sha256
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import numpy as np
@@ -68,15 +69,18 @@ class Table:
         self.kinds: dict[str, type] = {"time": int, **fields}
         self.dtypes = {name: np.dtype(narrow.get(name, _DTYPES[kind])) for name, kind in self.kinds.items()}
         self._names = names
-        self._coded = [i for i, kind in enumerate(self.kinds.values()) if kind is str]
-        self._rows: list[tuple[Any, ...]] = []
+        self._coded = [kind is str for kind in self.kinds.values()]
         self._chunks: list[list[npt.NDArray[Any]]] = []
         self._spool: Spool | None = None
         self._length = 0
         self._sealed = 0
         """Rows in chunks."""
         self._open: list[list[Any]] = [[] for _ in self.columns]
-        """Rows of Python numbers, those that came one by one behind them; they come after what is in the room."""
+        """Python numbers of rows that come after what is in the room."""
+        self._spans: list[int] = []
+        """How many rows each addition to them had."""
+        self._single = [True] * len(self.columns)
+        """Whether a column has one number for each addition, which all its rows share."""
         self._room: list[npt.NDArray[Any]] = []
         """Typed columns, the next chunk."""
         self._filled = 0
@@ -91,19 +95,29 @@ class Table:
 
     def append(self, time: int, fact: tuple[Any, ...]) -> None:
         """Add one fact."""
-        self._rows.append((time, *fact))
+        code = self._names.code
+        for column, coded, value in zip(self._open, self._coded, (time, *fact), strict=True):
+            column.append(code(value) if coded else value)
+        self._spans.append(1)
         self._length += 1
-        if len(self._rows) >= min(_OPEN, _CHUNK):
+        if len(self._spans) >= min(_OPEN, _CHUNK):
             self.room(0)
 
     def extend(self, n: int, *columns: Any) -> None:
         """Add ``n`` rows: for each column a list of numbers, or the one number that all share; ``time`` first, names as codes."""
-        if self._rows:
-            self._gather()
-        for column, more in zip(self._open, columns, strict=True):
-            column += more if type(more) is list else [more] * n
+        single = self._single
+        for i, (column, more) in enumerate(zip(self._open, columns, strict=True)):
+            if type(more) is list:
+                if single[i]:
+                    self._widen(i)
+                column += more
+            elif single[i]:
+                column.append(more)
+            else:
+                column += [more] * n
+        self._spans.append(n)
         self._length += n
-        if len(self._open[0]) >= min(_OPEN, _CHUNK):
+        if self._length - self._sealed - self._filled >= min(_OPEN, _CHUNK):
             self.room(0)
 
     def room(self, n: int, least: int | None = None) -> tuple[tuple[npt.NDArray[Any], ...], int]:
@@ -117,12 +131,12 @@ class Table:
         if not self._room:
             self._room = [np.empty(max(_CHUNK if least is None else least, waiting + n), dtype) for dtype in self._types]
         if waiting:
-            if self._rows and waiting > len(self._rows):
-                self._gather()
-            for column, more in zip(self._room, self._coded_rows() if self._rows else self._open, strict=True):
-                column[self._filled : self._filled + waiting] = np.fromiter(more, column.dtype, waiting)
-            for numbers in self._open:
-                numbers.clear()
+            for column, more, single in zip(self._room, self._open, self._single, strict=True):
+                numbers = np.fromiter(more, column.dtype, len(more))
+                column[self._filled : self._filled + waiting] = np.repeat(numbers, self._spans) if single else numbers
+                more.clear()
+            self._spans.clear()
+            self._single = [True] * len(self.columns)
             self._filled += waiting
         return tuple(self._room), self._filled
 
@@ -131,17 +145,11 @@ class Table:
         self._filled += n
         self._length += n
 
-    def _coded_rows(self) -> Sequence[Sequence[Any]]:
-        """The facts that came one by one, as columns; there are none any more."""
-        code = self._names.code
-        columns = [list(map(code, column)) if i in self._coded else column for i, column in enumerate(zip(*self._rows, strict=True))]
-        self._rows.clear()
-        return columns
-
-    def _gather(self) -> None:
-        """Move facts that came one by one behind what is open."""
-        for column, more in zip(self._open, self._coded_rows(), strict=True):
-            column += more
+    def _widen(self, i: int) -> None:
+        """Give a column a number for each of its rows."""
+        self._single[i] = False
+        if self._spans:
+            self._open[i][:] = chain.from_iterable(map(repeat, self._open[i], self._spans))
 
     def _seal(self) -> None:
         """Make the room a chunk."""

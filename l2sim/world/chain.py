@@ -240,12 +240,13 @@ class LiveChain:
     def _set_references(self, fresh: Cut) -> None:
         """Note the mid price at which each arrival found its market; what brought a reference of its own keeps it."""
         rows, start, stop, traits = fresh
+        if traits.market is not None and not traits.references:
+            rows.reference[start:stop] = [self.execution.mid(traits.market)] * (stop - start)
+            return
         mids = self.execution.mids()
         if traits.references:
             found = zip(rows.reference[start:stop], rows.market[start:stop], strict=True)
             rows.reference[start:stop] = [given or mids[market] for given, market in found]
-        elif traits.market is not None:
-            rows.reference[start:stop] = [mids[traits.market]] * (stop - start)
         else:
             rows.reference[start:stop] = [mids[market] for market in rows.market[start:stop]]
 
@@ -273,7 +274,7 @@ class LiveChain:
         """Write the rows of a block down."""
         rows, start, stop, traits = block.rows, block.start, block.stop, block.traits
         fees, data = executed.fees, executed.data
-        markets, calls = self._calls(rows, start, stop)
+        markets, calls = self._calls(rows, start, stop, traits.market)
         # What is the same for all rows of the block is written as one number.
         alike = traits.gas is not None
         self.included.extend(
@@ -297,13 +298,13 @@ class LiveChain:
                 able.append(i)
         return able
 
-    def _calls(self, rows: Rows, start: int, stop: int) -> tuple[int | list[int], list[int]]:
-        """The codes of markets and actions as the log knows them; one number where the market is the same."""
-        market, actions, codes = rows.market[start:stop], rows.action[start:stop], self.call_codes
-        first = market[0]
-        if first != STEPS and market.count(first) == stop - start:
-            code, names = codes[first]
+    def _calls(self, rows: Rows, start: int, stop: int, alike: int | None) -> tuple[int | list[int], list[int]]:
+        """The codes of markets and actions as the log knows them; one number where the market is the same for all."""
+        actions, codes = rows.action[start:stop], self.call_codes
+        if alike is not None and alike != STEPS:
+            code, names = codes[alike]
             return code, [names[action] for action in actions]
+        market = rows.market[start:stop]
         told = [
             self._steps_called(int(rows.a[start + i])) if which == STEPS else (codes[which][0], codes[which][1][action])
             for i, (which, action) in enumerate(zip(market, actions, strict=True))

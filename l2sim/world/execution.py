@@ -109,13 +109,14 @@ class Execution:
 
     def mids(self) -> list[float]:
         """The mid price of each market."""
-        found = []
-        for book in self.books:
-            try:
-                found.append(book.mid())
-            except Exception as error:
-                raise self.failure(book, error) from error
-        return found
+        return [self.mid(which) for which in range(len(self.books))]
+
+    def mid(self, which: int) -> float:
+        """The mid price of one market."""
+        try:
+            return self.books[which].mid()
+        except Exception as error:
+            raise self.failure(self.books[which], error) from error
 
     def calls(self, which: int) -> int:
         """How often a market has called for strangers."""
@@ -197,14 +198,13 @@ class Execution:
         rows, start, stop, traits = block.rows, block.start, block.stop, block.traits
         gas = self.paid(block, fees, data)
         size = sum(rows.size[start:stop]) if traits.size is None else traits.size * (stop - start)
-        return Executed(*self.run(rows, start, stop), fees, data, gas, size)
+        return Executed(*self.run(rows, start, stop, traits.market), fees, data, gas, size)
 
-    def run(self, rows: Rows, start: int, stop: int) -> Outcomes:
-        """Execute rows in order, in runs of one market each: statuses, x and y."""
-        market = rows.market[start:stop]
-        first, n = market[0], stop - start
-        if first != STEPS and (len(self.books) == 1 or market.count(first) == n):
-            return self._run(first, rows, start, stop)
+    def run(self, rows: Rows, start: int, stop: int, alike: int | None = None) -> Outcomes:
+        """Execute rows in order, in runs of one market each, or of the one for which all are: statuses, x and y."""
+        if alike is not None and alike != STEPS:
+            return self._run(alike, rows, start, stop)
+        market, n = rows.market[start:stop], stop - start
         status: list[int] = []
         x: list[float] = []
         y: list[float] = []

@@ -87,23 +87,29 @@ def establish(book: "LendingPoolBook", accounts: Ints, collateral: Mapping[str, 
         set_rates(book.cells, book.codes, book.state.purses, asset)
 
 
+def _put(column: Any, places: Ints, numbers: npt.NDArray[Any]) -> None:
+    """Write numbers at places of a column; of a list only the part around them is copied."""
+    raw = bare(column)
+    if not isinstance(raw, list):
+        raw[places] = numbers
+    elif len(places):
+        first, stop = int(places.min()), int(places.max()) + 1
+        part = np.array(raw[first:stop])
+        part[places - first] = numbers
+        raw[first:stop] = part.tolist()
+
+
 def _write(book: "LendingPoolBook", accounts: Ints, table: Floats, heaps: list[tuple[int, Ints, Floats]]) -> None:
     """Write balances of accounts, shape (n, 2 assets), and heaps of new nodes: which, the nodes, and their keys."""
-    cells, codes = np.asarray(bare(book.cells)), np.asarray(bare(book.codes))
-    width = table.shape[1]
-    places = codes[layout.ACCOUNTS] + width * accounts
-    for column in range(width):
-        cells[places + column] = table[:, column]
+    width, codes = table.shape[1], book.codes
+    first_account, first_key, first_link = (int(codes[which]) for which in (layout.ACCOUNTS, layout.KEYS, layout.LINKS))
+    _put(book.cells, (first_account + width * accounts[:, None] + np.arange(width)).ravel(), table.ravel())
     firsts = []
     for heap, nodes, keys in heaps:
-        order = np.lexsort((nodes, keys))
-        cells[codes[layout.KEYS] + nodes] = keys
-        chain = nodes[order]
-        codes[codes[layout.LINKS] + 3 * chain[:-1] + layout.CHILD] = chain[1:]
-        codes[codes[layout.LINKS] + 3 * chain[1:] + layout.PREVIOUS] = chain[:-1]
+        chain = nodes[np.lexsort((nodes, keys))]
+        _put(book.cells, first_key + nodes, keys)
+        links = first_link + 3 * chain
+        _put(codes, np.concatenate((links[:-1] + layout.CHILD, links[1:] + layout.PREVIOUS)), np.concatenate((chain[1:], chain[:-1])))
         firsts.append((heap, int(chain[0])))
-    for face, written in ((book.cells, cells), (book.codes, codes)):
-        if isinstance(bare(face), list):
-            bare(face)[:] = written.tolist()
     for heap, first in firsts:
         plant(book.cells, book.codes, heap, first)
