@@ -5,8 +5,8 @@ from math import inf, nan
 import pytest
 
 from l2sim.report.glossary import inline, paragraphs
-from l2sim.report.wording import amount, decimals, estimate, is_clear, label, listed, number, phrase, scale, span, unit_of, verdict
-from l2sim.results.intervals import Interval
+from l2sim.statistics.intervals import Interval
+from l2sim.wording import amount, decimals, estimate, is_clear, label, listed, number, phrase, scale, span, unit_of, verdict
 
 
 def plain(text: str) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from l2sim.results.intervals import interval, ratio, table
+from l2sim.statistics.intervals import interval, ratio, table
 
 
 def test_an_interval_by_hand() -> None:

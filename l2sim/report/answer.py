@@ -9,8 +9,8 @@ from l2sim.report.extraction import losses
 from l2sim.report.finality import mean_of
 from l2sim.report.gains import Gain, gains
 from l2sim.report.side_by_side import TOLD, headline, sides, told, told_of_waits
-from l2sim.report.wording import amount, estimate, is_clear, listed, phrase, verdict
-from l2sim.results.intervals import Interval
+from l2sim.statistics.intervals import Interval
+from l2sim.wording import amount, estimate, is_clear, listed, phrase, verdict
 
 CARDS = 6
 MATERIAL = 0.01

@@ -10,9 +10,9 @@ from l2sim.metrics.liquidation_cascade import LiquidationCascade
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import CALM, FAINT, STILL, WRITTEN, Picture, canvas, plain_axis, quantity_axis, svg
 from l2sim.report.tables import Table, head_of, row_of
-from l2sim.report.wording import amount, listed, phrase, scale, span, verdict
-from l2sim.results.intervals import interval
 from l2sim.results.run import AS_WRITTEN, WITHOUT_ATTACKS, WITHOUT_IMPACT
+from l2sim.statistics.intervals import interval
+from l2sim.wording import amount, listed, phrase, scale, span, verdict
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,8 +7,8 @@ import numpy as np
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import CALM, INK, SKY, WRITTEN, Picture, canvas, svg
 from l2sim.report.tables import Table, head_of, row_of
-from l2sim.results.intervals import Interval
 from l2sim.results.run import AS_WRITTEN, WITHOUT_ATTACKS
+from l2sim.statistics.intervals import Interval
 
 if TYPE_CHECKING:
     import pandas as pd

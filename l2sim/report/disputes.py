@@ -11,9 +11,9 @@ from l2sim.report.evidence import Evidence
 from l2sim.report.figures import BLUE, FAINT, GREEN, INK, ORANGE, SHADE, VERMILLION, Picture, canvas, legend, plain_axis, svg
 from l2sim.report.series import time_unit, windows
 from l2sim.report.tables import Table, head_of, rows_of
-from l2sim.report.wording import amount, listed, phrase
-from l2sim.results.intervals import Interval
+from l2sim.statistics.intervals import Interval
 from l2sim.units import SECOND
+from l2sim.wording import amount, listed, phrase
 
 if TYPE_CHECKING:
     import pandas as pd

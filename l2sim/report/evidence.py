@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from l2sim.report.wording import estimate, label, phrase, unit_of
-from l2sim.results.intervals import CONFIDENCE, Interval, interval
 from l2sim.results.run import AS_WRITTEN, WITHOUT_ATTACKS, WITHOUT_IMPACT
+from l2sim.statistics.intervals import CONFIDENCE, Interval, interval
+from l2sim.wording import estimate, label, phrase, unit_of
 
 if TYPE_CHECKING:
     import pandas as pd

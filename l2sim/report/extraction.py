@@ -8,8 +8,8 @@ import numpy as np
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import BLUE, INK, ORANGE, SKY, VERMILLION, Picture, canvas, quantity_axis, svg
 from l2sim.report.tables import Table, head_of, rows_of
-from l2sim.report.wording import listed, phrase
-from l2sim.results.intervals import Interval
+from l2sim.statistics.intervals import Interval
+from l2sim.wording import listed, phrase
 
 if TYPE_CHECKING:
     import pandas as pd

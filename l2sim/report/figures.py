@@ -7,7 +7,7 @@ from io import StringIO
 from math import log
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from l2sim.report.wording import MINUS, THIN, scale
+from l2sim.wording import MINUS, THIN, scale
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,8 +11,8 @@ from l2sim.metrics.time_to_finality import NOT_YET, TimeToFinality, reached
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import GREEN, INK, ORANGE, Picture, canvas, duration_axis, legend, svg
 from l2sim.report.tables import Table, head_of, row_of
-from l2sim.report.wording import amount, listed, span
 from l2sim.units import SECOND
+from l2sim.wording import amount, listed, span
 
 if TYPE_CHECKING:
     import pandas as pd

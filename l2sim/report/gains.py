@@ -8,8 +8,8 @@ import numpy.typing as npt
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import CALM, INK, VERMILLION, Picture, canvas, quantity_axis, svg
 from l2sim.report.tables import Table, head_of, row_of
-from l2sim.report.wording import amount, is_clear, listed
-from l2sim.results.intervals import Interval
+from l2sim.statistics.intervals import Interval
+from l2sim.wording import amount, is_clear, listed
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,9 +12,9 @@ from l2sim.report.evidence import Evidence
 from l2sim.report.figures import BLACK, BLUE, CALM, GREEN, INK, PURPLE, SHADE, VERMILLION, Picture, canvas, legend, quantity_axis, svg
 from l2sim.report.series import Series
 from l2sim.report.tables import Table, head_of, rows_of
-from l2sim.report.wording import amount, listed
-from l2sim.results.intervals import Interval, interval
+from l2sim.statistics.intervals import Interval, interval
 from l2sim.units import SECOND
+from l2sim.wording import amount, listed
 
 if TYPE_CHECKING:
     import pandas as pd

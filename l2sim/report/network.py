@@ -10,7 +10,7 @@ import numpy as np
 from l2sim.part import Part
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import BLUE, INK, WIDTH, Picture, canvas, svg
-from l2sim.report.wording import listed, span
+from l2sim.wording import listed, span
 
 if TYPE_CHECKING:
     import networkx

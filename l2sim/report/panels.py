@@ -21,8 +21,8 @@ from l2sim.report.figures import (
     svg,
 )
 from l2sim.report.side_by_side import Measure, measures
-from l2sim.report.wording import listed
-from l2sim.results.intervals import Interval
+from l2sim.statistics.intervals import Interval
+from l2sim.wording import listed
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,8 +10,8 @@ from l2sim.metrics.liquidation_cascade import LiquidationCascade
 from l2sim.report.evidence import Evidence
 from l2sim.report.finality import mean_of
 from l2sim.report.tables import Table
-from l2sim.report.wording import MINUS, NOTHING, THIN, estimate, is_clear, label, listed, phrase, scale, unit_of, verdict
-from l2sim.results.intervals import Interval, interval
+from l2sim.statistics.intervals import Interval, interval
+from l2sim.wording import MINUS, NOTHING, THIN, estimate, is_clear, label, listed, phrase, scale, unit_of, verdict
 
 Floats = npt.NDArray[np.float64]
 

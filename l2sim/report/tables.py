@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from l2sim.report.evidence import Evidence
-from l2sim.report.wording import phrase, verdict
+from l2sim.wording import phrase, verdict
 
 if TYPE_CHECKING:
     from l2sim.results import Run

@@ -28,8 +28,8 @@ from l2sim.report.figures import (
 )
 from l2sim.report.reorganizations import Undone, undone
 from l2sim.report.series import Series
-from l2sim.report.wording import amount, listed, span
 from l2sim.units import SECOND
+from l2sim.wording import amount, listed, span
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,8 +11,8 @@ from l2sim.metrics.withdrawal_delay import WithdrawalDelay
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import GREEN, ORANGE, Picture, canvas, legend, quantity_axis, svg
 from l2sim.report.tables import Table, head_of, rows_of
-from l2sim.report.wording import amount, listed, span
 from l2sim.units import SECOND
+from l2sim.wording import amount, listed, span
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,8 +13,8 @@ from l2sim.log import Log
 from l2sim.metrics import Metric
 from l2sim.part import did_you_mean
 from l2sim.results.folder import RunNotFound
-from l2sim.results.intervals import CONFIDENCE, table
 from l2sim.results.tables import read_log
+from l2sim.statistics.intervals import CONFIDENCE, table
 
 if TYPE_CHECKING:
     from l2sim.scenario import Scenario

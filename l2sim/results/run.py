@@ -23,10 +23,10 @@ import pandas as pd
 
 from l2sim import __version__
 from l2sim.results.folder import RunNotFound, prepared, write_file, write_folder, writing
-from l2sim.results.intervals import CONFIDENCE, ratio
 from l2sim.results.provenance import host, revision, versions
 from l2sim.results.results import Measured, Results
 from l2sim.results.tables import pack
+from l2sim.statistics.intervals import CONFIDENCE, ratio
 
 if TYPE_CHECKING:
     from l2sim.scenario import Scenario

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import floor, isfinite, isnan, log10
 from typing import NamedTuple
 
-from l2sim.results.intervals import Interval
+from l2sim.statistics.intervals import Interval
 from l2sim.units import HOUR, MINUTE, SECOND
 
 THIN = "\u202f"

@@ -1,0 +1,104 @@
+"""Comparisons: questions put to all runs of a study. The verb is ``read(sample)``; it is pure."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from l2sim.part import Part
+from l2sim.statistics.intervals import Interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Sample(NamedTuple):
+    """What the runs of a study measured."""
+
+    points: "pd.DataFrame"
+    """A row for each point, by its number; a column for each factor: a number in base units, or the name of a level."""
+    worlds: "Mapping[str, pd.DataFrame]"
+    """By world a row for each finished run, indexed by (point, replication), a column for each figure; NaN where nothing was observed."""
+    units: Mapping[str, str]
+    """The unit of each figure, and of each factor that is a number: "USD", "s", "%" for shares, "" for numbers of things."""
+    labels: Mapping[str, str]
+    """Figures and factors in words."""
+    resolved: Callable[[int], Mapping[str, Any]]
+    """The resolved scenario of a point as plain data."""
+    paired: bool
+    """Whether the same replication has the same luck at every point (common random numbers)."""
+
+
+class Line(NamedTuple):
+    """One curve: a mean with its interval at each place."""
+
+    label: str
+    x: Sequence[float | str]
+    """Numbers in base units, or names of levels."""
+    y: Sequence[Interval]
+    theory: bool = False
+    """Whether it is what a formula says: drawn as a dashed line, without intervals."""
+
+
+class Curves(NamedTuple):
+    """Figures over a factor: lines where it is a number, points side by side where it has names."""
+
+    x: str
+    """What the axis is called."""
+    x_unit: str
+    y: str
+    y_unit: str
+    lines: Sequence[Line]
+    level: float | None = None
+    """A level that matters, such as the probability that is not to be exceeded: a thin horizontal line."""
+    x_log: bool = False
+    y_log: bool = False
+
+
+class Bars(NamedTuple):
+    """A tornado: how much each factor matters, largest first."""
+
+    x: str
+    """What the length of a bar is called."""
+    x_unit: str
+    labels: Sequence[str]
+    bars: Mapping[str, Sequence[Interval]]
+    """By name of a kind of bar (``first order``, ``total``), one interval for each label."""
+
+
+class Grid(NamedTuple):
+    """A table of cells that is coloured: a figure over two factors, one panel for each name."""
+
+    x: str
+    x_unit: str
+    y: str
+    y_unit: str
+    value: str
+    value_unit: str
+    columns: Sequence[float | str]
+    rows: Sequence[float | str]
+    panels: Mapping[str, Sequence[Sequence[Interval]]]
+    """By name of a panel: for each row, for each column."""
+
+
+class Reading(NamedTuple):
+    """The answer to a comparison: what is said, what is drawn, and the numbers behind both."""
+
+    findings: Sequence[str]
+    """Sentences, each composed of computed figures with their intervals."""
+    table: "pd.DataFrame"
+    """The numbers, a row for each, with ``mean``, ``low``, ``high``, ``n`` and ``unit`` where there is an interval; it becomes a CSV file."""
+    picture: Curves | Bars | Grid | None
+    intervals: int
+    """How many intervals or tests were made, for the note on how many comparisons a study makes."""
+
+
+class Comparison(Part, room="comparisons"):
+    """A question whose answer is a Reading."""
+
+    @abstractmethod
+    def read(self, sample: Sample) -> Reading:
+        """The answer.
+
+        Raises:
+            ValueError: it asks for a figure, factor, world or level that the sample does not have; the message names the nearest.
+        """
