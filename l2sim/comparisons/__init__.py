@@ -86,7 +86,7 @@ class Reading(NamedTuple):
     findings: Sequence[str]
     """Sentences, each composed of computed figures with their intervals."""
     table: "pd.DataFrame"
-    """The numbers, a row for each, with ``mean``, ``low``, ``high``, ``n`` and ``unit`` where there is an interval; it becomes a CSV file."""
+    """The numbers, a row for each, with ``mean``, ``low``, ``high``, ``n``, ``unit`` where there is an interval; it becomes a CSV file."""
     picture: Curves | Bars | Grid | None
     intervals: int
     """How many intervals or tests were made, for the note on how many comparisons a study makes."""
