@@ -205,7 +205,13 @@ class State:
         self._slots = 0
 
     def slot(self) -> int:
-        """A free slot for a price."""
+        """A free slot for a price.
+
+        Raises:
+            ValueError: there is none left.
+        """
+        if self._slots == len(self.prices):
+            raise ValueError(f"markets and agents on one chain look at more than {self._slots} prices: split them over several chains")
         self._slots += 1
         return self._slots - 1
 

@@ -12,6 +12,10 @@ from l2sim.ordering import Ordering, Pending
 from l2sim.transactions import ANY_FEE, NEVER, Rows, Status
 
 
+_NEAR = 64
+"""Rows among which the end of a block's arrivals is looked for first."""
+
+
 class Traits(NamedTuple):
     """What all rows of some columns have in common, found once so that blocks need not look at every row."""
 
@@ -150,7 +154,8 @@ class Inbox:
         for i, (rows, start, end, traits) in enumerate(self._columns):
             arrives = rows.arrives
             if arrives[start] < now:
-                stop = bisect_left(arrives, now, start)
+                near = start + _NEAR if start + _NEAR < end and arrives[start + _NEAR] >= now else end
+                stop = bisect_left(arrives, now, start, near)
                 part = Cut(rows.slice(start, stop).listed(), 0, stop - start, traits) if self.arrays else Cut(rows, start, stop, traits)
                 parts.append(part)
                 self._columns[i] = Cut(rows, stop, end, traits)

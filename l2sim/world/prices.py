@@ -51,6 +51,8 @@ class LivePrices:
 
     def _at(self, now: int) -> int:
         times, position = self._times, self._position
+        if position + 1 < len(times) and times[position + 1] <= now:
+            self._position = position = position + 1  # mostly it is the next one
         if times[position] > now or (position + 1 < len(times) and times[position + 1] <= now):
             self._position = position = bisect_right(times, now) - 1
         return position

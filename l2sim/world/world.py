@@ -247,7 +247,10 @@ class World:
                 except Exception as error:
                     raise self._blame(seat.name, error) from error
         for part, seat in self.seats:
-            settings = part.settings(seat) if getattr(part, "reflex", None) is not None else None
+            try:
+                settings = part.settings(seat) if getattr(part, "reflex", None) is not None else None
+            except Exception as error:
+                raise self._blame(seat.name, error) from error
             if settings is not None:
                 chain = self.home[part.market]
                 chain.reflexes.append(LiveReflex(part, seat, chain, list(settings)))
