@@ -13,13 +13,17 @@ if TYPE_CHECKING:
     from l2sim.results import Results
     from l2sim.scenario import Scenario
     from l2sim.simulation import simulate
+    from l2sim.study import Findings, Study, sweep
 
-__all__ = ["Results", "Scenario", "__version__", "simulate", "write_report"]
+__all__ = ["Findings", "Results", "Scenario", "Study", "__version__", "simulate", "sweep", "write_report"]
 
 _HOME = {
     "Scenario": "l2sim.scenario",
     "Results": "l2sim.results",
     "simulate": "l2sim.simulation",
+    "Findings": "l2sim.study",
+    "Study": "l2sim.study",
+    "sweep": "l2sim.study",
     "write_report": "l2sim.report",
 }
 

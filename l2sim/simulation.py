@@ -4,8 +4,6 @@
 and keeps them in a folder; ``replay`` runs one kept replication again and compares.
 """
 
-import signal
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from l2sim.engine import WorkerLost, each
 from l2sim.log import Log
 from l2sim.results import Measured, Results, Run, RunNotFound
 from l2sim.results.folder import prepared
@@ -29,7 +28,7 @@ from l2sim.world.world import RunFailed, World
 if TYPE_CHECKING:
     from l2sim.scenario import Scenario
 
-__all__ = ["Progress", "Replay", "RunFailed", "experiment", "replay", "simulate"]
+__all__ = ["Progress", "Replay", "RunFailed", "experiment", "once", "replay", "simulate"]
 
 PROGRESS_INTERVAL = 0.25
 """Wall time between two calls of a progress function (s)."""
@@ -68,7 +67,7 @@ def simulate(scenario: "Scenario", seed: int = 1, replications: int = 1, jobs: i
     if replications < 1:
         raise ValueError(f"replications must be 1 or more, but is {replications}")
     with _board(progress, replications, replications * scenario.duration) as board:
-        return Results(scenario, seed, dict(_each(partial(_one_world, scenario, seed, board), range(replications), jobs)))
+        return Results(scenario, seed, dict(_all(partial(_one_world, scenario, seed, board), range(replications), jobs)))
 
 
 def experiment(
@@ -98,7 +97,7 @@ def experiment(
         missing = [number for number in range(replications) if number not in there]
         try:
             with _board(progress, replications, len(missing) * len(worlds) * scenario.duration) as board:
-                for number, (files, record) in _each(partial(_all_worlds, worlds, seed, board), missing, jobs):
+                for number, (files, record) in _all(partial(_all_worlds, worlds, seed, board), missing, jobs):
                     keep(folder, number, files, record)
         finally:
             there = finished(folder, replications)
@@ -118,6 +117,8 @@ class Replay(NamedTuple):
     """Digest by world, run again."""
     changed: dict[str, str]
     """Versions that are not those that made the run."""
+    what: str = "replication"
+    """What the number counts: replications of a run, or runs of a study."""
 
     @property
     def same(self) -> bool:
@@ -125,11 +126,12 @@ class Replay(NamedTuple):
         return self.kept == self.now
 
     def __str__(self) -> str:
-        lines = [f"{world}: {'the same' if self.now[world] == digest else 'DIFFERENT'}, {digest}" for world, digest in self.kept.items()]
-        lines += [f"{world}: now {self.now[world]}" for world, digest in self.kept.items() if self.now[world] != digest]
+        same = {world: self.now.get(world) == digest for world, digest in self.kept.items()}
+        lines = [f"{world}: {'the same' if same[world] else 'DIFFERENT'}, {digest}" for world, digest in self.kept.items()]
+        lines += [f"{world}: now {digest}" for world, digest in self.now.items() if not same.get(world)]
         lines += [f"{package}: {change}" for package, change in self.changed.items()]
         verdict = "happened again, event for event" if self.same else "did NOT happen again"
-        return "\n".join([f"replication {self.replication} of {self.run} {verdict}", *lines])
+        return "\n".join([f"{self.what} {self.replication} of {self.run} {verdict}", *lines])
 
 
 def replay(path: str | Path, replication: int = 0, progress: Watcher | None = None) -> Replay:
@@ -179,9 +181,18 @@ def _figures(scenario: "Scenario", log: Log) -> dict[str, float]:
     return figures
 
 
-def _one_world(scenario: "Scenario", seed: int, board: _Board | None, number: int) -> Measured:
-    log = _play(scenario, seed, number, _tick(board, number, 0))
+def once(scenario: "Scenario", seed: int, replication: int, tick: Tick | None = None) -> Measured:
+    """One replication of one world, here and now.
+
+    Raises:
+        RunFailed: an agent, an attack or a metric failed; the message says which and when.
+    """
+    log = _play(scenario, seed, replication, tick)
     return Measured(log, log.digest, _figures(scenario, log))
+
+
+def _one_world(scenario: "Scenario", seed: int, board: _Board | None, number: int) -> Measured:
+    return once(scenario, seed, number, _tick(board, number, 0))
 
 
 def _all_worlds(
@@ -196,48 +207,15 @@ def _all_worlds(
     return files, {"seed": seed, "worlds": records, "seconds": round(perf_counter() - began, 3)}
 
 
-# ---- many replications
+def _all(work: Callable[[int], Any], numbers: Sequence[int], jobs: int) -> Iterator[tuple[int, Any]]:
+    """The work for each number, as soon as it is done."""
+    for number, answer in each(work, numbers, jobs=jobs):
+        if isinstance(answer, WorkerLost):
+            raise RunFailed(f"replication {number}: {answer}")
+        yield number, answer
 
 
-def _each(work: Callable[[int], Any], numbers: Sequence[int], jobs: int) -> Iterator[tuple[int, Any]]:
-    """The work for each number, as soon as it is done: in a plain loop, or in processes that die with an interruption."""
-    if jobs == 0:
-        raise ValueError("jobs must be 1 or more, or -1 for all cores")
-    if jobs == 1 or len(numbers) < 2:
-        for number in numbers:
-            yield number, work(number)
-        return
-    from joblib import Parallel, delayed, effective_n_jobs
-    from joblib.externals.loky.process_executor import BrokenProcessPool
-
-    parallel = Parallel(n_jobs=min(effective_n_jobs(jobs), len(numbers)), return_as="generator_unordered")
-    with _uninterrupted():
-        done = parallel(delayed(_numbered)(work, number) for number in numbers)
-    try:
-        yield from done
-    except BrokenProcessPool as error:
-        raise RunFailed("a worker process died, most likely for want of memory; try fewer jobs") from error
-    finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the tasks that an interruption cancels
-            done.close()
-
-
-def _numbered(work: Callable[[int], Any], number: int) -> tuple[int, Any]:
-    return number, work(number)
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Processes begun here do not hear Ctrl-C: it is the parent's to stop them, in silence."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+# ---- how far they are
 
 
 @contextmanager

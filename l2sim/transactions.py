@@ -30,6 +30,8 @@ class Status(IntEnum):
     """Reverted: what would be left of the position is too little."""
     UNPAID = 9
     """Reverted: what was borrowed within the transaction was not paid back."""
+    GRACE_PERIOD = 10
+    """Reverted: the chain had been down, and borrowers have a grace period."""
     DEADLINE = 20
     """Dropped: its deadline passed before a block took it."""
     FEE_TOO_LOW = 21

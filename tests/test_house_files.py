@@ -72,7 +72,7 @@ def called(call: ast.Call) -> str:
 
 
 # Only these know what time it is on the wall: they show progress and note when a run was made.
-CLOCKED = {"__main__", "cli", "simulation", "results"}
+CLOCKED = {"__main__", "cli", "simulation", "results", "engine", "study"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))

@@ -13,6 +13,7 @@ from l2sim import presets
 from l2sim.part import ROOM_NAMES, room
 from l2sim.scenario import Scenario
 from l2sim.scenario.schema import parameters, schema, summary
+from l2sim.study.schema import schema as of_studies
 
 FILE = Path(__file__).parent.parent / "docs" / "scenario.schema.json"
 
@@ -45,8 +46,11 @@ def test_every_section_is_there_with_its_help(page: dict[str, Any]) -> None:
 
 
 def test_every_kind_of_every_room_that_files_can_name_is_there(page: dict[str, Any]) -> None:
+    pages = (page, of_studies())
     kinds = {
-        (inner["properties"]["kind"]["const"], inner["description"]) for inner in mappings(page) if "kind" in inner.get("properties", {})
+        (inner["properties"]["kind"]["const"], inner["description"])
+        for inner in (inner for each in pages for inner in mappings(each))
+        if "kind" in inner.get("properties", {})
     }
     for name in ROOM_NAMES:
         for kind, part in room(name).kinds().items():

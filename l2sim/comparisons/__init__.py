@@ -1,31 +1,17 @@
 """Comparisons: questions put to all runs of a study. The verb is ``read(sample)``; it is pure."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from l2sim.part import Part
 from l2sim.statistics.intervals import Interval
+from l2sim.statistics.sample import Sample
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
-class Sample(NamedTuple):
-    """What the runs of a study measured."""
-
-    points: "pd.DataFrame"
-    """A row for each point, by its number; a column for each factor: a number in base units, or the name of a level."""
-    worlds: "Mapping[str, pd.DataFrame]"
-    """By world a row for each finished run, indexed by (point, replication), a column for each figure; NaN where nothing was observed."""
-    units: Mapping[str, str]
-    """The unit of each figure, and of each factor that is a number: "USD", "s", "%" for shares, "" for numbers of things."""
-    labels: Mapping[str, str]
-    """Figures and factors in words."""
-    resolved: Callable[[int], Mapping[str, Any]]
-    """The resolved scenario of a point as plain data."""
-    paired: bool
-    """Whether the same replication has the same luck at every point (common random numbers)."""
+__all__ = ["Bars", "Comparison", "Curves", "Grid", "Line", "Reading", "Sample"]
 
 
 class Line(NamedTuple):

@@ -13,9 +13,9 @@ class Point(NamedTuple):
     """One variant of a scenario."""
 
     levels: Mapping[str, float | str]
-    """What distinguishes it: for each factor a number in base units, or the name of a level."""
+    """What distinguishes it: for each factor a number, in the unit that ``Design.units`` names, or the name of a level."""
     settings: Mapping[str, Any]
-    """What is laid over the scenario: values by dotted path, written as in a file."""
+    """What is laid over the scenario: values by dotted path, written as in a file, a path before those that lead further into it."""
 
 
 class Design(Part, room="designs"):
@@ -25,6 +25,10 @@ class Design(Part, room="designs"):
     def points(self, rng: np.random.Generator) -> list[Point]:
         """All points, in order; every point has the same factors. ``rng`` belongs to the study's seed and to this purpose alone.
 
-        Raises:
-            ValueError: there is no point, or two are the same; the message says which factor and what to write.
+        That there is a point, and no factor has two equal levels, is checked when the design is read. Sampled designs may come to the
+        same point twice where their factors have few levels.
         """
+
+    def units(self) -> Mapping[str, str]:
+        """The unit of each factor whose levels are numbers: "s", "USD", "ETH", "%" for shares, "" for numbers of things."""
+        return {}

@@ -1,5 +1,5 @@
-"""Report: what a run found, as one HTML file that opens anywhere, and the data of its figures beside it."""
+"""Report: what a run, a study or a comparison found, as one HTML file that opens anywhere, and the figures and their data beside it."""
 
-from l2sim.report.page import write_report
+from l2sim.report.writing import write_report
 
 __all__ = ["write_report"]

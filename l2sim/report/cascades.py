@@ -8,7 +8,7 @@ import numpy.typing as npt
 from l2sim.events import LoanLiquidated, PositionLiquidated
 from l2sim.metrics.liquidation_cascade import LiquidationCascade
 from l2sim.report.evidence import Evidence
-from l2sim.report.figures import CALM, FAINT, STILL, WRITTEN, Picture, canvas, plain_axis, quantity_axis, svg
+from l2sim.report.figures import CALM, FAINT, STILL, WRITTEN, Drawing, Picture, canvas, plain_axis, quantity_axis
 from l2sim.report.tables import Table, head_of, row_of
 from l2sim.results.run import AS_WRITTEN, WITHOUT_ATTACKS, WITHOUT_IMPACT
 from l2sim.statistics.intervals import interval
@@ -57,7 +57,7 @@ def picture(evidence: Evidence, name: str, metric: LiquidationCascade) -> Pictur
         _survival(left, found)
         _totals(right, found)
         figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=3)
-        drawn = svg(figure, anchor)
+        drawn = Drawing(figure, anchor)
     n = evidence.replications
     over = f"averaged over n = {n} replications" if n > 1 else "in the only one there is"
     caption = (

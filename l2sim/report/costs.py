@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from l2sim.report.evidence import Evidence
-from l2sim.report.figures import CALM, INK, SKY, WRITTEN, Picture, canvas, svg
+from l2sim.report.figures import CALM, INK, SKY, WRITTEN, Drawing, Picture, canvas
 from l2sim.report.tables import Table, head_of, row_of
 from l2sim.results.run import AS_WRITTEN, WITHOUT_ATTACKS
 from l2sim.statistics.intervals import Interval
@@ -57,7 +57,7 @@ def picture(evidence: Evidence, name: str) -> Picture | None:
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(f"mean cost of a transaction, {money.upper()}")
         axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
-        drawn = svg(figure, anchor)
+        drawn = Drawing(figure, anchor)
     n = evidence.replications
     caption = (
         f"Means over n = {n} replications; whiskers: 95 % intervals of the total (Student's t)."

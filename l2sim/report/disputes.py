@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from l2sim.events import AssertionChallenged, AssertionConfirmed, AssertionMade, AssertionRejected, DisputeEnded, DisputeMoved
 from l2sim.report.evidence import Evidence
-from l2sim.report.figures import BLUE, FAINT, GREEN, INK, ORANGE, SHADE, VERMILLION, Picture, canvas, legend, plain_axis, svg
+from l2sim.report.figures import BLUE, FAINT, GREEN, INK, ORANGE, SHADE, VERMILLION, Drawing, Picture, canvas, legend, plain_axis
 from l2sim.report.series import time_unit, windows
 from l2sim.report.tables import Table, head_of, rows_of
 from l2sim.statistics.intervals import Interval
@@ -160,7 +160,7 @@ def _assertions(evidence: Evidence, log: "Log", chain: str, first: int) -> Pictu
         axes.grid(visible=False, axis="y")
         axes.set_title(f"on {chain}")
         legend(axes, columns=4)
-        drawn = svg(figure, anchor)
+        drawn = Drawing(figure, anchor)
     caption = f"Replication {first}{f' of n = {evidence.replications}' if evidence.replications > 1 else ''}. "
     caption += "Each bar is an assertion, from when it was made until L1 confirmed or rejected it. "
     caption += "Triangles: challenges; ticks: moves of a dispute."
@@ -223,7 +223,7 @@ def _passes(evidence: Evidence, found: list[Pass]) -> Picture:
         axes.set_xlabel("validators that watch")
         axes.set_ylabel("false assertions confirmed, %")
         legend(axes, columns=2)
-        drawn = svg(figure, "undetected")
+        drawn = Drawing(figure, "undetected")
     n = evidence.replications
     over = f"{n} replications" if n > 1 else "one replication"
     caption = f"Of {listed([f'{amount(one.decided)} false assertions decided on {one.chain}' for one in found])}, in {over}; "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from l2sim.report.evidence import Evidence
-from l2sim.report.figures import BLUE, INK, ORANGE, SKY, VERMILLION, Picture, canvas, quantity_axis, svg
+from l2sim.report.figures import BLUE, INK, ORANGE, SKY, VERMILLION, Drawing, Picture, canvas, quantity_axis
 from l2sim.report.tables import Table, head_of, rows_of
 from l2sim.statistics.intervals import Interval
 from l2sim.wording import listed, phrase
@@ -85,7 +85,7 @@ def _picture(evidence: Evidence, name: str, found: list[Loss]) -> Picture:
             axes.set_xlabel(f"loss, {quantity_axis(axes.xaxis, 'USD', largest, ticks=4)}")
         handles, labels = left.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=5)
-        drawn = svg(figure, anchor)
+        drawn = Drawing(figure, anchor)
     n = evidence.replications
     caption = "Against the pool's price when each trade was sent; to the left of zero: gains. "
     caption += "Left: parts on top of each other, diamonds their sum. "

@@ -1,9 +1,9 @@
-"""Figures: one hand for all of them, and their way into the page as SVG that is the same on every run."""
+"""Figures: one hand for all of them, and their way into the page as SVG, and beside it as PNG, the same on every run."""
 
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from io import StringIO
+from io import BytesIO, StringIO
 from math import log
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +23,8 @@ INK, FAINT, SHADE = "#222222", "#8a8a8a", "#e4e4e4"
 
 WIDTH = 7.4
 """Of every figure (inches)."""
+DOTS = 200
+"""Of a PNG, an inch."""
 
 WRITTEN: Mapping[str, Any] = {"color": VERMILLION, "linestyle": "-", "linewidth": 1.5}
 CALM: Mapping[str, Any] = {"color": BLUE, "linestyle": (0, (4, 2)), "linewidth": 1.3}
@@ -95,42 +97,77 @@ class Picture(NamedTuple):
     """What the marks mean, n, and where intervals come from."""
     alt: str
     """What somebody is told who cannot see it."""
-    svg: str
+    drawing: "Drawing"
     data: "pd.DataFrame"
     """What is drawn, a row for each mark."""
 
 
 @contextmanager
-def canvas(height: float, *, laid_out: bool = True) -> "Iterator[Figure]":
-    """A figure of the house's style, so many inches high; ``laid_out`` fits axes and labels into it."""
+def _styled() -> Iterator[None]:
+    """The house's style, in which figures are made and drawn."""
     from matplotlib import rc_context
-    from matplotlib.figure import Figure
 
     style: dict[Any, Any] = dict(_STYLE)
     with rc_context(style):
+        yield
+
+
+@contextmanager
+def canvas(height: float, *, laid_out: bool = True) -> "Iterator[Figure]":
+    """A figure of the house's style, so many inches high; ``laid_out`` fits axes and labels into it."""
+    from matplotlib.figure import Figure
+
+    with _styled():
         yield Figure(figsize=(WIDTH, height), layout="constrained" if laid_out else None)
 
 
-def svg(figure: "Figure", name: str) -> str:
-    """The figure as an ``<svg>`` that scales with the page; to be called within its ``canvas``.
+class Drawing:
+    """A finished figure, as SVG for the page and as PNG for where a page cannot go."""
 
-    Names inside are the figure's with a number, since all figures share the page's; what nothing refers to loses its name.
-    Matplotlib's own are hashes of coordinates to the last bit, which the layout's solver does not always find alike.
-    """
-    text = StringIO()
-    figure.savefig(text, format="svg", metadata=dict(_METADATA), facecolor="none")
-    drawn = text.getvalue()
-    drawn = drawn[drawn.index("<svg") :].strip()
-    drawn = re.sub(r"\s*<metadata>.*?</metadata>|<!--.*?-->\s*", "", drawn, flags=re.DOTALL)
-    drawn = (
-        re.sub(r'(?<=[\s"])(?:width|height|xmlns|xmlns:xlink|version)="[^"]*"\s*', "", drawn[: drawn.index(">")])
-        + drawn[drawn.index(">") :]
-    )
-    drawn = drawn.replace("xlink:href=", "href=")
-    used = dict.fromkeys(re.findall(r'(?:url\(#|href="#)([^)"]+)', drawn))
-    names = {made: f"{name}-{place}" for place, made in enumerate(used)}
-    drawn = re.sub(r' id="([^"]+)"', lambda match: f' id="{names[match[1]]}"' if match[1] in names else "", drawn)
-    return re.sub(r'(url\(#|href="#)([^)"]+)', lambda match: match[1] + names[match[2]], drawn)
+    def __init__(self, figure: "Figure", name: str) -> None:
+        self._figure = figure
+        self._settle()
+        self.svg = self.named(name)
+
+    def _settle(self) -> None:
+        """Lay the figure out once and for all, on round numbers: the layout's solver does not always find the last bits alike."""
+        if self._figure.get_layout_engine() is None:
+            return
+        with _styled():
+            self._figure.draw_without_rendering()
+        self._figure.set_layout_engine("none")
+        for axes in self._figure.axes:
+            x, y, width, height = (round(bound, 5) for bound in axes.get_position(original=True).bounds)
+            axes.set_position((x, y, width, height))
+
+    def named(self, name: str) -> str:
+        """The figure as an ``<svg>`` that scales with the page, its inner names made of that name.
+
+        Names inside are the figure's with a number, since all figures share the page's; what nothing refers to loses its name.
+        Matplotlib's own are hashes of coordinates to the last bit.
+        """
+        text = StringIO()
+        with _styled():
+            self._figure.savefig(text, format="svg", metadata=dict(_METADATA), facecolor="none")
+        drawn = text.getvalue()
+        drawn = drawn[drawn.index("<svg") :].strip()
+        drawn = re.sub(r"\s*<metadata>.*?</metadata>|<!--.*?-->\s*", "", drawn, flags=re.DOTALL)
+        drawn = (
+            re.sub(r'(?<=[\s"])(?:width|height|xmlns|xmlns:xlink|version)="[^"]*"\s*', "", drawn[: drawn.index(">")])
+            + drawn[drawn.index(">") :]
+        )
+        drawn = drawn.replace("xlink:href=", "href=")
+        used = dict.fromkeys(re.findall(r'(?:url\(#|href="#)([^)"]+)', drawn))
+        names = {made: f"{name}-{place}" for place, made in enumerate(used)}
+        drawn = re.sub(r' id="([^"]+)"', lambda match: f' id="{names[match[1]]}"' if match[1] in names else "", drawn)
+        return re.sub(r'(url\(#|href="#)([^)"]+)', lambda match: match[1] + names[match[2]], drawn)
+
+    def png(self) -> bytes:
+        """The figure as a picture on white, sharp enough for print."""
+        content = BytesIO()
+        with _styled():
+            self._figure.savefig(content, format="png", dpi=DOTS, metadata={"Software": None}, facecolor="white")
+        return content.getvalue()
 
 
 def legend(axes: "Axes", columns: int = 4) -> None:

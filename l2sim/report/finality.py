@@ -9,7 +9,7 @@ import numpy.typing as npt
 from l2sim.events import BlockSealed, TransactionIncluded
 from l2sim.metrics.time_to_finality import NOT_YET, TimeToFinality, reached
 from l2sim.report.evidence import Evidence
-from l2sim.report.figures import GREEN, INK, ORANGE, Picture, canvas, duration_axis, legend, svg
+from l2sim.report.figures import GREEN, INK, ORANGE, Drawing, Picture, canvas, duration_axis, legend
 from l2sim.report.tables import Table, head_of, row_of
 from l2sim.units import SECOND
 from l2sim.wording import amount, listed, span
@@ -81,7 +81,7 @@ def picture(evidence: Evidence, name: str, rule: TimeToFinality) -> Picture | No
             "time since submission (logarithmic)" if curves[0].what == "transactions" else "time since the block was made (logarithmic)"
         )
         anchor = evidence.anchor("finality", name)
-        drawn = svg(figure, anchor)
+        drawn = Drawing(figure, anchor)
     return Picture(
         anchor,
         f"Time until {curves[0].what} are {listed(list(dict.fromkeys(STAGES[curve.stage][0] for curve in curves)))}{evidence.which(name)}",

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from l2sim.report.evidence import Evidence
-from l2sim.report.figures import CALM, INK, VERMILLION, Picture, canvas, quantity_axis, svg
+from l2sim.report.figures import CALM, INK, VERMILLION, Drawing, Picture, canvas, quantity_axis
 from l2sim.report.tables import Table, head_of, row_of
 from l2sim.statistics.intervals import Interval
 from l2sim.wording import amount, is_clear, listed
@@ -83,7 +83,7 @@ def picture(evidence: Evidence, name: str) -> Picture | None:
         for axes in stack:
             axes.tick_params(axis="y", length=0)
             axes.spines["left"].set_visible(False)
-        drawn = svg(figure, anchor)
+        drawn = Drawing(figure, anchor)
     n = evidence.replications
     caption = "Change in what each group holds over the run, valued at the end. "
     caption += f"Means over n = {n} replications; whiskers: 95 % intervals (Student's t)." if n > 1 else "One replication, so no intervals."

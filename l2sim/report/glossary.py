@@ -4,12 +4,9 @@ import inspect
 import re
 from collections.abc import Iterator
 from html import escape
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from l2sim.part import Part
-
-if TYPE_CHECKING:
-    from l2sim.scenario import Scenario
 
 
 class Entry(NamedTuple):
@@ -23,9 +20,9 @@ class Entry(NamedTuple):
     """Names, and HTML about them."""
 
 
-def entries(scenario: "Scenario") -> list[Entry]:
-    """The kinds that occur anywhere in a scenario, by room and name."""
-    classes = {type(part) for _, part in scenario.parts() if part.kind and part.room is not None}
+def entries(*wholes: Part) -> list[Entry]:
+    """The kinds that occur anywhere in a scenario or a study, by room and name."""
+    classes = {type(part) for whole in wholes for _, part in whole.parts() if part.kind and part.room is not None}
     found = sorted(classes, key=lambda kind: (kind.room.name if kind.room else "", kind.kind))
     return [
         Entry(part.room.name if part.room else "", part.kind, paragraphs(inspect.getdoc(part) or ""), list(_fields(part))) for part in found

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from l2sim.events import BadDebtIncurred, LoanLiquidated
 from l2sim.report import series
 from l2sim.report.evidence import Evidence
-from l2sim.report.figures import BLACK, BLUE, CALM, GREEN, INK, PURPLE, SHADE, VERMILLION, Picture, canvas, legend, quantity_axis, svg
+from l2sim.report.figures import BLACK, BLUE, CALM, GREEN, INK, PURPLE, SHADE, VERMILLION, Drawing, Picture, canvas, legend, quantity_axis
 from l2sim.report.series import Series
 from l2sim.report.tables import Table, head_of, rows_of
 from l2sim.statistics.intervals import Interval, interval
@@ -139,7 +139,7 @@ def _timeline(evidence: Evidence, log: "Log", strips: list[Strip], first: int) -
         every[-1].set_xlim(0, log.about["duration"] / per)
         every[-1].set_xlabel(f"simulated time, {hours}")
         figure.align_ylabels(every)
-        drawn = svg(figure, "loans")
+        drawn = Drawing(figure, "loans")
     caption = f"Replication {first}{f' of n = {evidence.replications}' if evidence.replications > 1 else ''}. "
     caption += f"Upwards, in {BINS} equal intervals: what liquidators seized, and what of that paid for debt; "
     caption += "downwards: debt that was written off. Prices are the outside index, impact included."
@@ -200,7 +200,7 @@ def _sides(evidence: Evidence, gains: list[Sums], health: Mapping[str, Floats]) 
         left, right = figure.subplots(1, 2, width_ratios=[1.0, 1.25])
         _cumulative(left, health)
         _bars(right, gains, calm, several=len(pools) > 1)
-        drawn = svg(figure, "loans_sides")
+        drawn = Drawing(figure, "loans_sides")
     n = evidence.replications
     caption = f"Left: share of the {amount(sum(map(len, health.values())))} liquidations in all replications at or below a health factor, "
     caption += "right before. "

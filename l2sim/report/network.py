@@ -9,7 +9,7 @@ import numpy as np
 
 from l2sim.part import Part
 from l2sim.report.evidence import Evidence
-from l2sim.report.figures import BLUE, INK, WIDTH, Picture, canvas, svg
+from l2sim.report.figures import BLUE, INK, WIDTH, Drawing, Picture, canvas
 from l2sim.wording import listed, span
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def picture(evidence: Evidence) -> Picture | None:
             _line(axes, boxes[one], boxes[other], link["text"], crossing=len(boxes) > 3)
         for region, box in boxes.items():
             _box(axes, region, box)
-        drawn = svg(figure, "network")
+        drawn = Drawing(figure, "network")
     within = _delay(scenario.network.within)
     caption = (
         f"Regions with the chains and agents that sit in them, and the one-way delay of a message on each link in calm times: "

@@ -1,8 +1,8 @@
-"""The page: everything in its order, in one file that opens anywhere, byte for byte the same when written again."""
+"""The page of a run: what happened in it, in its order."""
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TypeVar
 
 from l2sim.metrics.liquidation_cascade import LiquidationCascade
 from l2sim.metrics.time_to_finality import TimeToFinality
@@ -23,86 +23,36 @@ from l2sim.report import (
     timeline,
     withdrawals,
 )
+from l2sim.report.document import Document, Section, Text
 from l2sim.report.evidence import Evidence
-from l2sim.report.figures import Picture
-from l2sim.report.tables import Table
-from l2sim.results.folder import write_file, writing
 from l2sim.results.run import Run
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 T = TypeVar("T")
 
-FILE = "report.html"
-FIGURES = "figures"
-_HERE = Path(__file__).parent
 
-
-class Section(NamedTuple):
-    """A heading with what is under it."""
-
-    anchor: str
-    title: str
-    pictures: list[Picture]
-    tables: list[Table]
-    note: str = ""
-
-
-def write_report(run: Run | str | Path) -> Path:
-    """Write ``report.html`` and the data of its figures, ``figures/*.csv``, into the folder of a run; the path of the page.
-
-    Raises:
-        RunNotFound: there is no run in that folder.
-        OutputError: the folder cannot be written.
-    """
-    if not isinstance(run, Run):
-        run = Run.load(run)
+def document(run: Run) -> Document:
+    """What the report of a run says."""
     evidence = Evidence(run)
-    sections = list(_sections(evidence))
-    page = _environment().get_template("page.html.jinja").render(_context(evidence, sections))
-    pictures = [picture for section in sections for picture in section.pictures]
-    with writing(run.path):
-        folder = run.path / FIGURES
-        folder.mkdir(exist_ok=True)
-        for picture in pictures:
-            write_file(folder / f"{picture.name}.csv", picture.data.to_csv(index=False, lineterminator="\n").encode())
-        for file in folder.glob("*.csv"):
-            if file.stem not in {picture.name for picture in pictures}:
-                file.unlink()
-        write_file(run.path / FILE, page.encode())
-    return run.path / FILE
-
-
-def _environment() -> "Environment":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    return Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-
-
-def _context(evidence: Evidence, sections: list[Section]) -> dict[str, Any]:
-    run, scenario = evidence.run, evidence.scenario
-    manifest = run.manifest
-    return {
-        "title": scenario.title or scenario.name.replace("_", " "),
-        "question": scenario.question,
-        "introduction": answer.introduction(evidence),
-        "cards": answer.cards(evidence),
-        "findings": answer.findings(evidence),
-        "key_figures": None if _stands_beside(evidence) else tables.key_figures(evidence),
-        "sections": sections,
-        "provenance": tables.provenances(run),
-        "chosen": tables.chosen(run),
-        "assumptions": tables.mapping("What this scenario takes for granted", ["about", "it is assumed"], scenario.assumptions),
-        "scenario": scenario.yaml(),
-        "facts": {
+    scenario, manifest = run.scenario, run.manifest
+    place = place_of(run.path)
+    rows = tables.provenance(run)
+    chosen = tables.chosen(rows)
+    counts = f"--seed {run.seed} --replications {evidence.replications}"
+    return Document(
+        title=scenario.title or scenario.name.replace("_", " "),
+        question=scenario.question,
+        introduction=[answer.introduction(evidence)],
+        cards=answer.cards(evidence),
+        findings=answer.findings(evidence),
+        silence="The scenario asks for no metrics, so nothing was measured.",
+        key_figures=None if _stands_beside(evidence) else tables.key_figures(evidence),
+        sections=list(_sections(evidence)),
+        assumptions=tables.assumptions(scenario, rows),
+        chosen=f"The scenario itself chooses {chosen} values; they are in its full text with all others." if chosen else "",
+        texts=[
+            Text("scenario", "The scenario in full", "With every preset and default filled in: what was run.", scenario.yaml()),
+        ],
+        facts={
             "run": run.path.name,
             "seed": run.seed,
             "replications": evidence.replications,
@@ -110,12 +60,22 @@ def _context(evidence: Evidence, sections: list[Section]) -> dict[str, Any]:
             "scenario digest": manifest["scenario_digest"],
             "revision of the source": manifest["revision"] or "not known",
         },
-        "versions": manifest["versions"],
-        "digests": tables.digests(run),
-        "place": f"results/{run.path.parent.name}/{run.path.name}" if run.path.parent.name else run.path.name,
-        "first": next(iter(evidence.written.measured)),
-        "glossary": glossary.entries(scenario),
-    }
+        made_by=f"l2sim run {place}/scenario.yaml {counts}",
+        commands=[
+            f"l2sim run scenario.yaml {counts}   # the scenario above; makes run {run.path.name}",
+            f"l2sim replay {place}#{next(iter(evidence.written.measured))}   # one replication, compared event for event",
+            f"l2sim report {place}   # this page",
+        ],
+        versions=manifest["versions"],
+        digests=tables.digests(run),
+        glossary=glossary.entries(scenario),
+        data={},
+    )
+
+
+def place_of(folder: Path) -> str:
+    """The folder of a run or study as it is named in commands."""
+    return f"results/{folder.parent.name}/{folder.name}" if folder.parent.name else folder.name
 
 
 def _sections(evidence: Evidence) -> Iterator[Section]:

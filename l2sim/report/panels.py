@@ -14,11 +14,11 @@ from l2sim.report.figures import (
     PURPLE,
     SKY,
     VERMILLION,
+    Drawing,
     Picture,
     canvas,
     duration_axis,
     quantity_axis,
-    svg,
 )
 from l2sim.report.side_by_side import Measure, measures
 from l2sim.statistics.intervals import Interval
@@ -58,7 +58,7 @@ def picture(evidence: Evidence) -> Picture | None:
             _roles(figure.add_subplot(grid[line, :]), words, group)
         handles = [_key(index) for index in range(len(chains))]
         figure.legend(handles, chains, loc="outside upper left", ncols=min(len(chains), 6))
-        drawn = svg(figure, NAME)
+        drawn = Drawing(figure, NAME)
     n = evidence.replications
     caption = f"Means over n = {n} replications; bars: 95 % intervals (Student's t); faint: each replication." if n > 1 else ""
     caption = caption or "One replication, so no intervals."

@@ -1,7 +1,7 @@
 """Tables: what the page prints in rows and columns, as text."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from l2sim.report.evidence import Evidence
@@ -9,7 +9,7 @@ from l2sim.wording import phrase, verdict
 
 if TYPE_CHECKING:
     from l2sim.results import Run
-    from l2sim.scenario import Provenance
+    from l2sim.scenario import Provenance, Scenario
 
 LONGEST = 100
 """Characters of a value that are printed before it is cut."""
@@ -88,9 +88,14 @@ def key_figures(evidence: Evidence) -> Table | None:
     return Table(f"Key figures: {evidence.how}", head_of(evidence), rows, note=f"{note}Figures that are zero throughout are left out.")
 
 
-def provenances(run: "Run") -> list[Table]:
+def assumptions(scenario: "Scenario", rows: "Sequence[Provenance]") -> list[Table]:
+    """What a scenario takes for granted, and where its values come from."""
+    granted = mapping("What this scenario takes for granted", ["about", "it is assumed"], scenario.assumptions)
+    return [*([granted] if granted else []), *provenances(rows)]
+
+
+def provenances(rows: "Sequence[Provenance]") -> list[Table]:
     """Where values come from: fitted, sourced and assumed ones apart."""
-    rows = _rows(run)
     origins = [*_ORIGINS, *sorted({_origin(row) for row in rows} - {*_ORIGINS, "scenario"})]
     found = []
     for origin in origins:
@@ -105,12 +110,13 @@ def _origin(row: "Provenance") -> str:
     return "default" if row.origin == "assumed" and row.text.startswith(_DEFAULT) else row.origin
 
 
-def chosen(run: "Run") -> int:
+def chosen(rows: "Sequence[Provenance]") -> int:
     """How many values the scenario chose itself."""
-    return sum(row.origin == "scenario" and row.path.partition(".")[0] not in _ABOUT for row in _rows(run))
+    return sum(row.origin == "scenario" and row.path.partition(".")[0] not in _ABOUT for row in rows)
 
 
-def _rows(run: "Run") -> "list[Provenance]":
+def provenance(run: "Run") -> "list[Provenance]":
+    """Where every value of a run's scenario comes from, as it was when it ran."""
     from l2sim.scenario import Provenance as Row
 
     kept = run.manifest.get("provenance")

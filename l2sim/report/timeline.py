@@ -18,13 +18,13 @@ from l2sim.report.figures import (
     SHADE,
     SKY,
     WRITTEN,
+    Drawing,
     Picture,
     canvas,
     duration_axis,
     legend,
     plain_axis,
     quantity_axis,
-    svg,
 )
 from l2sim.report.reorganizations import Undone, undone
 from l2sim.report.series import Series
@@ -117,7 +117,7 @@ def picture(evidence: Evidence) -> Picture | None:
         stack[-1].set_xlabel(f"simulated time, {hours}")
         stack[-1].set_xlim(0, worlds.written.about["duration"] / per)
         figure.align_ylabels(list(stack))
-        drawn = svg(figure, "timeline")
+        drawn = Drawing(figure, "timeline")
     return Picture(
         "timeline",
         f"What happened in replication {first}",

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from l2sim.events import TransactionIncluded, WithdrawalFinalized, WithdrawalProven
 from l2sim.metrics.withdrawal_delay import WithdrawalDelay
 from l2sim.report.evidence import Evidence
-from l2sim.report.figures import GREEN, ORANGE, Picture, canvas, legend, quantity_axis, svg
+from l2sim.report.figures import GREEN, ORANGE, Drawing, Picture, canvas, legend, quantity_axis
 from l2sim.report.tables import Table, head_of, rows_of
 from l2sim.units import SECOND
 from l2sim.wording import amount, listed, span
@@ -117,7 +117,7 @@ def _picture(evidence: Evidence, name: str, metric: WithdrawalDelay, curves: lis
             legend(axes, columns=4)
         stack[-1].set_xlim(0, grid[-1])
         stack[-1].set_xlabel(f"time since submission on the rollup, {quantity_axis(stack[-1].xaxis, 's', largest, ticks=8)}")
-        drawn = svg(figure, anchor)
+        drawn = Drawing(figure, anchor)
     title = f"How long withdrawals take{evidence.which(name) if name else ''}"
     alt = f"Cumulative distributions of the delay of withdrawals through {listed(bridges)}."
     return Picture(anchor, title, _caption(evidence, metric, curves), alt, drawn, _data(curves, grid))

@@ -1,12 +1,22 @@
 """Folders: files appear whole or not at all. Everything is made under a temporary name beside its place, then renamed."""
 
+import errno
 import os
+import platform
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
+from time import time
 
 _PARTIAL = ".partial-"
+
+_HERE = sha256(platform.node().encode()).hexdigest()[:8]
+"""This machine, in the names of partials: on a shared disk another machine's process may have the same number."""
+
+_FORGOTTEN = 86400.0
+"""The age at which a partial of another machine, whose processes cannot be seen from here, is taken for dead (s)."""
 
 
 class OutputError(Exception):
@@ -25,7 +35,10 @@ def writing(place: Path) -> Iterator[None]:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         where = error.filename or place
-        raise OutputError(f"cannot write to '{where}': {reason}; name a folder that can be written with --out") from error
+        remedy = "name a folder that can be written with --out"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            remedy = "what was finished is kept: make room and start the same again"
+        raise OutputError(f"cannot write to '{where}': {reason}; {remedy}") from error
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -62,8 +75,9 @@ def prepared(folder: Path) -> Iterator[None]:
         missing = [place for place in (folder, *folder.parents) if not place.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)
-        write_file(folder / "probe", b"")
-        (folder / "probe").unlink()
+        probe = _partial(folder / "probe")
+        probe.write_bytes(b"")
+        probe.unlink()
     try:
         yield
     finally:
@@ -75,8 +89,8 @@ def prepared(folder: Path) -> Iterator[None]:
 def sweep(folder: Path) -> None:
     """Remove what processes that no longer live left half-written."""
     for partial in folder.glob(f"{_PARTIAL}*"):
-        number = partial.name.removeprefix(_PARTIAL).partition("-")[0]
-        if number.isdigit() and not _lives(int(number)):
+        process, _, machine = partial.name.removeprefix(_PARTIAL).split("-")[0].partition("@")
+        if process.isdigit() and not (_lives(int(process)) if machine in ("", _HERE) else _is_young(partial)):
             if partial.is_dir():
                 shutil.rmtree(partial, ignore_errors=True)
             else:
@@ -84,7 +98,14 @@ def sweep(folder: Path) -> None:
 
 
 def _partial(path: Path) -> Path:
-    return path.with_name(f"{_PARTIAL}{os.getpid()}-{path.name}")
+    return path.with_name(f"{_PARTIAL}{os.getpid()}@{_HERE}-{path.name}")
+
+
+def _is_young(partial: Path) -> bool:
+    try:
+        return time() - partial.stat().st_mtime < _FORGOTTEN
+    except OSError:
+        return True  # it is gone already
 
 
 def _lives(process: int) -> bool:

@@ -111,7 +111,7 @@ class Run:
         """
         written = self.worlds[AS_WRITTEN]
         answer = written.mean(confidence)
-        answer = answer.loc[[figure for figure in answer.index if _is_key(figure, self.scenario)]]
+        answer = answer.loc[[figure for figure in answer.index if is_key(figure, self.scenario)]]
         if WITHOUT_ATTACKS in self.worlds:
             calm = self.worlds[WITHOUT_ATTACKS]
             difference = written.minus(calm, confidence).reindex(answer.index)
@@ -246,7 +246,8 @@ def _cascades(scenario: "Scenario") -> list[str]:
     return [name for name, metric in scenario.metrics.items() if metric.kind == "liquidation_cascade"]
 
 
-def _is_key(figure: str, scenario: "Scenario") -> bool:
+def is_key(figure: str, scenario: "Scenario") -> bool:
+    """Whether its metric is quoted by a figure, ``metric.figure`` or ``metric.subject.figure``."""
     name, _, rest = figure.partition(".")
     key = scenario.metrics[name].key
     return not key or rest in key or rest.rpartition(".")[2] in key

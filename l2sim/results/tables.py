@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from l2sim import events
 from l2sim.log import Log, Names, Table
+from l2sim.results.folder import RunNotFound
 
 ABOUT = "about.json"
 
@@ -23,9 +24,21 @@ def pack(log: Log) -> dict[str, bytes]:
 
 
 def read_log(folder: Path) -> Log:
-    """The log that was packed into a folder; its tables are read when they are asked for."""
+    """The log that was packed into a folder; its tables are read when they are asked for.
+
+    Raises:
+        RunNotFound: it is not there, or (when a table is asked for) a file of it is damaged; the message names it and a remedy.
+    """
     log = Log()
-    log.about = json.loads((folder / ABOUT).read_text("utf-8"))
+    place = folder / ABOUT
+    try:
+        log.about = json.loads(place.read_text("utf-8"))
+    except FileNotFoundError:
+        raise RunNotFound(
+            f"there is no log in '{folder}': a study keeps figures only, and 'l2sim replay STUDY#RUN' makes a run again"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise _damaged(place, error) from None
     log.tables = _Stored(folder, log.names)
     return log
 
@@ -52,8 +65,17 @@ def _pack(table: Table, names: Names) -> bytes:
     return bytes(sink.getvalue())
 
 
+def _damaged(path: Path, error: Exception) -> RunNotFound:
+    """What is said of a file that is cut off or not what its name says."""
+    reason = str(error).partition("\n")[0].rstrip(".")
+    return RunNotFound(f"'{path}' is damaged ({reason}): remove '{path.parent.parent}' and run again, which makes that replication again")
+
+
 def _unpack(path: Path, names: Names) -> Table:
-    stored = pq.read_table(path)
+    try:
+        stored = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from None
     columns: dict[str, Any] = {}
     kinds: dict[str, type] = {}
     for field in stored.schema:

@@ -1,6 +1,7 @@
 """Provenance: which values came from a preset, and whether these are sourced or assumed."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from l2sim import presets
@@ -52,6 +53,7 @@ class Preset(NamedTuple):
         return [Provenance(".".join(where), value, *self.origin(".".join(where))) for where, value in leaves(data)]
 
 
+@lru_cache  # pages come with the package, and are read only
 def preset(name: str) -> Preset:
     """The preset of that name.
 

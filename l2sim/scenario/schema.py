@@ -43,7 +43,7 @@ def _definition(part: type[Part]) -> CoreSchema:
 
 def schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of scenario files; the docstrings of fields are the texts that an editor shows."""
-    page = Scenario.model_json_schema(by_alias=True, schema_generator=_Schema, mode="validation")
+    page = described(Scenario, "l2sim scenario")
     fields = page["properties"]
     fields["extends"] = {"type": "string", "description": "Path of a scenario file that this one is laid over."}
     chains = fields["chains"]
@@ -57,11 +57,14 @@ def schema() -> dict[str, Any]:
             chains["additionalProperties"],
         ]
     }
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "l2sim scenario", **_without(page, "title")}
+    return page
 
 
-def _without(page: dict[str, Any], key: str) -> dict[str, Any]:
-    return {name: value for name, value in page.items() if name != key}
+def described(part: type[Part], title: str) -> dict[str, Any]:
+    """JSON Schema of files that hold such a part."""
+    page = part.model_json_schema(by_alias=True, schema_generator=_Schema, mode="validation")
+    page.pop("title", None)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **page}
 
 
 class Parameter(NamedTuple):

@@ -279,8 +279,8 @@ class LiveChain:
         alike = traits.gas is not None
         self.included.extend(
             stop - start, block.time, self.log_code, block.height, rows.submitted[start:stop], rows.sender[start:stop], markets, calls,
-            executed.status, traits.gas if alike else rows.gas[start:stop], fees[0] if alike and not traits.tips else fees,
-            data[0] if traits.size is not None else data, executed.x, executed.y,
+            executed.status if executed.failed else 0, traits.gas if alike else rows.gas[start:stop],
+            fees[0] if alike and not traits.tips else fees, data[0] if traits.size is not None else data, executed.x, executed.y,
         )  # fmt: skip
 
     def _able(self, block: Block, fees: list[float], data: list[float]) -> list[int]:
@@ -329,7 +329,7 @@ class LiveChain:
                         self.reflexes[-1 - ticket].answered(rows.action[start + i], receipt)
                     else:
                         self.world.deliver(ticket, receipt)
-        if any(status):
+        if executed.failed:
             for i, what in enumerate(status):
                 if what:
                     self._failed(rows, start + i, what)

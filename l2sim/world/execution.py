@@ -63,11 +63,13 @@ class Executed(NamedTuple):
     """For data, ETH."""
     gas: int
     size: int
+    failed: bool
+    """Whether any reverted."""
 
     @classmethod
     def nothing(cls) -> "Executed":
         """Of a block without rows."""
-        return cls([], [], [], [], [], 0, 0)
+        return cls([], [], [], [], [], 0, 0, False)
 
 
 class Execution:
@@ -198,7 +200,8 @@ class Execution:
         rows, start, stop, traits = block.rows, block.start, block.stop, block.traits
         gas = self.paid(block, fees, data)
         size = sum(rows.size[start:stop]) if traits.size is None else traits.size * (stop - start)
-        return Executed(*self.run(rows, start, stop, traits.market), fees, data, gas, size)
+        status, x, y = self.run(rows, start, stop, traits.market)
+        return Executed(status, x, y, fees, data, gas, size, any(status))
 
     def run(self, rows: Rows, start: int, stop: int, alike: int | None = None) -> Outcomes:
         """Execute rows in order, in runs of one market each, or of the one for which all are: statuses, x and y."""

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from l2sim.ordering import Ordering, Pending
 from l2sim.transactions import ANY_FEE, NEVER, Rows, Status
 
-
 _NEAR = 64
 """Rows among which the end of a block's arrivals is looked for first."""
 
@@ -151,6 +150,7 @@ class Inbox:
     def arrivals(self, now: int) -> Cut | None:
         """What arrived strictly before ``now`` since last asked, in order; None where nothing did."""
         parts: list[Cut] = []
+        spent = False
         for i, (rows, start, end, traits) in enumerate(self._columns):
             arrives = rows.arrives
             if arrives[start] < now:
@@ -159,7 +159,8 @@ class Inbox:
                 part = Cut(rows.slice(start, stop).listed(), 0, stop - start, traits) if self.arrays else Cut(rows, start, stop, traits)
                 parts.append(part)
                 self._columns[i] = Cut(rows, stop, end, traits)
-        if parts and any(column.start == column.stop for column in self._columns):
+                spent |= stop == end
+        if spent:
             self._columns = [column for column in self._columns if column.start < column.stop]
         if self._messages and self._messages[0][0] < now:
             messages = []

@@ -73,7 +73,9 @@ class CrowdOfBorrowers(Agent):
     wallet: Annotated[Fraction, NotNegative] = 0.1
     """What each of them keeps ready for that on the chain, as a share of its debt, or of its collateral."""
     attention: Annotated[Duration, Positive] = 1 * MINUTE
-    """How often they look."""
+    """How often each of them looks. They see the pool as the last block of its chain left it."""
+    groups: Annotated[int, Field(ge=1)] = 1
+    """Groups in which they look, one after the other, evenly over that time; of 1 all look at once (a plain number)."""
     newcomers: Annotated[int, Field(ge=0)] = 0
     """Accounts that take their loan during the run."""
     rate: Annotated[Frequency, NotNegative] = 0.0
@@ -97,6 +99,8 @@ class CrowdOfBorrowers(Agent):
             )  # fmt: skip
         if self.restores <= self.acts_below:
             raise PydanticCustomError("health", "'restores' must be more than 'acts_below'")
+        if self.groups > self.attention:
+            raise PydanticCustomError("groups", "'groups' must be fewer than the nanoseconds of 'attention'")
         if bool(self.newcomers) != bool(self.rate):
             raise PydanticCustomError(
                 "newcomers", "'newcomers' says how many there are and 'rate' how fast they come: give both or neither"
@@ -134,4 +138,4 @@ class CrowdOfBorrowers(Agent):
         crowd = Crowd(self, me)
         while True:
             crowd.look()
-            yield me.sleep(self.attention)
+            yield me.sleep(self.attention // self.groups)

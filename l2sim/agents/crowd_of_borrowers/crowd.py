@@ -88,6 +88,9 @@ class Crowd:
         self.levels = Levels()
         self.acted: dict[int, int] = {}
         """Who has done something, and until when it may take effect."""
+        self.waiting: list[list[int]] = [[] for _ in range(traits.groups)]
+        """Who has been told something, and waits for the turn of its group."""
+        self.looks = 0
         self.coming = self._newcomers()
         self.next = next(self.coming, None)
         self.supplying: list[int] = []
@@ -141,6 +144,11 @@ class Crowd:
             del self.acted[account]
         for pair in self.levels.pairs():
             told += self.levels.reached(pair, self._ratio(pair))
+        for account in told:
+            self.waiting[(account - me.accounts.start) % len(self.waiting)].append(account)
+        turn = self.looks % len(self.waiting)
+        told, self.waiting[turn] = self.waiting[turn], []
+        self.looks += 1
         deeds = []
         for account in dict.fromkeys(told):
             if account in self.acted:

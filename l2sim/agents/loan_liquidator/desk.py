@@ -101,7 +101,8 @@ class Desk:
         look = dict.fromkeys(self.fresh.popleft() for _ in range(min(room, len(self.fresh))))
         self.funds = self._funds()
         loans = {account: view.position(account) for account in look if account not in self.pending and account not in me.accounts}
-        loans = {account: loan for account, loan in loans.items() if loan.health_factor < 1.0}
+        # Who is spared by a grace period comes up again when it is over.
+        loans = {account: loan for account, loan in loans.items() if loan.health_factor < view.liquidated_below}
         reserves: Reserves | None = None if traits.pool is None else me.view(traits.pool)
         plans = [plan for account, loan in loans.items() if (plan := self.plan(account, loan, reserves)).profit >= traits.minimum_profit]
         for plan in sorted(plans, key=lambda plan: (-plan.profit, plan.account)):
@@ -152,10 +153,10 @@ class Desk:
             terms.minimum_leftover,
         )  # fmt: skip
         # All that is allowed is more by the time it is executed.
-        exact = rule == ALL and once >= cap * (1.0 - ROUNDING) and once * (1.0 + GROWTH) <= most
+        exact = once >= cap * (1.0 - ROUNDING) and once * (1.0 + GROWTH) <= most
         if once > 0.0:
             yield self._made(account, collateral, debt, (once,), inf if exact else once, balance, p, q, reserves)
-        if traits.repays != "two_steps":
+        if traits.repays != "two_steps" or self.view.liquidated_below < 1.0:  # in a grace period the first step would end it
             return
         first = first_step(loan.health_factor, loan.debt_value, q, threshold, bonus, min(cap, most), terms.close_factor_health)
         if first and permitted(first, owed, q, balance, p, bonus, terms.minimum_leftover) == first:

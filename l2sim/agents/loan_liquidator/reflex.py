@@ -18,6 +18,7 @@ from l2sim.markets.lending_pool.layout import (
     CLOSE_FACTOR_HEALTH,
     CLOSE_FACTOR_MINIMUM,
     LINKS,
+    LIQUIDATED_BELOW,
     LIQUIDITY_INDEX,
     MINIMUM_LEFTOVER,
     NEXT,
@@ -81,7 +82,7 @@ def consider(settings: Any, cells: Any, codes: Any, purses: Any, prices: Any, ow
     """The profit of liquidating an account in the best way (USD), or ``-inf``; its pair and repayment are left in the draft."""
     profit = -inf
     health = health_factor(cells, codes, prices, account)
-    if not health < 1.0:
+    if not health < cells[LIQUIDATED_BELOW]:
         return profit
     n, total = codes[ASSETS], debt_value(cells, codes, prices, account)
     for pair in range(n * n):

@@ -10,7 +10,7 @@ from l2sim.markets import Market, Opening
 from l2sim.markets.lending_pool.book import LendingPoolBook
 from l2sim.part import Part, Refers
 from l2sim.state import PriceSource
-from l2sim.units import Fraction, NotNegative, Quantity, Share, Usd, Yearly
+from l2sim.units import MINUTE, Duration, Fraction, NotNegative, Positive, Quantity, Share, Usd, Yearly
 
 OF_USD: Mapping[str, Any] = {
     "loan_to_value": 0.75, "liquidation_threshold": 0.78, "liquidation_bonus": 0.045, "protocol_fee": 0.2, "slope_1": 0.04,
@@ -85,6 +85,10 @@ class LendingPool(Market):
     worth ``minimum_leftover`` or more, unless one of them is gone. Debt that is left when all collateral is gone is bad debt: it is
     written off, and the lenders bear it.
 
+    **Grace.** A block more than ``outage_after`` after the one before tells that the chain has been down, and with it everybody who would
+    have looked after a loan. For a ``grace_period`` from that block on nobody may borrow, and only accounts with a health factor below
+    ``grace_threshold`` may be liquidated; the others become liquidatable when it is over.
+
     **Flash loans.** Within a transaction of several steps anybody may borrow all that the pool holds, for a fee that goes to the lenders.
 
     The lenders of the start, and the protocol, are the pool's own account. Outside prices are those at the start of a block, feeds on the
@@ -138,6 +142,14 @@ class LendingPool(Market):
     """Least worth of the collateral and of the debt that a liquidation may leave, where it leaves both (Aave v3.3)."""
     flash_loan_fee: Annotated[Fraction, Field(ge=0, lt=1)] = 0.0005
     """Fee of a flash loan, as a share of it (Aave v3 Ethereum: 5 bps)."""
+    grace_period: Duration = 0
+    """How long after an outage of its chain accounts that are not far gone cannot be liquidated, and nobody can borrow; 0 for no such
+    rule. (Aave v3 had it on rollups, as PriceOracleSentinel, up to v3.6; Chainlink's example for its uptime feed has 1 h.)"""
+    outage_after: Annotated[Duration, Positive] = 2 * MINUTE
+    """Longest time between two blocks that is no outage; it must be more than the chain usually takes. (After 2 min without a block
+    Chainlink's adapter takes a sequencer for down.)"""
+    grace_threshold: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.95
+    """Health factor below which an account may be liquidated even then (Aave v3: 0.95; a plain number)."""
 
     @field_validator("reserves", mode="before")
     @classmethod

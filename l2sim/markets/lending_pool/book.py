@@ -14,6 +14,7 @@ from l2sim.markets import Book, Claim, Opening
 from l2sim.markets.lending_pool import layout
 from l2sim.markets.lending_pool.kernel import FLASH_LOAN, LIQUIDATE, NO_LIQUIDITY, SMALLEST, assess, begin, execute, set_rates
 from l2sim.markets.lending_pool.loans import balances, establish
+from l2sim.markets.lending_pool.sentinel import install
 from l2sim.markets.lending_pool.view import LendingPoolView
 from l2sim.transactions import Outcome, Status
 
@@ -50,6 +51,7 @@ class LendingPoolBook(Book):
         rules = terms.close_factor, terms.close_factor_health, terms.close_factor_minimum, terms.minimum_leftover, terms.flash_loan_fee
         for cell, number in enumerate(rules):
             self.cells[cell] = number
+        install(self.cells, self.codes, terms.grace_period, terms.outage_after, terms.grace_threshold)
         for asset, (name, reserve) in enumerate(terms.reserves.items()):
             at, held = layout.reserve(asset), opening.balances(name)[self.account]
             self.codes[layout.SOURCES + 2 * asset] = state.purse(name)
@@ -122,7 +124,7 @@ class LendingPoolBook(Book):
         return 0.0
 
     def calls(self) -> int:
-        """How many accounts had become liquidatable when the last block began; one that recovers and falls again counts again."""
+        """How many accounts had become liquidatable when the last block began; one that is no longer and becomes so again counts again."""
         return int(self.codes[layout.CALLS])
 
     def come_up(self, since: int) -> list[int]:

@@ -18,10 +18,13 @@ from l2sim.markets.lending_pool.layout import (
     DEFICIT,
     FLASH_LOAN_FEE,
     GENTLE,
+    GRACE_ENDS,
+    LIQUIDATED_BELOW,
     LIQUIDITY_INDEX,
     LOAN_TO_VALUE,
     MINIMUM_LEFTOVER,
     OPTIMAL,
+    OUTAGE_AFTER,
     OWED,
     OWER,
     POOL,
@@ -42,13 +45,14 @@ from l2sim.markets.lending_pool.layout import (
     supply_at,
 )
 from l2sim.markets.lending_pool.rules import ROUNDING, borrow_rate, closable, compounded, coverable, dust, protocol_share, seized
+from l2sim.markets.lending_pool.sentinel import NO_GRACE, in_grace, notice
 from l2sim.markets.lending_pool.triggers import check, watch
 from l2sim.transactions import Status
 from l2sim.units import YEAR
 
-INSUFFICIENT_FUNDS, NO_LIQUIDITY, NO_POSITION, NOT_LIQUIDATABLE, UNHEALTHY, INVALID, DUST = (
+INSUFFICIENT_FUNDS, NO_LIQUIDITY, NO_POSITION, NOT_LIQUIDATABLE, UNHEALTHY, INVALID, DUST, GRACE_PERIOD = (
     int(Status.INSUFFICIENT_FUNDS), int(Status.NO_LIQUIDITY), int(Status.NO_POSITION), int(Status.NOT_LIQUIDATABLE),
-    int(Status.UNHEALTHY), int(Status.INVALID), int(Status.DUST),
+    int(Status.UNHEALTHY), int(Status.INVALID), int(Status.DUST), int(Status.GRACE_PERIOD),
 )  # fmt: skip
 SUPPLY, WITHDRAW, BORROW, REPAY, LIQUIDATE, FLASH_LOAN, FLASH_REPAY = range(7)
 A_NANOSECOND = 1.0 / YEAR
@@ -94,8 +98,10 @@ def accrue(cells: Any, asset: int, years: float) -> None:
 
 
 def begin(cells: Any, codes: Any, prices: Any, now: int) -> None:
-    """Start a block: accrue interest, and look at who has become liquidatable."""
+    """Start a block: accrue interest, notice an outage, and look at who has become liquidatable."""
     elapsed = now - codes[TIME]
+    if elapsed > codes[OUTAGE_AFTER] or codes[GRACE_ENDS] != NO_GRACE:
+        notice(cells, codes, now, elapsed)
     if elapsed > 0:
         codes[TIME] = now
         years = elapsed * A_NANOSECOND
@@ -167,6 +173,8 @@ def borrow(cells: Any, codes: Any, purses: Any, prices: Any, sender: int, asset:
     """Borrow units against the own supply."""
     if amount == inf:
         return INVALID
+    if in_grace(codes):
+        return GRACE_PERIOD
     if purses[purse(codes, asset)][codes[POOL]] < amount:
         return NO_LIQUIDITY
     at, own = reserve(asset), debt_at(codes, sender, asset)
@@ -262,6 +270,8 @@ def assess(cells: Any, codes: Any, prices: Any, account: int, collateral: int, d
     health = health_factor(cells, codes, prices, account)
     if not health < 1.0:
         return NOT_LIQUIDATABLE
+    if not health < cells[LIQUIDATED_BELOW]:
+        return GRACE_PERIOD
     p, q, bonus = price(codes, prices, collateral), price(codes, prices, debt), cells[at + BONUS]
     total = debt_value(cells, codes, prices, account)
     repaid = closable(

@@ -2,14 +2,22 @@
 
 from typing import Any
 
-POOL, ASSETS, CAPACITY, TIME, CALLS, OWER, ACCOUNTS, KEYS, ROOTS, OVERDUE, HISTORY, LINKS, SOURCES = range(13)
+(
+    POOL, ASSETS, CAPACITY, TIME, CALLS, OWER, ACCOUNTS, KEYS, ROOTS, OVERDUE, HISTORY, LINKS, GRACE, OUTAGE_AFTER, GRACE_ENDS,
+    SOURCES,
+) = range(16)  # fmt: skip
 """Codes: the pool's ledger account, how many assets and accounts there are, the last block (ns), how many accounts have become
 liquidatable, who owes a flash loan (its account + 1, or 0), where things begin in cells (balances, keys of nodes) and in codes (roots
-of heaps, whether an account is overdue, the history of accounts that became liquidatable, links of nodes), and then for each asset
+of heaps, whether an account is overdue, the history of accounts that became liquidatable, links of nodes), how long a grace period is,
+beyond which gap between blocks there was an outage, when the present grace period ends (ns; see ``sentinel``), and then for each asset
 the code of its purse and the slot of its price."""
 
-CLOSE_FACTOR, CLOSE_FACTOR_HEALTH, CLOSE_FACTOR_MINIMUM, MINIMUM_LEFTOVER, FLASH_LOAN_FEE, RESERVES = range(6)
-"""Cells: the pool's rules, and where its reserves begin."""
+(
+    CLOSE_FACTOR, CLOSE_FACTOR_HEALTH, CLOSE_FACTOR_MINIMUM, MINIMUM_LEFTOVER, FLASH_LOAN_FEE, GRACE_THRESHOLD, LIQUIDATED_BELOW,
+    RESERVES,
+) = range(8)  # fmt: skip
+"""Cells: the pool's rules, the health factor below which an account may be liquidated now (1, in a grace period less), and where its
+reserves begin."""
 
 (
     LOAN_TO_VALUE, THRESHOLD, BONUS, PROTOCOL_FEE, OPTIMAL, BASE_RATE, GENTLE, STEEP, RESERVE_FACTOR,

@@ -1,11 +1,12 @@
 """Which accounts may be liquidated, at a cost that depends on how many become so, not on how many there are.
 
 For each pair of a collateral and a debt there are two heaps: of accounts that wait, the first to be triggered on top, and of accounts
-that are overdue, the first to recover on top. A block compares the ratio of the pair (``health.ratio``) with the two on top.
+that are overdue, the first to recover on top. A block compares the level of the pair (``level``) with the two on top. Overdue is who may be
+liquidated: whose health factor is below 1, or in a grace period below less; ratios and health factors count relative to that.
 
 An account with one collateral and one debt has its trigger K for a key, and the comparison decides. One with several has a node in
-each of its pairs, with the key ``ratio / health factor`` as of when it was last looked at: a health factor H cannot have fallen below
-1 before the ratio of some pair has fallen by H, nor have risen to 1 before one has risen so. When that bound is used up, the account
+each of its pairs, with the key ``level / health factor`` as of when it was last looked at: a health factor H cannot have fallen below
+1 before the level of some pair has fallen by H, nor have risen to 1 before one has risen so. When that bound is used up, the account
 is looked at and gets new keys. A key may be more cautious than it need be: what makes an account healthier leaves its keys alone.
 
 The heaps are pairing heaps (Fredman, Sedgewick, Sleator, Tarjan 1986), their nodes linked in place: node ``1 + pair * accounts +
@@ -23,6 +24,7 @@ from l2sim.markets.lending_pool.layout import (
     HISTORY,
     KEYS,
     LINKS,
+    LIQUIDATED_BELOW,
     NEXT,
     OVERDUE,
     PREVIOUS,
@@ -35,6 +37,12 @@ from l2sim.markets.lending_pool.layout import (
 
 ROOT = -1
 """What precedes a root; 0 precedes a node that is in no heap."""
+
+
+def level(cells: Any, codes: Any, prices: Any, collateral: int, debt: int) -> float:
+    """The ratio of a pair, relative to the health factor below which an account may be liquidated now."""
+    found: float = ratio(cells, codes, prices, collateral, debt) / cells[LIQUIDATED_BELOW]
+    return found
 
 
 def meld(cells: Any, codes: Any, a: int, b: int) -> int:
@@ -149,13 +157,15 @@ def watch(cells: Any, codes: Any, prices: Any, account: int) -> None:
     n, capacity, collateral = codes[ASSETS], codes[CAPACITY], sole_collateral(cells, codes, account)
     if debt != SEVERAL and collateral >= 0:
         key = trigger(cells, codes, account, collateral, debt)
-        overdue = 1 if ratio(cells, codes, prices, collateral, debt) < key else 0
+        overdue = 1 if level(cells, codes, prices, collateral, debt) < key else 0
         if overdue != was:
             turn(cells, codes, account, overdue)
         pair = collateral * n + debt
         place(cells, codes, 2 * pair + overdue, 1 + pair * capacity + account, key if overdue == 1 else -key)
         return
     health = collateral_value(cells, codes, prices, account, THRESHOLD) / debt_value(cells, codes, prices, account)
+    # Divided, not compared with the limit: so a key made of it is on the right side of the level, whatever the rounding.
+    health = health / cells[LIQUIDATED_BELOW]
     overdue = 1 if health < 1.0 else 0
     if overdue != was:
         turn(cells, codes, account, overdue)
@@ -164,7 +174,7 @@ def watch(cells: Any, codes: Any, prices: Any, account: int) -> None:
             for debt in range(n):
                 if cells[debt_at(codes, account, debt)] > 0.0:
                     pair = collateral * n + debt
-                    key = ratio(cells, codes, prices, collateral, debt) / health
+                    key = level(cells, codes, prices, collateral, debt) / health
                     place(cells, codes, 2 * pair + overdue, 1 + pair * capacity + account, key if overdue == 1 else -key)
 
 
@@ -175,12 +185,12 @@ def check(cells: Any, codes: Any, prices: Any) -> None:
         waiting, overdue = roots + 2 * pair, roots + 2 * pair + 1
         if codes[waiting] == 0 and codes[overdue] == 0:
             continue
-        level = ratio(cells, codes, prices, pair // n, pair % n)
-        while codes[waiting] != 0 and level < -cells[keys + codes[waiting]]:
+        now = level(cells, codes, prices, pair // n, pair % n)
+        while codes[waiting] != 0 and now < -cells[keys + codes[waiting]]:
             node = codes[waiting]
             remove(cells, codes, 2 * pair, node)
             watch(cells, codes, prices, node - 1 - pair * capacity)
-        while codes[overdue] != 0 and level >= cells[keys + codes[overdue]]:
+        while codes[overdue] != 0 and now >= cells[keys + codes[overdue]]:
             node = codes[overdue]
             remove(cells, codes, 2 * pair + 1, node)
             watch(cells, codes, prices, node - 1 - pair * capacity)

@@ -7,6 +7,7 @@ from l2sim.markets.lending_pool import layout
 from l2sim.markets.lending_pool.health import collateral_value, debt_value, health_factor
 from l2sim.markets.lending_pool.kernel import REPAID, SEIZED
 from l2sim.markets.lending_pool.rules import closable, permitted
+from l2sim.markets.lending_pool.sentinel import NO_GRACE
 
 if TYPE_CHECKING:
     from l2sim.markets.lending_pool import LendingPool
@@ -52,7 +53,7 @@ class Loan(NamedTuple):
     debt_value: float
     """US dollars."""
     health_factor: float
-    """Collateral at its liquidation thresholds over debt; below 1 it may be liquidated; infinite without debt."""
+    """Collateral at its liquidation thresholds over debt; below 1 (``liquidated_below``) it may be liquidated; infinite without debt."""
 
     @property
     def loan_to_value(self) -> float:
@@ -152,6 +153,17 @@ class LendingPoolView:
         state = cells, codes, prices, account
         return Loan(collateral, debt, total, debt_value(*state), health_factor(*state))
 
+    @property
+    def liquidated_below(self) -> float:
+        """Health factor below which an account may be liquidated as of the last block: 1, in a grace period less."""
+        return float(self._book.cells[layout.LIQUIDATED_BELOW])
+
+    @property
+    def grace_ends(self) -> int | None:
+        """When the present grace period ends (ns); None where there is none."""
+        ends = int(self._book.codes[layout.GRACE_ENDS])
+        return None if ends == NO_GRACE else ends
+
     def borrowable(self, account: int) -> float:
         """What an account may still borrow by its loan-to-value ratios, US dollars."""
         state = self._book.cells, self._book.codes, self._book.state.prices, account
@@ -161,7 +173,8 @@ class LendingPoolView:
         """The accounts that may be liquidated now, the least healthy first, as far as they were so when the last block began."""
         book = self._book
         health = {account: health_factor(book.cells, book.codes, book.state.prices, account) for account in book.overdue()}
-        return sorted((account for account in health if health[account] < 1.0), key=health.__getitem__)
+        limit = self.liquidated_below
+        return sorted((account for account in health if health[account] < limit), key=health.__getitem__)
 
     def come_up(self, since: int = 0) -> list[int]:
         """The accounts that became liquidatable, in that order, but for the first ``since``; some may be healthy again or gone."""
@@ -174,7 +187,7 @@ class LendingPoolView:
     def best(self, account: int) -> Liquidatable | None:
         """The best that liquidating an account offers; None where it may not be, or nothing without leaving dust."""
         loan = self.position(account)
-        if not loan.health_factor < 1.0:
+        if not loan.health_factor < self.liquidated_below:
             return None
         offers = [offer for c in loan.collateral for d in loan.debt if (offer := self._offer(account, loan, c, d)) is not None]
         return max(offers, key=lambda offer: offer.reward, default=None)

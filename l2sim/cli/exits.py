@@ -1,0 +1,68 @@
+"""Exits: what goes wrong becomes a message on stderr and the exit code that belongs to it.
+
+Exit codes: 0 done, 1 the run failed, 2 the input was wrong, 130 interrupted.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from l2sim.study import Findings
+
+FAILED, WRONG, INTERRUPTED = 1, 2, 130
+
+
+@contextmanager
+def exits(kept: str = "replications") -> Iterator[None]:
+    """Turn what goes wrong into a message and an exit code; ``kept`` says what an interruption does not lose."""
+    try:
+        yield
+    except (typer.Exit, BrokenPipeError):
+        raise
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; {kept} that were finished are kept", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    except Exception as error:
+        if os.environ.get("L2SIM_TRACEBACK"):
+            raise
+        typer.echo(told(error), err=True)
+        raise typer.Exit(code(error)) from None
+
+
+def code(error: Exception) -> int:
+    """The exit code of an error: whether the input was wrong, or the run failed."""
+    from l2sim.results import RunNotFound
+    from l2sim.scenario.mistakes import ScenarioError
+    from l2sim.study.cluster import ClusterError
+
+    return WRONG if isinstance(error, ScenarioError | RunNotFound | ClusterError) else FAILED
+
+
+def told(error: Exception) -> str:
+    """The text of an error that was meant for people; for any other also what it is and where it came from."""
+    if type(error).__module__.startswith("l2sim."):
+        return str(error)
+    import traceback
+
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(last.filename).name}, line {last.lineno}"
+    return f"failed: {type(error).__name__}: {error} ({where}; L2SIM_TRACEBACK=1 shows how it came there)"
+
+
+def refuse(message: str) -> NoReturn:
+    """Say what is wrong with the command, and leave."""
+    typer.echo(message, err=True)
+    raise typer.Exit(WRONG)
+
+
+def answered(found: "Findings") -> None:
+    """See to it that every comparison has an answer; one that asks for what was not measured is a mistake in the study."""
+    try:
+        found.readings  # noqa: B018  (made once, and kept)
+    except ValueError as error:
+        refuse(f"{error}\nthe runs are kept: mend the study, and start it again")

@@ -1,0 +1,77 @@
+"""At risk: how bad a figure gets in the worst runs."""
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from l2sim.comparisons import Comparison, Curves, Line, Reading, Sample
+from l2sim.statistics.intervals import Interval
+from l2sim.statistics.quantiles import expected_shortfall, quantile
+from l2sim.statistics.sample import Written
+from l2sim.wording import amount, number, phrase
+
+TOLD = 6
+"""Points that a sentence is about; the others are in the table."""
+VALUE, SHORTFALL = "value at risk", "expected shortfall"
+
+
+class AtRisk(Comparison):
+    """Value at risk and expected shortfall of a figure at every point, with intervals.
+
+    The value at risk is the quantile of the figure over replications, the expected shortfall its mean beyond that quantile. Large values
+    are bad ones: a loss, a liquidated notional. The interval of the quantile assumes no distribution, so that it needs many replications.
+    """
+
+    figure: str
+    """The figure, ``metric.figure``."""
+    over: str
+    """The factor along the axis, by its name in the design; all other factors are lines."""
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    """Share of the runs in which the figure stays below the value at risk."""
+    where: dict[str, Written] = {}
+    """Levels of factors to look at alone."""
+    worlds: Annotated[tuple[str, ...], Field(min_length=1)] = ("as_written",)
+    """The worlds that lines stand for."""
+
+    def read(self, sample: Sample) -> Reading:
+        import pandas as pd
+
+        figure, unit, over = sample.figure(self.figure), sample.unit(self.figure), sample.factor(self.over)
+        by = sample.others(over, *self.where)
+        findings: list[str] = []
+        lines: list[Line] = []
+        rows: list[dict[str, object]] = []
+        for world in map(sample.world, self.worlds):
+            for cell in sample.cells(by, self.where):
+                found: dict[str, list[Interval]] = {VALUE: [], SHORTFALL: []}
+                places = sample.cells([over], {**self.where, **cell.levels})
+                spoken = world.replace("_", " ") if len(self.worlds) > 1 else ""
+                name = ", ".join(filter(None, [sample.words(cell.levels), spoken]))
+                for place in places:
+                    values = np.asarray(sample.values(world, figure, place.points), np.float64)
+                    values = values[~np.isnan(values)]
+                    both = quantile(values, self.share), expected_shortfall(values, self.share)
+                    for measure, one in zip(found, both, strict=True):
+                        found[measure].append(one)
+                        key = {"world": world, **cell.levels, over: place.levels[over]}
+                        rows.append({**key, "measure": measure, **one._asdict(), "unit": unit})
+                    if len(findings) < TOLD:
+                        where = ", ".join(filter(None, [sample.words(place.levels), name]))
+                        findings.append(self._told(sample, where, *both, float(values.max(initial=-np.inf)), unit))
+                x = [place.levels[over] for place in places]
+                lines += [Line(", ".join(filter(None, [measure, name])), x, intervals) for measure, intervals in found.items()]
+        picture = Curves(sample.label(over), sample.unit(over), sample.label(figure), unit, lines)
+        columns = ["world", *by, over, "measure", *Interval._fields, "unit"]
+        return Reading(findings, pd.DataFrame(rows, columns=columns), picture, len(rows))
+
+    def _told(self, sample: Sample, where: str, value: Interval, shortfall: Interval, largest: float, unit: str) -> str:
+        what = sample.label(self.figure)
+        if not value.n:
+            return f"At {where}, {what} was never observed."
+        worst = f"{number(100 * (1 - self.share), 1).removesuffix('.0')} %"
+        said = f"At {where}, {what} exceeds {phrase(value, unit)} in the worst {worst} of runs"
+        said += f", and is {phrase(shortfall, unit)} on average in these"
+        if np.isnan(value.high):
+            said += f"; {value.n} runs are too few to bound the quantile, the largest of them is {amount(largest, unit)}"
+        return f"{said}."

@@ -1,0 +1,134 @@
+"""Frontier: how far a factor may go until something bad becomes too likely."""
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+from typing import Annotated, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from l2sim.comparisons import Comparison, Curves, Line, Reading, Sample
+from l2sim.statistics.intervals import CONFIDENCE, Interval
+from l2sim.statistics.proportion import wilson
+from l2sim.statistics.sample import Level, Written, sentence
+from l2sim.units import ETH, SECOND, Quantity
+from l2sim.wording import amount, phrase
+
+
+class _Step(NamedTuple):
+    """A level of the factor, and how often the figure exceeded the limit there."""
+
+    level: float
+    found: Interval
+    exceeded: int
+
+
+class Frontier(Comparison):
+    """The largest (or smallest) level of a factor up to which a figure exceeds a limit with less than a given probability.
+
+    Probabilities are shares of replications with Wilson intervals. Going from the safe end, the frontier is the last level before the
+    estimate first reaches the probability; it is *certain* as far as the upper ends of the intervals stay below it.
+    """
+
+    figure: str
+    """The figure, ``metric.figure``."""
+    more_than: Quantity = Quantity(0.0)
+    """The limit that is not to be exceeded, in the figure's unit, such as ``10 kUSD``."""
+    probability: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """How likely it may become."""
+    over: str
+    """The factor, by its name in the design; its levels are numbers."""
+    side: Literal["largest", "smallest"] = "largest"
+    """Which end of the safe levels is asked for; the factor's other end is the safe one."""
+    where: dict[str, Written] = {}
+    """Levels of factors to look at alone."""
+    worlds: Annotated[tuple[str, ...], Field(min_length=1)] = ("as_written",)
+    """The worlds; each has a frontier for each combination of the other factors' levels."""
+
+    def read(self, sample: Sample) -> Reading:
+        import pandas as pd
+
+        figure, over = sample.figure(self.figure), sample.factor(self.over)
+        if any(isinstance(level, str) for level in sample.levels(over)):
+            raise ValueError(f"the levels of factor '{over}' are names: a frontier needs numbers; name another factor under 'over'")
+        by = sample.others(over, *self.where)
+        findings: list[str] = []
+        lines: list[Line] = []
+        rows: list[dict[str, object]] = []
+        for world in map(sample.world, self.worlds):
+            for cell in sample.cells(by, self.where):
+                steps = self._steps(sample, world, figure, {**self.where, **cell.levels})
+                spoken = world.replace("_", " ") if len(self.worlds) > 1 else ""
+                name = ", ".join(filter(None, [sample.words(cell.levels), spoken]))
+                findings.append(self._told(sample, name, steps))
+                lines.append(Line(name or sample.label(figure), [step.level for step in steps], [step.found for step in steps]))
+                key = {"world": world, **cell.levels}
+                rows += [{**key, over: step.level, "exceeded": step.exceeded, **step.found._asdict(), "unit": "%"} for step in steps]
+        chance = f"probability that {self._event(sample)}"
+        picture = Curves(sample.label(over), sample.unit(over), chance, "%", lines, level=self.probability)
+        columns = ["world", *by, over, "exceeded", *Interval._fields, "unit"]
+        return Reading(findings, pd.DataFrame(rows, columns=columns), picture, len(rows))
+
+    @property
+    def limit(self) -> float:
+        """The limit in the unit of results: seconds for durations, ETH for amounts of ether."""
+        return self.more_than / {"duration": SECOND, "wei": ETH}.get(self.more_than.dimension, 1)
+
+    def _steps(self, sample: Sample, world: str, figure: str, where: Mapping[str, Level]) -> list[_Step]:
+        """By level, from the safe end on."""
+        steps = []
+        for cell in sample.cells([self.over], where):
+            values = np.asarray(sample.values(world, figure, cell.points), np.float64)
+            values = values[~np.isnan(values)]
+            exceeded = int(np.count_nonzero(values > self.limit))
+            steps.append(_Step(float(cell.levels[self.over]), wilson(exceeded, len(values)), exceeded))
+        return steps if self.side == "largest" else steps[::-1]
+
+    # ---- words
+
+    def _event(self, sample: Sample) -> str:
+        return f"{sample.label(self.figure)} exceeds {amount(self.limit, sample.unit(self.figure))}"
+
+    def _told(self, sample: Sample, given: str, steps: Sequence[_Step]) -> str:
+        def at(step: _Step) -> str:
+            return f"{phrase(step.found, '%')} at {sample.spelt(self.over, step.level)}"
+
+        label, alpha = sample.label(self.over), amount(self.probability, "%")
+        event = f"{self._event(sample)} with a probability below {alpha}"
+        safe = _before(steps, [step.found.mean < self.probability for step in steps])
+        certain = _before(steps, [step.found.high < self.probability for step in steps])
+        if not any(step.found.n for step in steps):
+            return sentence(f"{sample.label(self.figure)} was never observed", given)
+        if safe is None:
+            said = f"there is no {label} among those tried at which {event}; it is {at(steps[0])}"
+        else:
+            said = f"the {self.side} {label} up to which {event} is {sample.spelt(self.over, safe.level)}"
+            said += f", where it is {phrase(safe.found, '%')}"
+            if safe is steps[-1]:
+                said += "; the levels end there, so that the frontier may lie beyond"
+            else:
+                said += f"; it is {at(steps[steps.index(safe) + 1])}"
+        needed = _needed(self.probability)
+        fewest = min(step.found.n for step in steps)
+        if certain is not None:
+            where = "that holds there too" if certain is safe else f"it is {sample.spelt(self.over, certain.level)}"
+            said += f"; with {amount(CONFIDENCE, '%')} confidence {where}"
+        elif fewest < needed:
+            said += f"; no level is certain, for which {needed} replications without any excess would be the least, and there are {fewest}"
+        else:
+            said += "; no level is certain"
+        return sentence(said, given)
+
+
+def _before(steps: Sequence[_Step], holds: Sequence[bool]) -> _Step | None:
+    """The last step before the first at which it does not hold."""
+    first = holds.index(False) if False in holds else len(steps)
+    return steps[first - 1] if first else None
+
+
+def _needed(probability: float) -> int:
+    """Replications from which the Wilson interval of no excess at all ends below a probability: z²/(n + z²) < p."""
+    from scipy.special import ndtri
+
+    z = float(ndtri((1.0 + CONFIDENCE) / 2.0))
+    return ceil(z * z * (1.0 - probability) / probability)
