@@ -9,11 +9,12 @@ PIP := $(BIN) -m pip install --quiet --disable-pip-version-check --no-input -c c
 LINT_IMPORTS := $(BIN) -c "from importlinter.cli import lint_imports_command as check; check()"
 PINS := pyproject.toml constraints.txt
 
-.PHONY: help demo test check validate bench notebooks clean
+.PHONY: help demo gallery test check validate bench notebooks clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       install, run scenarios/sequencer_outage.yaml, print the key figures and the path of the report"
+	@echo "make gallery    install, run every scenario a few times, write one page over all of them: results/gallery/index.html"
 	@echo "make test       install, run the tests (make validate: the full-size statistical ones)"
 	@echo "make check      ruff, mypy, the floors (import-linter), the dependencies (deptry)"
 	@echo "make bench      the benchmarks"
@@ -22,6 +23,9 @@ help:
 
 demo: .venv/ready-to-run
 	@$(BIN) -m l2sim run scenarios/sequencer_outage.yaml --replications 6
+
+gallery: .venv/ready-to-run
+	@$(BIN) -m l2sim gallery
 
 test: .venv/ready-to-test
 	$(BIN) -m pytest -n 2 -m "not validate"

@@ -9,7 +9,6 @@ import signal
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
@@ -46,12 +45,17 @@ def each(
         tasks: plain, different from one another; neighbours go into one batch.
         jobs: on how many cores of this machine; 1 is a plain loop in this process, -1 all cores.
         backend: a backend of joblib that leads to a cluster; then ``jobs`` says nothing.
+
+    Raises:
+        WorkerLost: the work itself cannot be sent, such as parts made in a way that no other process understands.
     """
-    workers = backend.effective_n_jobs(-1) if backend is not None else min(_cores(jobs), len(tasks))
+    workers = backend.effective_n_jobs(-1) if backend is not None else min(cores(jobs), len(tasks))
     if backend is None and workers < 2:
         for task in tasks:
             yield task, work(task)
         return
+    from joblib.externals.loky.process_executor import BrokenProcessPool, TerminatedWorkerError
+
     waiting = deque(tasks)
     losses: dict[Task, int] = {}
     while waiting or losses:
@@ -71,15 +75,22 @@ def each(
                     else:
                         losses.pop(done.batch[0], None)
                         yield done.batch[0], WorkerLost(done.reason)
-        except BrokenProcessPool:
+        except TerminatedWorkerError:
             for task in crew.begun:
                 losses[task] = losses.get(task, 0) + 1
+        except BrokenProcessPool as error:
+            raise WorkerLost(f"the work cannot be sent to other processes ({error.__cause__ or error}); try jobs=1") from error
         for task in [task for task, lost in losses.items() if lost >= TRIES]:
             del losses[task]
             yield task, WorkerLost(f"the worker process died, {TRIES} times, most likely for want of memory; try fewer jobs")
 
 
-def _cores(jobs: int) -> int:
+def cores(jobs: int) -> int:
+    """How many processes that many jobs are on this machine.
+
+    Raises:
+        ValueError: none.
+    """
     if jobs == 0:
         raise ValueError("jobs must be 1 or more, or -1 for all cores")
     if jobs == 1:

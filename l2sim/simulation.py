@@ -209,10 +209,13 @@ def _all_worlds(
 
 def _all(work: Callable[[int], Any], numbers: Sequence[int], jobs: int) -> Iterator[tuple[int, Any]]:
     """The work for each number, as soon as it is done."""
-    for number, answer in each(work, numbers, jobs=jobs):
-        if isinstance(answer, WorkerLost):
-            raise RunFailed(f"replication {number}: {answer}")
-        yield number, answer
+    try:
+        for number, answer in each(work, numbers, jobs=jobs):
+            if isinstance(answer, WorkerLost):
+                raise RunFailed(f"replication {number}: {answer}")
+            yield number, answer
+    except WorkerLost as error:
+        raise RunFailed(str(error)) from error
 
 
 # ---- how far they are

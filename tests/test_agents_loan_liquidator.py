@@ -204,6 +204,15 @@ def test_gas_counts() -> None:
     assert not len(liquidations(log))
 
 
+@pytest.mark.parametrize("repays", ["all", "to_target"])
+def test_all_of_a_small_loan_is_all_that_is_owed_by_then(repays: str) -> None:
+    """Interest goes on until the block, and what it adds must not stay behind as dust."""
+    loan = {"agents.borrower.borrowed": "1500 USD", "markets.pool.reserves.usd.base_rate": "5 %", "agents.keeper.repays": repays}
+    _, log = live(**loan)
+    assert log.select(TransactionIncluded, "status")[0].tolist() == [Status.SUCCEEDED]
+    assert liquidations(log)["repaid"].tolist() == pytest.approx([1500.0], rel=1e-6)
+
+
 def test_capital_is_the_most_that_it_repays() -> None:
     for colocated in (False, True):
         _, log = live(**{"agents.keeper.capital": {"usd": "7 kUSD"}, "agents.keeper.colocated": colocated})

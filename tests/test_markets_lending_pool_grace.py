@@ -1,6 +1,6 @@
 """The grace period of a lending pool: who is spared after an outage, until when, and how liquidators and borrowers live with it."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -139,7 +139,10 @@ steps = st.lists(
 TWO = {"eth": FLAT | {"liquidity": 50}, "btc": FLAT | {"liquidity": 5}, "usd": FLAT | {"liquidity": "1 MUSD"}}
 
 
-def crowded(kind: type[Venue], **more: Any) -> Venue:
+V = TypeVar("V", bound=Venue)
+
+
+def crowded(kind: type[V], **more: Any) -> V:
     """Six accounts with a loan each, two of them against two assets."""
     made = kind({"eth": 2000.0, "btc": 50_000.0}, reserves=TWO, grace_period="1h", grace_threshold=0.93, **more)
     made.give(7, usd=1e6)

@@ -147,8 +147,9 @@ def test_a_study_can_be_sent_to_another_process(good: Study) -> None:
     assert again.points == good.points
 
 
-def test_a_sampled_design_belongs_to_the_seed() -> None:
-    vary = {"kind": "random", "size": 4, "factors": {"attacks.outage.lasts": {"from": "1min", "to": "5min"}}}
+@pytest.mark.parametrize("kind", ["random", "latin_hypercube", "sobol", "morris"])
+def test_a_sampled_design_belongs_to_the_seed(kind: str) -> None:
+    vary = {"kind": kind, "size": 4, "factors": {"attacks.outage.lasts": {"from": "1min", "to": "5min"}}}
     assert of(vary=vary).points == of(vary=vary).points
     assert of(vary=vary).points != of(vary=vary, seed=2).points
 

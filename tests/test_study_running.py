@@ -196,20 +196,20 @@ def test_a_failed_run_is_recorded_and_stops_nothing(tmp_path: Path, guests: None
     broken = study(vary={"metrics.more": {"fine": {"kind": "picky"}, "broken": {"kind": "nothing"}}})
     found = sweep(broken, out=tmp_path, jobs=jobs)
     assert len(found.frame("as_written")) == 4
-    assert list(found.failures["run"]) == [1, 3, 5, 7]
+    assert list(found.failures["run"]) == [0, 2, 4, 6]
     first = found.failures.iloc[0]
     assert first["type"] == "RunFailed"
     assert "metric 'more' failed" in first["message"]
     assert "nothing to divide by" in first["traceback"]
     assert found.manifest["failed"] == 4
-    ran.clear()
+    ran.clear()  # of jobs in other processes nothing is counted
     sweep(broken, out=tmp_path)
     assert ran == []
     sweep(broken, out=tmp_path, retry=True)
-    assert sorted(ran) == [1, 3, 5, 7]
-    again = replay(found.path, 3)
+    assert sorted(ran) == [0, 2, 4, 6]
+    again = replay(found.path, 2)
     assert again.same
-    assert "run 3 of" in str(again)
+    assert "run 2 of" in str(again)
 
 
 def test_a_bad_combination_is_a_failed_point(tmp_path: Path, guests: None) -> None:
@@ -236,12 +236,12 @@ def test_a_mistake_is_said_before_anything_is_written(tmp_path: Path) -> None:
 
 
 def test_parts_share_a_folder_and_the_last_one_seals_it(undisturbed: Findings, tmp_path: Path, ran: list[int]) -> None:
-    for number, missing in ((1, 5), (3, 3)):
+    for number, missing in ((1, 5), (3, 2)):
         with pytest.raises(PartDone, match=rf"{missing} of the 8 runs .* are missing") as told:
             sweep(study(), part=(number, 3), out=tmp_path)
         assert (told.value.missing, told.value.of) == (missing, 8)
         assert not (told.value.folder / "summary.csv").exists()
-    assert ran == [4, 1, 7, 0, 6, 3] or sorted(ran) == [0, 1, 3, 4, 6, 7]
+    assert sorted(ran) == [0, 1, 3, 4, 6, 7]
     assert files(sweep(study(), part=(2, 3), out=tmp_path).path) == files(undisturbed.path)
 
 

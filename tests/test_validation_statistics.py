@@ -185,16 +185,20 @@ def indices(name: str, scramble: int = 0, plus: float = 0.0, resamples: int = 99
 
 
 def sensitivities(name: str) -> list[str]:
-    """Within 0.02 of theory, and the same whatever is added to the function."""
+    """Within 0.02 of theory with 4096 rows, in the mean over eight scrambles, of which one may be unlucky; the same whatever is added."""
+    found = [indices(name, scramble, resamples=9) for scramble in range(8)]
+    shifted = indices(name, plus=1000.0, resamples=9)
     lines = []
-    for label, known, found, shifted in zip(("first", "total"), KNOWN[name][2:], indices(name), indices(name, plus=1000.0), strict=True):
-        for factor, (value, index, again) in enumerate(zip(known, found, shifted, strict=False), 1):
-            what = f"12.4 {name}, {label} order of factor {factor}"
-            if not abs(index.mean - value) <= 0.02:
-                raise DisagreementError(f"{what}: {index.mean:g}, not {value:g}")
-            if not np.abs(np.subtract(index, again)).max() <= 1e-9:
-                raise DisagreementError(f"{what}: {again.mean:g} after adding 1000, {index.mean:g} before")
-            lines.append(f"{what:58} {value:12.6g} {index.mean:12.6g}")
+    for order, (label, known) in enumerate(zip(("first", "total"), KNOWN[name][2:], strict=True)):
+        for factor, value in enumerate(known):
+            what = f"12.4 {name}, {label} order of factor {factor + 1}"
+            mean = float(np.mean([each[order][factor].mean for each in found]))
+            if not abs(mean - value) <= 0.02:
+                raise DisagreementError(f"{what}: {mean:g}, not {value:g}")
+            once, again = found[0][order][factor], shifted[order][factor]
+            if not np.abs(np.subtract(once, again)).max() <= 1e-9:
+                raise DisagreementError(f"{what}: {again.mean:g} after adding 1000, {once.mean:g} before")
+            lines.append(f"{what:58} {value:12.6g} {mean:12.6g}")
     return lines
 
 

@@ -66,3 +66,28 @@ def answered(found: "Findings") -> None:
         found.readings  # noqa: B018  (made once, and kept)
     except ValueError as error:
         refuse(f"{error}\nthe runs are kept: mend the study, and start it again")
+
+
+@contextmanager
+def understood(place: Path) -> Iterator[None]:
+    """Where the description in a folder of results cannot be read and another version made it, say so: that is the reason."""
+    from l2sim import __version__
+    from l2sim.scenario.mistakes import ScenarioError
+
+    try:
+        yield
+    except ScenarioError as error:
+        made = _version(place)
+        if made in ("", __version__):
+            raise
+        refuse(f"'{place}' was made by l2sim {made}, and this is {__version__}: read it with that version, or run it again\n{error}")
+
+
+def _version(place: Path) -> str:
+    """Which version made what is in a folder; nothing where that is not known."""
+    import json
+
+    try:
+        return str(json.loads((place / "manifest.json").read_text("utf-8"))["versions"]["l2sim"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from l2sim.cli.exits import FAILED, answered, exits, refuse
+from l2sim.cli.exits import FAILED, answered, exits, refuse, understood
 from l2sim.cli.layout import between, grid, number
 from l2sim.cli.looking import loaded
 from l2sim.cli.options import Files, Jobs, Out, Pdf, Settings
@@ -42,7 +42,7 @@ def report(
     place: Annotated[Path, typer.Argument(metavar="PLACE", help="Folder of a run or a study, results/<name>/<id>.")], pdf: Pdf = False
 ) -> None:
     """Write the report of a run or a study again and print its path."""
-    with exits():
+    with exits(), understood(place):
         from l2sim.report import write_report
 
         if not (place / "study.yaml").is_file():
@@ -67,7 +67,8 @@ def replay(
             from l2sim.study.running import replay as again
         else:
             from l2sim.simulation import replay as again  # type: ignore[assignment]
-        answer = again(folder, int(which))
+        with understood(Path(folder)):
+            answer = again(folder, int(which))
         typer.echo(str(answer))
         if not answer.same:
             raise typer.Exit(FAILED)

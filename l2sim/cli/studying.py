@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from l2sim.cli.exits import FAILED, answered, exits, refuse
+from l2sim.cli.exits import FAILED, answered, exits, refuse, understood
 from l2sim.cli.layout import grid, wrapped
 from l2sim.cli.options import Jobs, Out, Pdf, Settings
 from l2sim.cli.progress import counting
@@ -162,16 +162,20 @@ def _spelt(row: Mapping[Hashable, Any], *, signed: bool = False) -> str:
 
 def _place(text: str) -> "Run":
     """The run that a text names: its folder, or ``STUDY@POINT``."""
+    folder, mark, point = text.rpartition("@")
+    if mark and not point.isdecimal():
+        refuse(f"write RUN or STUDY@POINT, such as results/grace_period/0123456789abcdef@3, not '{text}'")
+    if mark:
+        from l2sim.study import Findings
+
+        with understood(Path(folder)):
+            return Findings.load(folder).run(int(point))
+    if (Path(text) / "study.yaml").is_file():
+        refuse(f"'{text}' is a study: name two of its points, such as {text}@0 and {text}@1")
     from l2sim.results import Run
 
-    folder, mark, point = text.rpartition("@")
-    if not mark:
+    with understood(Path(text)):
         return Run.load(text)
-    if not point.isdecimal():
-        refuse(f"write RUN or STUDY@POINT, such as results/grace_period/0123456789abcdef@3, not '{text}'")
-    from l2sim.study import Findings
-
-    return Findings.load(folder).run(int(point))
 
 
 def _differences(found: "Comparison") -> str:

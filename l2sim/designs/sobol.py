@@ -47,7 +47,9 @@ class Sobol(Random):
         from scipy.stats.qmc import Sobol as Sequence
 
         k, saltelli = len(self.factors), self.layout == "saltelli"
-        base = Sequence(2 * k if saltelli else k, scramble=True, rng=rng).random_base2(self.size.bit_length() - 1)
+        # The scramble needs a generator that can be told apart into others, which one with a key of its own cannot.
+        luck = np.random.default_rng(int(rng.integers(2**63)))
+        base = Sequence(2 * k if saltelli else k, scramble=True, rng=luck).random_base2(self.size.bit_length() - 1)
         if not saltelli:
             return np.asarray(base, np.float64)
         a, b = base[:, :k], base[:, k:]

@@ -41,7 +41,9 @@ BY_THEORY = (0, (4, 2.2))
 LEGEND = 92
 """Characters that fit beside each other in a legend."""
 APART = 4.0
-"""Points between the marks of two lines at the same place."""
+"""Points between the marks of two lines at the same place, where few share it."""
+WIDEST = 14.0
+"""Points between the first and the last of them."""
 CELL = 0.98
 """Least width of a cell that its interval fits into (inches)."""
 
@@ -109,8 +111,9 @@ def _lines(picture: Curves, name: str) -> Drawing:
         logarithmic = picture.x_log and bool(len(x)) and x.min() > 0
         y_log = picture.y_log and any(value > 0 for value in y)
         measured = [line for line in picture.lines if not line.theory]
+        step = min(APART, WIDEST / max(1, len(measured) - 1))
         for line in picture.lines:
-            aside = 0.0 if line.theory else APART * (measured.index(line) - (len(measured) - 1) / 2)
+            aside = 0.0 if line.theory else step * (measured.index(line) - (len(measured) - 1) / 2)
             _line(axes, line, _look(line, picture, measured), aside)
         if y_log:
             axes.set_yscale("log", nonpositive="clip")
@@ -120,12 +123,25 @@ def _lines(picture: Curves, name: str) -> Drawing:
         axes.set_title(_capital(picture.y))
         if logarithmic:
             axes.set_xscale("log")
+        axes.set_xlim(_limits(list(x), logarithmic))
+        axes.set_ylim(_limits(y, y_log))
         axes.set_xlabel(axis_label(picture.x, _scaled(axes.xaxis, picture.x_unit, list(x), logarithmic)))
         axes.set_ylabel(_scaled(axes.yaxis, picture.y_unit, y, y_log))
         if logarithmic:
             axes.set_xlabel(f"{axes.get_xlabel()} (logarithmic)")
         _key(figure, axes, picture)
         return Drawing(figure, name)
+
+
+def _limits(values: Sequence[float], logarithmic: bool) -> tuple[float, float]:
+    """Where an axis begins and ends, a little beyond what is drawn."""
+    seen = [value for value in values if not logarithmic or value > 0] or [1.0]
+    least, largest = min(seen), max(seen)
+    if logarithmic:
+        factor = (largest / least) ** 0.06 if largest > least else 2.0
+        return least / factor, largest * factor
+    margin = 0.05 * (largest - least) or 0.1 * abs(largest) or 1.0
+    return least - margin, largest + margin
 
 
 def _look(line: Line, picture: Curves, measured: list[Line]) -> dict[str, Any]:

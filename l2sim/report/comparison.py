@@ -16,7 +16,7 @@ from l2sim.results.comparison import Comparison
 from l2sim.results.provenance import versions
 from l2sim.results.run import AS_WRITTEN, is_key
 from l2sim.statistics.intervals import Interval
-from l2sim.wording import is_clear, phrase
+from l2sim.wording import phrase
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,12 +116,10 @@ def _tables(comparison: Comparison) -> Iterator[Table]:
     for world in comparison.worlds:
         rows = []
         for row in _key_rows(comparison, world):
-            unit, apart = row["unit"], difference(row)
+            unit = row["unit"]
             like = max((abs(row[side]) for side in ("one", "other") if isfinite(row[side])), default=0.0) or None
-            doubt = " (0 inside)" if apart.n > 1 and not is_clear(apart) else ""
-            told = phrase(apart, "%-points" if unit == "%" else unit, signed=True, like=like) + doubt if apart.n else "no pairs"
             sides = [phrase(_side(row, side), unit, like=like) for side in ("one", "other")]
-            rows.append([comparison.labels[row["figure"]], *sides, told])
+            rows.append([comparison.labels[row["figure"]], *sides, tables.apart(difference(row), unit, like)])
         if rows:
             note = "Means with 95 % intervals; (0 inside): the interval contains zero. All figures are in figures/all_differences.csv."
             yield Table(f"Key figures, {world.replace('_', ' ')}", ["", "first", "second", kind], rows, note=note)

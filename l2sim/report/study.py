@@ -16,7 +16,7 @@ from l2sim.report.tables import Table
 from l2sim.results.run import AS_WRITTEN, is_key
 from l2sim.statistics.intervals import CONFIDENCE, interval
 from l2sim.statistics.multiplicity import multiplicity
-from l2sim.wording import amount, is_clear, listed, phrase
+from l2sim.wording import amount, listed, phrase
 
 if TYPE_CHECKING:
     from l2sim.study.findings import Findings
@@ -209,9 +209,7 @@ def _worlds(findings: "Findings") -> Iterator[Table]:
                 cells.append("no pairs")
                 continue
             pairs = (written[name] - other[name]).unstack("point").mean(axis=1, skipna=False)
-            effect = interval(pairs.to_numpy(float))
-            doubt = " (0 inside)" if effect.n > 1 and not is_clear(effect) else ""
-            cells.append(phrase(effect, "%-points" if unit == "%" else unit, signed=True) + doubt if effect.n else "no pairs")
+            cells.append(tables.apart(interval(pairs.to_numpy(float)), unit))
         rows.append([findings.sample.label(name), *cells])
     head = ["as written minus …", *(world.replace("_", " ") for world in others)]
     note = "Paired differences, a replication's mean over all points; (0 inside): the interval contains zero."

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from l2sim.report.evidence import Evidence
+from l2sim.statistics.intervals import Interval
 from l2sim.wording import phrase, verdict
 
 if TYPE_CHECKING:
@@ -43,9 +44,20 @@ def difference(evidence: Evidence, figure: str) -> str:
     effect = evidence.effect(figure)
     if not effect.n:
         return "no pairs"
-    notes = {"indistinguishable from zero": " (0 inside)", "the same in every replication": " (same)"}
     pairs = f" ({effect.n} pairs)" if effect.n < evidence.replications else ""
-    return evidence.compared_in_words(figure)[2] + notes.get(verdict(effect), "") + pairs
+    return evidence.compared_in_words(figure)[2] + doubt(effect) + pairs
+
+
+def apart(effect: Interval, unit: str, like: float | None = None) -> str:
+    """The cell of a difference of a figure in that unit, in the unit that suits ``like``."""
+    if not effect.n:
+        return "no pairs"
+    return phrase(effect, "%-points" if unit == "%" else unit, signed=True, like=like) + doubt(effect)
+
+
+def doubt(effect: Interval) -> str:
+    """What a cell says where a difference cannot be told from zero, or is none."""
+    return {"indistinguishable from zero": " (0 inside)", "the same in every replication": " (same)"}.get(verdict(effect), "")
 
 
 def row_of(evidence: Evidence, figure: str, name: str, *, signed: bool = False) -> list[str]:

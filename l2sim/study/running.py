@@ -4,9 +4,10 @@ Runs are independent, and each depends on the study and its own number alone. So
 whatever runs it, in whatever order, and however often it was interrupted.
 """
 
+from abc import update_abstractmethods
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import lru_cache
 from hashlib import sha256
 from json import dumps
 from pathlib import Path
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from l2sim import __version__
-from l2sim.engine import WorkerLost, each
+from l2sim.engine import WorkerLost, cores, each
+from l2sim.part import ROOMS
 from l2sim.results import RunNotFound
 from l2sim.results.run import record_of as figures_of
 from l2sim.simulation import Replay, once
@@ -80,19 +82,18 @@ def sweep(
         ClusterError: the cluster cannot do the work.
         OutputError: the folder cannot be written, or what is in it was made by another version.
         PartDone: this part is done, others are not.
+        WorkerLost: the study cannot be sent to other processes at all.
     """
-    from cloudpickle import dumps as pickled
-
     share = _share(part)
+    cores(jobs)
     study.check()
     folder = Path(out) / study.name / study_id(study)
-    sent = pickled(study)  # kinds that were defined in a notebook's cell travel with it
+    work = _packed(study)
     began = perf_counter()
     with _backend(cluster) as backend, opened(folder, study):
         plan = _Plan(study, folder, share, retry)
         failed = 0
         while due := plan.due():
-            work = partial(one, sent)
             for run, answer in each(work, due, jobs=jobs, backend=backend):
                 record = _lost(study, run, answer) if isinstance(answer, WorkerLost) else answer
                 land(folder, run, record)
@@ -136,9 +137,36 @@ def study_id(study: "Study") -> str:
 # ---- one run, wherever it runs
 
 
-def one(pickled: bytes, run: int) -> dict[str, Any]:
-    """The record of one run of a study that comes as cloudpickle makes it; what fails is in the record as well."""
-    return _run(_study(pickled), run)
+class _Work:
+    """What is done for each run of a study. It travels as bytes that are made once, and each process unpacks them once."""
+
+    def __init__(self, study: "Study", packed: bytes) -> None:
+        self._study = study
+        self._packed = packed
+
+    def __call__(self, run: int) -> dict[str, Any]:
+        return _run(self._study, run)
+
+    def __reduce__(self) -> tuple[Callable[[bytes], "_Work"], tuple[bytes]]:
+        return _unpacked, (self._packed,)
+
+
+def _packed(study: "Study") -> _Work:
+    """The work with all that a new process cannot find by itself: kinds of other modules, or of a notebook's cell."""
+    from cloudpickle import dumps
+
+    guests = [kind for known in list(ROOMS.values()) for kind in known.kinds().values() if not kind.__module__.startswith("l2sim.")]
+    return _Work(study, dumps((study, guests)))
+
+
+@lru_cache(maxsize=2)
+def _unpacked(packed: bytes) -> _Work:
+    from cloudpickle import loads
+
+    study, guests = loads(packed)
+    for kind in guests:
+        update_abstractmethods(kind)  # one from a notebook got its methods after it was made
+    return _Work(study, packed)
 
 
 def _run(study: "Study", run: int) -> dict[str, Any]:
@@ -149,14 +177,6 @@ def _run(study: "Study", run: int) -> dict[str, Any]:
     except Exception as error:
         return where | {"failed": _failure(error)}
     return where | {"worlds": {name: figures_of(world.digest, world.figures) for name, world in measured.items()}}
-
-
-@lru_cache(maxsize=2)
-def _study(pickled: bytes) -> "Study":
-    from cloudpickle import loads
-
-    study: Study = loads(pickled)
-    return study
 
 
 def _where(study: "Study", run: int) -> dict[str, Any]:
