@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-NAMES = ("quiet_day", "day", "memory", "growth")
+NAMES = ("quiet_day", "day", "memory", "growth", "studies")
 
 
 def main(names: list[str]) -> int:

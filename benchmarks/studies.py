@@ -5,11 +5,11 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from tempfile import TemporaryDirectory
-from time import monotonic, perf_counter, sleep
+from time import monotonic, perf_counter, process_time, sleep
 from typing import Any
 
 from benchmarks.day import FILE
@@ -20,7 +20,7 @@ from l2sim.study.description import Study
 from l2sim.study.folder import landed
 from l2sim.study.running import Swept, study_id, sweep
 
-HOUR: dict[str, Any] = {
+HALF_HOUR: dict[str, Any] = {
     "duration": "25min",
     "agents.borrowers.size": 5000,
     "prices.eth.shocks.slide": {"at": "2min", "size": "-6 %", "over": "20min"},
@@ -51,7 +51,7 @@ def price_study(replications: int) -> Study:
 
 def speed(replications: int = 200) -> None:
     """The same study on one core and on two, whose processes are there already."""
-    study = Study.of({"scenario": Scenario.load(FILE).vary(HOUR).resolved(), "replications": replications}, name="hours")
+    study = Study.of({"scenario": Scenario.load(FILE).vary(HALF_HOUR).resolved(), "replications": replications}, name="half_hours")
     seconds = {}
     dict(each(_idle, range(8), jobs=2))
     for jobs in (2, 1):
@@ -73,16 +73,16 @@ def added(runs: int = 400) -> None:
     """What a study adds to runs that are made one after the other by hand, both in this process."""
     study = price_study(runs // 4)
     worlds = [study.worlds_at(point)["as_written"] for point in study.points]
-    once(worlds[0], 1, 0)
-    began = perf_counter()
-    for scenario in worlds:
-        for replication in range(study.replications):
-            once(scenario, study.seed, replication)
-    alone = perf_counter() - began
     with TemporaryDirectory() as out:
-        began = perf_counter()
-        sweep(study, out=out)
-        swept = perf_counter() - began
+        sweep(price_study(1), out=out)  # what is loaded once
+        began = process_time()
+        for scenario in worlds:
+            for replication in range(study.replications):
+                once(scenario, study.seed, replication)
+        alone = process_time() - began
+        began = process_time()
+        sweep(study, out=Path(out) / "swept")
+        swept = process_time() - began
     print(f"the engine adds {(swept - alone) / runs * 1e3:.2f} ms to a replication of {alone / runs * 1e3:.1f} ms (under 5)")
 
 
@@ -102,7 +102,11 @@ def _memory(runs: int) -> None:
 # ---- what is killed
 
 
-def kills(times: int = 20, replications: int = 60, seed: int = 1) -> int:
+TWENTY = {"parent": 10, "worker": 5, "dask": 5}
+"""How often the study's own process is killed, a worker of it, and a worker of a Dask cluster."""
+
+
+def kills(deaths: Mapping[str, int] = TWENTY, replications: int = 60, seed: int = 1) -> int:
     """Kill the study's process, one of its workers or a Dask worker at random points; the study is started again until it is whole.
 
     Returns how often something was killed. An AssertionError says what was lost.
@@ -113,26 +117,28 @@ def kills(times: int = 20, replications: int = 60, seed: int = 1) -> int:
     done = 0
     with TemporaryDirectory() as place:
         whole = sweep(study, out=Path(place) / "undisturbed").path
-        for name, deaths in (("parent", -(-times // 2)), ("worker", times // 4), ("dask", times // 4)):
+        for name, times in deaths.items():
             out = Path(place) / name
             folder = out / study.name / study_id(study)
-            points = sorted(luck.randrange(1, runs - 1) for _ in range(deaths))
+            points = sorted(luck.randrange(1, runs - 1) for _ in range(times))
             while points or not (folder / "summary.csv").exists():
-                done += _struck(name, out, folder, points)
+                done += _struck(name, out, folder, points, replications)
             _same(whole, folder)
     return done
 
 
-def _struck(name: str, out: Path, folder: Path, points: list[int]) -> int:
+def _struck(name: str, out: Path, folder: Path, points: list[int], replications: int) -> int:
     """Run the study in a process of its own until it ends or is killed; how often something of it was killed."""
     before = {path: path.stat().st_mtime_ns for path in (folder / "runs").glob("[0-9]*.json")}
     struck = 0
-    command = [sys.executable, "-m", "benchmarks.studies", name, str(out), *map(str, points)]
+    command = [sys.executable, "-m", "benchmarks.studies", name, str(out), str(replications), *map(str, points)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True, text=True) as process:
         if name == "parent" and points:
             while process.poll() is None and len(landed(folder)) < points[0]:
                 sleep(0.002)
             process.kill()
+            process.wait()
+            _end(process.pid)
             struck = 1
             del points[0]
         out_text, _ = process.communicate(timeout=300)
@@ -159,7 +165,7 @@ def _same(whole: Path, folder: Path) -> None:
         assert (folder / file).read_bytes() == (whole / file).read_bytes(), f"{file} of {folder.parent.parent.name} differs"
 
 
-def _disturbed(name: str, out: str, points: Sequence[str], replications: int = 60) -> None:
+def _disturbed(name: str, out: str, replications: int, points: Sequence[str]) -> None:
     """The study in this process, whose workers are killed when so many runs have landed."""
     study = price_study(replications)
     waiting = [int(point) for point in points]
@@ -201,7 +207,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     if arguments[:1] == ["memory"]:
         _memory(int(arguments[1]))
     elif arguments:
-        _disturbed(arguments[0], arguments[1], arguments[2:] if arguments[0] != "parent" else ())
+        _disturbed(arguments[0], arguments[1], int(arguments[2]), arguments[3:] if arguments[0] != "parent" else ())
     else:
         speed()
         added()

@@ -73,6 +73,8 @@ class Book(ABC):
 
     def __init__(self, state: State | None = None) -> None:
         self.now = 0
+        self.undoings = 0
+        """How often blocks were undone: what somebody had seen of them may not be so any more."""
         self.facts: list[tuple[object, ...]] = []
         """Facts since the chain last wrote them down."""
         self.state = State(0) if state is None else state

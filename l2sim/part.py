@@ -52,6 +52,10 @@ class Room:
                 guest.load()
         return dict(sorted(self._kinds.items()))
 
+    def guests(self) -> "list[type[Part]]":
+        """The kinds known so far that are not the package's own: what another process may not find by itself."""
+        return [kind for kind in self._kinds.values() if not kind.__module__.startswith("l2sim.")]
+
     def find(self, kind: str) -> "type[Part]":
         """The class of a kind; an unknown one is an error that names the nearest right spelling."""
         kinds = self.kinds()

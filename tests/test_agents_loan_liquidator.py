@@ -1,5 +1,6 @@
 """Liquidators of a lending pool: what they choose, what they repay, what a flash loan and a pool do to it, and how they race."""
 
+from copy import deepcopy
 from math import inf
 from typing import Any
 
@@ -280,3 +281,24 @@ def test_a_heap_is_walked_node_by_node() -> None:
         walked.append(node)
         node = following(codes, node)
     assert walked == [1, 2, 3, 5, 4]
+
+
+def test_who_comes_up_after_blocks_were_undone_is_not_missed() -> None:
+    """A dull loan comes up in a block that is undone, and never again; later another is the first to come up, and pays."""
+    plan: dict[str, Any] = deepcopy(PLAN)
+    plan["prices"] = {
+        "eth": {"kind": "path", "interpolate": "hold", "points": {"0s": "110 USD", "10s": "100 USD", "11s": "110 USD"}},
+        "btc": {"kind": "path", "interpolate": "hold", "points": {"0s": "110 USD", "15s": "100 USD"}},
+    }
+    reserve = plan["markets"]["pool"]["reserves"]["eth"]
+    plan["markets"]["pool"]["reserves"]["btc"] = reserve
+    borrower = plan["agents"]["borrower"]
+    plan["agents"]["borrower"] = {**borrower, "borrowed": "1 kUSD"}
+    plan["agents"]["other"] = {**borrower, "collateral": {"btc": 1}}
+    plan["agents"]["keeper"] |= {"minimum_profit": "1 kUSD"}
+    log = World(Scenario.of(plan), Streams(3)).run()
+    assert liquidations(log)["repaid"].tolist() == pytest.approx([50_000.0])
+    plan["attacks"] = {"reorg": {"kind": "sequencer_reorg", "on": "arb", "begins": "10500ms", "lasts": "1s", "depth": 1}}
+    log = World(Scenario.of(plan), Streams(3)).run()
+    assert log.frame("ChainReorganized")["first"].tolist() == [10]
+    assert liquidations(log)["repaid"].tolist() == pytest.approx([50_000.0])

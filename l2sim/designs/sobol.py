@@ -48,7 +48,7 @@ class Sobol(Random):
 
         k, saltelli = len(self.factors), self.layout == "saltelli"
         # The scramble needs a generator that can be told apart into others, which one with a key of its own cannot.
-        luck = np.random.default_rng(int(rng.integers(2**63)))
+        luck = np.random.Generator(np.random.Philox(int(rng.integers(2**63))))
         base = Sequence(2 * k if saltelli else k, scramble=True, rng=luck).random_base2(self.size.bit_length() - 1)
         if not saltelli:
             return np.asarray(base, np.float64)

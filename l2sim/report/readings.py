@@ -15,10 +15,10 @@ from l2sim.wording import NOTHING, amount, listed, phrase
 if TYPE_CHECKING:
     import pandas as pd
 
-LONGEST = 40
+LONGEST = 24
 """Rows of a table that the page prints; all of them are in its file."""
 _HEADS = {
-    "mean": "mean", "n": "n", "p_adjusted": "p, adjusted", "world": "world", "figure": "figure", "factor": "factor", "rank": "rank",
+    "mean": "estimate", "n": "n", "p_adjusted": "p, adjusted", "world": "world", "figure": "figure", "factor": "factor", "rank": "rank",
 }  # fmt: skip
 
 

@@ -155,8 +155,7 @@ def _packed(study: "Study") -> _Work:
     """The work with all that a new process cannot find by itself: kinds of other modules, or of a notebook's cell."""
     from cloudpickle import dumps
 
-    guests = [kind for known in list(ROOMS.values()) for kind in known.kinds().values() if not kind.__module__.startswith("l2sim.")]
-    return _Work(study, dumps((study, guests)))
+    return _Work(study, dumps((study, [kind for known in ROOMS.values() for kind in known.guests()])))
 
 
 @lru_cache(maxsize=2)

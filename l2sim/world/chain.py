@@ -160,6 +160,10 @@ class LiveChain:
                 for key, event in self._listeners.pop(code):
                     clock.wake(event, now, mix(key, self.height), self.height)
 
+    def unhear(self) -> None:
+        """Blocks were undone: calls that were in them will be news once more."""
+        self.answered = {code: min(heard, self.execution.calls(code)) for code, heard in self.answered.items()}
+
     # ---- blocks
 
     def make_block(self, now: int, gas_limit: int, blobs: int = 0, blob_base_fee: int = 0) -> tuple[int, int]:

@@ -73,7 +73,7 @@ class Desk:
         """A heap of accounts that did not pay, with the time to look again."""
         self.pending: dict[int, tuple[Event, str, float]] = {}
         """Accounts with a liquidation on the way: its receipt, and the capital that is bound, an asset and units of it."""
-        self.known = 0
+        self.known = self.undoings = 0
         self.prices: dict[str, float] = {}
         """What the pool takes for the price of each asset, at the last look."""
         self.outside: dict[str, float] = {}
@@ -89,8 +89,8 @@ class Desk:
         self.prices = {asset: view.price(asset) for asset in view.assets}
         self.outside = {asset: 1.0 if asset == "usd" else me.price(asset) for asset in view.assets}
         self.fees = {}
-        came = self.view.come_up(self.known)
-        self.known += len(came)
+        came = view.come_up(self.known) if view.undoings == self.undoings else view.overdue()
+        self.known, self.undoings = view.calls, view.undoings
         self.fresh.extend(came)
         for account in [account for account, (receipt, _, _) in self.pending.items() if receipt.triggered]:
             del self.pending[account]

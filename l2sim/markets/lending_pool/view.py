@@ -176,6 +176,20 @@ class LendingPoolView:
         limit = self.liquidated_below
         return sorted((account for account in health if health[account] < limit), key=health.__getitem__)
 
+    @property
+    def undoings(self) -> int:
+        """How often blocks of the chain were undone; then who had come up says nothing, and ``overdue`` counts."""
+        return self._book.undoings
+
+    @property
+    def calls(self) -> int:
+        """How many accounts had become liquidatable when the last block began."""
+        return self._book.calls()
+
+    def overdue(self) -> list[int]:
+        """The accounts that were liquidatable when last looked at, by number."""
+        return self._book.overdue()
+
     def come_up(self, since: int = 0) -> list[int]:
         """The accounts that became liquidatable, in that order, but for the first ``since``; some may be healthy again or gone."""
         return self._book.come_up(since)
