@@ -44,6 +44,11 @@ SHORTENED: dict[Path, Sequence[str]] = {
         *("chains.op.proposer.interval=1min", "chains.op.batch_poster.max_delay=30s", "markets.bridge.proof_maturity=1min"),
         *("attacks.fraud.begins=5min", "attacks.fraud.lasts=4min", "attacks.fraud.again=1min", "agents.leavers.rate=600 /h"),
     ),
+    SCENARIOS / "grace_after_an_outage.yaml": (
+        *("duration=10min", "agents.automatic.size=100", "agents.people.size=100", "prices.eth.shocks.fall.at=1min"),
+        *("prices.eth.shocks.fall.over=3min", "attacks.outage.begins=2min", "attacks.outage.lasts=150s", "markets.loans.grace_period=2min"),
+    ),
+    SCENARIOS / "arbitrage_and_block_time.yaml": ("duration=20min",),
     HERE / "scenarios" / "lending_two_steps.yaml": (),
     HERE / "scenarios" / "queue.yaml": ("duration=1min",),
     HERE / "scenarios" / "sandwich.yaml": (),

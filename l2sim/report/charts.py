@@ -38,7 +38,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 STRIPES = ("", "////", "....", "xxxx")
 DASHES: Sequence[Any] = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
 BY_THEORY = (0, (4, 2.2))
-LEGEND = 92
+LEGEND = 100
 """Characters that fit beside each other in a legend."""
 APART = 4.0
 """Points between the marks of two lines at the same place, where few share it."""
@@ -70,6 +70,11 @@ def _capital(text: str) -> str:
 
 def _is_named(picture: Curves) -> bool:
     return any(isinstance(x, str) for line in picture.lines for x in line.x)
+
+
+def is_moved(picture: Curves) -> bool:
+    """Whether the marks of its lines are moved apart; beside a formula's line they stay where they belong."""
+    return len(picture.lines) > 1 and not any(line.theory for line in picture.lines)
 
 
 def _ends(found: Interval) -> list[float]:
@@ -111,7 +116,7 @@ def _lines(picture: Curves, name: str) -> Drawing:
         logarithmic = picture.x_log and bool(len(x)) and x.min() > 0
         y_log = picture.y_log and any(value > 0 for value in y)
         measured = [line for line in picture.lines if not line.theory]
-        step = min(APART, WIDEST / max(1, len(measured) - 1))
+        step = min(APART, WIDEST / max(1, len(measured) - 1)) if is_moved(picture) else 0.0
         for line in picture.lines:
             aside = 0.0 if line.theory else step * (measured.index(line) - (len(measured) - 1) / 2)
             _line(axes, line, _look(line, picture, measured), aside)

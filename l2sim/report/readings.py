@@ -5,7 +5,7 @@ from math import isfinite, isnan
 from typing import TYPE_CHECKING, Any
 
 from l2sim.comparisons import Bars, Curves, Grid, Reading, Sample
-from l2sim.report.charts import draw
+from l2sim.report.charts import draw, is_moved
 from l2sim.report.document import Section
 from l2sim.report.figures import Picture
 from l2sim.report.tables import Table
@@ -51,7 +51,7 @@ def caption(picture: Curves | Bars | Grid) -> str:
     match picture:
         case Curves():
             found = [one for line in picture.lines if not line.theory for one in line.y]
-            said = ["Marks: estimates, those of several lines moved apart sideways." if len(picture.lines) > 1 else "Marks: estimates."]
+            said = ["Marks: estimates, those of several lines moved apart sideways." if is_moved(picture) else "Marks: estimates."]
             said += ["Dashed: what the formula says."] if any(line.theory for line in picture.lines) else []
             if picture.level:
                 said.append(f"Dotted: {amount(picture.level, picture.y_unit)}.")

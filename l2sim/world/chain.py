@@ -161,8 +161,12 @@ class LiveChain:
                     clock.wake(event, now, mix(key, self.height), self.height)
 
     def unhear(self) -> None:
-        """Blocks were undone: calls that were in them will be news once more."""
-        self.answered = {code: min(heard, self.execution.calls(code)) for code, heard in self.answered.items()}
+        """Blocks were undone for good: calls of kernels that were in them are news once more, and their books say so to who looks."""
+        for book in self.books:
+            book.undoings += 1
+        for code, heard in self.answered.items():
+            if self.books[code].calls_code >= 0:
+                self.answered[code] = min(heard, self.execution.calls(code))
 
     # ---- blocks
 

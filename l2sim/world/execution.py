@@ -151,7 +151,6 @@ class Execution:
             source.time = now
         for book in self.books:
             book.now = now
-            book.undoings += 1
             book.restored(touched)
 
     def failure(self, book: Book, error: Exception) -> MarketFailed:

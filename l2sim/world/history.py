@@ -114,7 +114,6 @@ class History:
         del self.records[position:], self._heights[position:]
         self._snapshots = {at: saved for at, saved in self._snapshots.items() if at <= height}
         self.chain.execution.restored(touched, self._time())
-        self.chain.unhear()
         for record in undone:
             self.chain.world.log.revert(record.before, record.after)
         return undone

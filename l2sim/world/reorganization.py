@@ -25,6 +25,7 @@ def reorganize(l1: "LiveL1", slots: int) -> None:
     if not made:
         return
     undone = l1.history.undo(until)
+    l1.unhear()
     voted = l1.after
     before = l1.before[made[0]]
     for slot in made:

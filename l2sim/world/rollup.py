@@ -282,6 +282,7 @@ class LiveRollup(LiveChain):
             return
         last, self.height = self.height, first - 1
         undone = self.history.undo(self.height)
+        self.unhear()
         for height in range(last, self.height, -1):
             self.fee_state = self._fee_states.pop(height)
             if self.rules.batch_poster is not None:
