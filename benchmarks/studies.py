@@ -20,9 +20,9 @@ from l2sim.study.description import Study
 from l2sim.study.folder import landed
 from l2sim.study.running import Swept, study_id, sweep
 
-HALF_HOUR: dict[str, Any] = {
-    "duration": "25min",
-    "agents.borrowers.size": 5000,
+SHORT: dict[str, Any] = {
+    "duration": "45min",
+    "agents.borrowers.size": 8000,
     "prices.eth.shocks.slide": {"at": "2min", "size": "-6 %", "over": "20min"},
 }
 """What makes of the day a run of about 0.2 s."""
@@ -51,7 +51,7 @@ def price_study(replications: int) -> Study:
 
 def speed(replications: int = 200) -> None:
     """The same study on one core and on two, whose processes are there already."""
-    study = Study.of({"scenario": Scenario.load(FILE).vary(HALF_HOUR).resolved(), "replications": replications}, name="half_hours")
+    study = Study.of({"scenario": Scenario.load(FILE).vary(SHORT).resolved(), "replications": replications}, name="short_days")
     seconds = {}
     dict(each(_idle, range(8), jobs=2))
     for jobs in (2, 1):
