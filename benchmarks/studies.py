@@ -137,27 +137,16 @@ def _struck(name: str, out: Path, folder: Path, points: list[int], replications:
             while process.poll() is None and len(landed(folder)) < points[0]:
                 sleep(0.002)
             process.kill()
-            process.wait()
-            _end(process.pid)
             struck = 1
             del points[0]
-        out_text, _ = process.communicate(timeout=300)
+        out_text, _ = process.communicate(timeout=300)  # ends when the last of its workers has ended
         if name != "parent" or not struck:
             assert process.returncode == 0, f"the study ended with {process.returncode}"
             struck += out_text.count("killed")
             points.clear()
-        _end(process.pid)
     lost = [path.name for path, time in before.items() if not path.exists() or path.stat().st_mtime_ns != time]
     assert not lost, f"runs that had landed are gone or were run again: {lost}"
     return struck
-
-
-def _end(group: int) -> None:
-    """End what a killed process left behind."""
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 def _same(whole: Path, folder: Path) -> None:

@@ -5,12 +5,15 @@ largest when memory runs out) takes its tasks with it: they are tried again, and
 ``WorkerLost`` instead of an answer. None of this changes an answer: it depends on the work and the task alone.
 """
 
+import os
 import signal
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
-from time import perf_counter
+from functools import lru_cache
+from threading import Thread
+from time import perf_counter, sleep
 from typing import Any, NamedTuple, TypeVar
 
 BATCH = 1.0
@@ -144,7 +147,7 @@ class _Crew:
             share = -(-len(self._queue) // (2 * self._workers))  # towards the end smaller ones, so that all end together
             batch = tuple(self._queue.popleft() for _ in range(min(self._size, share)))
             self.begun.update(batch)
-            yield delayed(_batch)(self._work, batch)
+            yield delayed(_batch)(self._work, batch, None if self._backend is not None else os.getpid())
 
     def _paced(self, tasks: int, seconds: float) -> None:
         """Let batches grow to what a second holds, at most twofold at once: the first ones pay for what workers load."""
@@ -152,9 +155,24 @@ class _Crew:
             self._size = max(1, min(2 * self._size, int(BATCH * tasks / max(seconds, 1e-9))))
 
 
-def _batch(work: Callable[[Task], Answer], tasks: Sequence[Task]) -> tuple[list[tuple[Task, Answer]], float]:
+def _batch(work: Callable[[Task], Answer], tasks: Sequence[Task], parent: int | None) -> tuple[list[tuple[Task, Answer]], float]:
+    if parent is not None:
+        _end_with(parent)
     began = perf_counter()
     return [(task, work(task)) for task in tasks], perf_counter() - began
+
+
+@lru_cache(maxsize=1)
+def _end_with(parent: int) -> None:
+    """Let this process end when the one that began it is gone, however that was killed; it would wait for ever for more work."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            sleep(1.0)
+        os._exit(1)
+
+    if os.getppid() == parent:  # and not on a system where somebody else begins processes
+        Thread(target=watch, name="parent", daemon=True).start()
 
 
 @contextmanager

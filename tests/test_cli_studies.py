@@ -78,6 +78,21 @@ def the(pattern: str) -> Path:
 # ---- what works
 
 
+def test_check_resolves_a_study_beside_a_scenario(folder: Path) -> None:
+    result = call("check", "market.yaml", "busy.yaml")
+    assert result.exit_code == 0, result.output
+    scenario, study = result.output.split("---\n")
+    assert scenario.startswith("title: A small pool") and "replications: 3" in study
+    assert call("check", "busy.yaml", "--set", "agents.trader.rate=1 /s").exit_code == WRONG
+
+
+def test_answers_come_in_the_order_of_the_questions(folder: Path) -> None:
+    asked = STUDY + "  arrivals: {kind: curves, figures: [delay.op.mean], over: agents.traders.rate}\n"
+    (folder / "busy.yaml").write_text(asked)
+    told = typed(call("sweep", "busy.yaml", "--jobs", 1, "--replications", 2))
+    assert told.index("Busy ") < told.index("Arrivals ")
+
+
 def test_a_study_prints_what_it_found(folder: Path) -> None:
     result = call("sweep", "busy.yaml", "--jobs", 1)
     assert (result.exit_code, result.stderr) == (0, "")

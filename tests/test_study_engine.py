@@ -96,7 +96,7 @@ def test_what_a_dead_worker_had_is_done_again(tmp_path: Path) -> None:
     assert found == {task: task for task in range(24) if task != 5}
     begun = {int(path.name): len(path.read_text()) for path in tmp_path.iterdir()}
     assert begun[5] == TRIES
-    assert begun[9] == 2
+    assert 2 <= begun[9] < TRIES
     assert max(count for task, count in begun.items() if task != 5) < TRIES
 
 

@@ -15,10 +15,28 @@ if TYPE_CHECKING:
 
 
 def check(files: Files, set: Settings = None) -> None:  # noqa: A002
-    """Print scenarios resolved, presets and defaults filled in; or all their mistakes, with line and column."""
+    """Print scenarios or studies resolved, defaults filled in; or all their mistakes, with line and column."""
     with exits():
-        scenarios = loaded(files, set)
-        typer.echo("---\n".join(scenario.yaml() for scenario in scenarios), nl=False)
+        studies = [file for file in files if _is_study(file)]
+        pages = [scenario.yaml() for scenario in loaded([file for file in files if file not in studies], set)]
+        for file in studies:
+            from l2sim.study import Study
+
+            study = Study.load(file, set=set or ())
+            study.check()
+            pages.append(study.yaml())
+        typer.echo("---\n".join(pages), nl=False)
+
+
+def _is_study(file: Path) -> bool:
+    """Whether a file names a scenario instead of being one; a file that cannot be read is for others to complain about."""
+    from l2sim.scenario.mistakes import ScenarioError
+    from l2sim.scenario.nodes import read
+
+    try:
+        return "scenario" in read(file).value
+    except ScenarioError:
+        return False
 
 
 def kinds(

@@ -38,7 +38,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 STRIPES = ("", "////", "....", "xxxx")
 DASHES: Sequence[Any] = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
 BY_THEORY = (0, (4, 2.2))
-LEGEND = 100
+LEGEND = 106
 """Characters that fit beside each other in a legend."""
 APART = 4.0
 """Points between the marks of two lines at the same place, where few share it."""

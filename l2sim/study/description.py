@@ -154,6 +154,8 @@ class Study(Part):
             raise ScenarioError([*mistakes, *error.mistakes]) from None
         if base is None or mistakes:
             raise ScenarioError(mistakes)
+        if study.compare:  # questions are answered in the order in which they are asked
+            study = study.model_copy(update={"compare": {name: study.compare[name] for name in tree.value["compare"].value}})
         study._base = base
         study._tree = tree
         mistakes = list(study._disagreements())
