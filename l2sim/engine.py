@@ -11,7 +11,6 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
-from functools import lru_cache
 from threading import Thread
 from time import perf_counter, sleep
 from typing import Any, NamedTuple, TypeVar
@@ -120,7 +119,10 @@ class _Crew:
         from joblib import Parallel
 
         ahead = {0: 2 * self._workers, 1: self._workers}.get(self._cautious, 1)
-        engine = {"backend": self._backend, "n_jobs": -1} if self._backend is not None else {"backend": "loky", "n_jobs": self._workers}
+        if self._backend is not None:
+            engine = {"backend": self._backend, "n_jobs": -1}
+        else:
+            engine = {"backend": "loky", "n_jobs": self._workers, "initializer": _end_with, "initargs": (os.getpid(),)}
         parallel = Parallel(**engine, batch_size=1, pre_dispatch=ahead, return_as="generator_unordered")
         with _uninterrupted():
             done = parallel(self._batches())
@@ -147,7 +149,7 @@ class _Crew:
             share = -(-len(self._queue) // (2 * self._workers))  # towards the end smaller ones, so that all end together
             batch = tuple(self._queue.popleft() for _ in range(min(self._size, share)))
             self.begun.update(batch)
-            yield delayed(_batch)(self._work, batch, None if self._backend is not None else os.getpid())
+            yield delayed(_batch)(self._work, batch)
 
     def _paced(self, tasks: int, seconds: float) -> None:
         """Let batches grow to what a second holds, at most twofold at once: the first ones pay for what workers load."""
@@ -155,24 +157,20 @@ class _Crew:
             self._size = max(1, min(2 * self._size, int(BATCH * tasks / max(seconds, 1e-9))))
 
 
-def _batch(work: Callable[[Task], Answer], tasks: Sequence[Task], parent: int | None) -> tuple[list[tuple[Task, Answer]], float]:
-    if parent is not None:
-        _end_with(parent)
+def _batch(work: Callable[[Task], Answer], tasks: Sequence[Task]) -> tuple[list[tuple[Task, Answer]], float]:
     began = perf_counter()
     return [(task, work(task)) for task in tasks], perf_counter() - began
 
 
-@lru_cache(maxsize=1)
 def _end_with(parent: int) -> None:
-    """Let this process end when the one that began it is gone, however that was killed; it would wait for ever for more work."""
+    """Let a worker end when the process that began it is gone, however that was killed; it would wait for ever for more work."""
 
     def watch() -> None:
         while os.getppid() == parent:
             sleep(1.0)
         os._exit(1)
 
-    if os.getppid() == parent:  # and not on a system where somebody else begins processes
-        Thread(target=watch, name="parent", daemon=True).start()
+    Thread(target=watch, name="parent", daemon=True).start()
 
 
 @contextmanager

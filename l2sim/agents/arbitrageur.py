@@ -108,6 +108,8 @@ def react(
     """The reflex: the trade that earns most at the outside price of this instant, where that is more than it costs."""
     base, quote, fee, paid_out = cells[BASE_RESERVE], cells[QUOTE_RESERVE], 1.0 - cells[PHI], codes[PAID_OUT]
     price, cost = prices[int(settings[SLOT])], settings[HEDGE_COST]
+    if cells[PHI] * price * (1.0 - cost) * base <= quote and cells[PHI] * quote <= price * (1.0 + cost) * base:
+        return 0  # the pool's price is within the band in which nothing pays
     dollars, units = purses[codes[QUOTE_PURSE]][own], purses[codes[BASE_PURSE]][own]
     size = best_size(base, quote, fee, paid_out, price, dollars, units, cost)
     if size == 0.0:

@@ -111,25 +111,17 @@ def tempting(cells: Any, here: int, start: int, stop: int, market: Any, action: 
     """Whether any trade that waits could be worth a sandwich; most blocks hold none, and are not looked at more closely.
 
     Both own trades pay the fee, and a victim moves the price by less than ``(1 + v / p)^2``, so that ``φ (1 + v / p) > 1`` is needed.
-    Other trades that wait may take from the reserve ``p`` at most what all of them together would take alone.
+    Other trades that wait may take from the reserve ``p`` at most what all of them together would take alone; where none is larger
+    than half of the ``v`` that is needed, and they are not too many, that leaves half of it at least.
     """
-    base, quote = cells[BASE_RESERVE], cells[QUOTE_RESERVE]
-    bought = sold = most_bought = most_sold = 0.0
-    for i in range(start, stop):
-        size = a[i]
-        if market[i] == here and 0.0 < size < inf:
-            if action[i] == BUY:
-                bought += size
-                if size > most_bought:
-                    most_bought = size
-            else:
-                sold += size
-                if size > most_sold:
-                    most_sold = size
-    phi = cells[PHI] * (1.0 + ROUNDING)
-    return phi * (1.0 + most_bought * (base + sold) / (quote * base)) > 1.0 or (  # type: ignore[no-any-return]
-        phi * (1.0 + most_sold * (quote + bought) / (base * quote)) > 1.0
-    )
+    least = 0.5 * (1.0 / (cells[PHI] * (1.0 + ROUNDING)) - 1.0)
+    if (stop - start) * least > 1.0:
+        return True
+    bought, sold = least * cells[QUOTE_RESERVE], least * cells[BASE_RESERVE]
+    for i in range(start, stop):  # noqa: SIM110  (compiled code has no generators)
+        if a[i] > (bought if action[i] == BUY else sold) and market[i] == here and a[i] < inf:
+            return True
+    return False
 
 
 def attack(

@@ -216,7 +216,7 @@ class ConstantProductBook(Book):
         gave = outs.append
         actions, senders = rows.action[start:stop], rows.sender[start:stop]
         limits, references = rows.slippage[start:stop], rows.reference[start:stop]
-        for action, sender, a, slippage, reference in zip(actions, senders, ins.copy(), limits, references, strict=True):
+        for action, sender, a, slippage, reference in zip(actions, senders, ins, limits, references, strict=True):
             if action == BUY:
                 held = usd[sender]
                 if 0.0 < a <= held:

@@ -122,7 +122,7 @@ def _backend(client: Any) -> Any:
             def settle(done: Any) -> None:
                 error = done.exception()
                 if error is not None:
-                    _, batch, _ = func.items[0][1]
+                    _, batch = func.items[0][1]
                     callback(Lost(f"the cluster gave up: {type(error).__name__}: {error}", batch))
 
             future.add_done_callback(settle)

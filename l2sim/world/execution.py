@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Sequence
 from functools import reduce
-from itertools import repeat
 from math import isfinite
 from operator import add
 from typing import Any, NamedTuple
@@ -167,11 +166,16 @@ class Execution:
         else:
             fees = [gas * per_gas] * n if gas is not None else [used * per_gas for used in rows.gas[start:stop]]
         data = [size * block.per_byte] * n if size is not None else [one * block.per_byte for one in rows.size[start:stop]]
-        token, broke, alike = self.token(), False, gas is not None and size is not None and not traits.tips
-        costs = repeat(fees[0] + data[0], n) if alike else map(add, fees, data)
-        for sender, cost in zip(rows.sender[start:stop], costs, strict=True):
-            left = token[sender] - cost
-            token[sender] = left
+        token, broke = self.token(), False
+        if gas is not None and size is not None and not traits.tips:
+            cost = fees[0] + data[0]
+            for sender in rows.sender[start:stop]:
+                token[sender] = left = token[sender] - cost
+                if left < 0.0:
+                    broke = True
+            return fees, data, broke
+        for sender, cost in zip(rows.sender[start:stop], map(add, fees, data), strict=True):
+            token[sender] = left = token[sender] - cost
             if left < 0.0:
                 broke = True
         return fees, data, broke
