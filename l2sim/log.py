@@ -69,7 +69,7 @@ class Table:
         self.kinds: dict[str, type] = {"time": int, **fields}
         self.dtypes = {name: np.dtype(narrow.get(name, _DTYPES[kind])) for name, kind in self.kinds.items()}
         self._names = names
-        self._coded = [kind is str for kind in self.kinds.values()]
+        self._coded = [i for i, kind in enumerate(self.kinds.values()) if kind is str]
         self._chunks: list[list[npt.NDArray[Any]]] = []
         self._spool: Spool | None = None
         self._length = 0
@@ -95,9 +95,11 @@ class Table:
 
     def append(self, time: int, fact: tuple[Any, ...]) -> None:
         """Add one fact."""
-        code = self._names.code
-        for column, coded, value in zip(self._open, self._coded, (time, *fact), strict=True):
-            column.append(code(value) if coded else value)
+        row = [time, *fact]
+        for i in self._coded:
+            row[i] = self._names.code(row[i])
+        for _ in map(list.append, self._open, row):
+            pass
         self._spans.append(1)
         self._length += 1
         if len(self._spans) >= min(_OPEN, _CHUNK):

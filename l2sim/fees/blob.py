@@ -22,11 +22,11 @@ BLOB_BASE_COST = 2**13
 
 def fake_exponential(factor: int, numerator: int, denominator: int) -> int:
     """factor x e^(numerator / denominator) by its Taylor series in integers (EIP-4844)."""
-    total, i, term = 0, 1, factor * denominator
+    total, divisor, term = 0, denominator, factor * denominator
     while term > 0:
         total += term
-        term = term * numerator // (denominator * i)
-        i += 1
+        term = term * numerator // divisor
+        divisor += denominator
     return total // denominator
 
 

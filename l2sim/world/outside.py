@@ -106,7 +106,8 @@ class LiveOutside(LiveChain):
 
     def exchange(self, price: str, quantity: float, cost: float, account: int) -> None:
         """Hand over units against US dollars, without any effect on the price."""
-        dollars, units = (self.state.purses[self.state.purse(asset)] for asset in ("usd", price))
+        state = self.state
+        dollars, units = state.purses[state.purse("usd")], state.purses[state.purse(price)]
         dollars[account] -= cost
         dollars[self.account] += cost
         units[account] += quantity
