@@ -162,6 +162,15 @@ def test_more_replications_are_added_to_those_that_are_there(tmp_path: Path, ran
     assert more.manifest["replications"] == [4, 4]
 
 
+def test_runs_beyond_what_is_asked_do_not_count(tmp_path: Path, ran: list[int]) -> None:
+    few = files(sweep(study(replications=2), out=tmp_path / "few").path)["summary.csv"]
+    sweep(study(replications=3), out=tmp_path / "many")
+    ran.clear()
+    found = sweep(study(replications=2), out=tmp_path / "many")
+    assert not ran
+    assert files(found.path)["summary.csv"] == few
+
+
 def test_a_run_that_cannot_be_read_is_named(tmp_path: Path, ran: list[int]) -> None:
     folder = sweep(study(), out=tmp_path).path
     torn = folder / "runs" / "000003.json"

@@ -80,7 +80,10 @@ class Findings:
         n = len(study.points)
         made: dict[str, _World] = {}
         failed = []
+        asked = manifest.get("replications")
         for run, record in _records(path / "runs"):
+            if asked and run // n >= asked[run % n]:
+                continue  # of an earlier study that had more of them
             if "failed" in record:
                 said = record["failed"]
                 failed.append((run, run % n, run // n, said["type"], said["message"], said.get("traceback", "")))
