@@ -82,7 +82,8 @@ def test_check_resolves_a_study_beside_a_scenario(folder: Path) -> None:
     result = call("check", "market.yaml", "busy.yaml")
     assert result.exit_code == 0, result.output
     scenario, study = result.output.split("---\n")
-    assert scenario.startswith("title: A small pool") and "replications: 3" in study
+    assert scenario.startswith("title: A small pool")
+    assert "replications: 3" in study
     assert call("check", "busy.yaml", "--set", "agents.trader.rate=1 /s").exit_code == WRONG
 
 
