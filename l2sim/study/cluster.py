@@ -40,7 +40,7 @@ def connected(address: str, timeout: float = TIMEOUT) -> Iterator[Any]:
     _greet(address, timeout)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # versions that differ are named below, as an error
-        client = Client(address, timeout=timeout, set_as_default=False)  # type: ignore[no-untyped-call]
+        client = Client(address, timeout=timeout, set_as_default=False)
     with client:
         _look(client, address, timeout)
         yield _backend(client)
@@ -51,11 +51,11 @@ def _greet(address: str, timeout: float) -> None:
     from distributed import rpc
 
     async def greeting() -> None:
-        scheduler = rpc(address, timeout=timeout)  # type: ignore[no-untyped-call]
+        scheduler = rpc(address, timeout=timeout)
         try:
             await wait_for(scheduler.identity(), timeout)
         finally:
-            await scheduler.close_rpc()  # type: ignore[no-untyped-call]
+            await scheduler.close_rpc()
 
     try:
         with ThreadPoolExecutor(1) as aside:  # a notebook has a loop of its own in this thread
