@@ -91,3 +91,8 @@ def as_a_shell_sees(code: int) -> int:
     Ctrl-C inside ``exec()``, with which dataclasses are made while modules load, ends Python by the signal, whoever catches it.
     """
     return code if code >= 0 else 128 - code
+
+
+def without_workers(errors: str) -> str:
+    """What was said on stderr but for the name of a worker that was just starting or ending when it was killed, which it says itself."""
+    return "".join(line for line in errors.splitlines(keepends=True) if not line.startswith("Process LokyProcess-"))
