@@ -5,7 +5,7 @@ from math import floor, isfinite, isnan, log10
 from typing import NamedTuple
 
 from l2sim.statistics.intervals import Interval
-from l2sim.units import HOUR, MINUTE, SECOND
+from l2sim.units import MINUTE, SECOND
 
 THIN = "\u202f"
 MINUS = "\u2212"
@@ -139,6 +139,12 @@ def scale(unit: str, magnitude: float) -> Scale:
     return Scale(1.0, unit) if not magnitude and unit in ("s", "USD", "ETH") else found
 
 
+def own_scale(unit: str, value: float) -> Scale:
+    """The unit to write one number alone in: 3600 s are 1 h, though 5400 s are 90 min rather than 1.5 h."""
+    whole = (Scale(factor, name) for _, factor, name in _SCALES.get(unit, ()) if factor == abs(value))
+    return next(whole, scale(unit, value))
+
+
 def number(value: float, decimals: int = 0, *, signed: bool = False) -> str:
     """Digits in groups of three, a real minus sign; negative ``decimals`` round to tens, hundreds, …"""
     if isnan(value):
@@ -179,7 +185,7 @@ def amount(value: float, unit: str = "", *, signed: bool = False, like: float | 
     """A quantity in words: ``12.8 min``, ``1.25 MUSD``, ``3.2 %``; in the unit that suits ``like`` where that is given."""
     if isnan(value):
         return NOTHING
-    factor, name = scale(unit, _like(value, like))
+    factor, name = own_scale(unit, value) if like is None else scale(unit, _like(value, like))
     scaled = round(value / factor, 12)
     return number(scaled, decimals(scaled), signed=signed) + _after(name)
 
@@ -244,6 +250,5 @@ def span(nanoseconds: int) -> str:
     minutes, rest = divmod(nanoseconds, MINUTE)
     if minutes > 60 and not rest and minutes % 60:
         return f"{minutes // 60}{THIN}h {minutes % 60}{THIN}min"
-    factor, unit = scale("s", nanoseconds / SECOND)
-    factor, unit = (3600.0, "h") if nanoseconds == HOUR else (factor, unit)
+    factor, unit = own_scale("s", nanoseconds / SECOND)
     return f"{nanoseconds / SECOND / factor:.4g}{_after(unit)}"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from worlds import one_rollup
 
 from l2sim.agents import Agent
 from l2sim.agents.crowd_of_borrowers.crowd import Levels
@@ -24,15 +25,7 @@ PLAN: dict[str, Any] = {
     "duration": "10s",
     "prices": {"eth": {"kind": "path", "points": {"0s": "2000 USD"}}, "btc": {"kind": "path", "points": {"0s": "50 kUSD"}}},
     "network": {"within": "0s"},
-    "chains": {
-        "arb": {
-            "kind": "rollup",
-            "ordering": {"kind": "first_come_first_served"},
-            "fee": {"kind": "constant", "fee": "0.001 gwei"},
-            "sequencer": {"kind": "sequencer", "block_time": "1s"},
-        },
-        "outside": {"kind": "outside", "impact": "none"},
-    },
+    "chains": one_rollup("arb", "0.001 gwei"),
     "markets": {
         "pool": {"kind": "lending_pool", "on": "arb", "reserves": {"eth": RATES, "btc": RATES, "usd": {"liquidity": "100 MUSD", **RATES}}},
     },

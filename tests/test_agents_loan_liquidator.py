@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from pydantic import ValidationError
+from worlds import one_rollup
 
 from l2sim.agents import Agent
 from l2sim.agents.loan_liquidator.amounts import ALL, TO_TARGET, best_sale, first_step, repayment, restoring
@@ -91,15 +92,7 @@ PLAN: dict[str, Any] = {
     "duration": "30s",
     "prices": {"eth": {"kind": "path", "interpolate": "hold", "points": {"0s": "110 USD", "10s": "100 USD"}}},
     "network": {"within": "0s"},
-    "chains": {
-        "arb": {
-            "kind": "rollup",
-            "ordering": {"kind": "first_come_first_served"},
-            "fee": {"kind": "constant", "fee": "0 wei"},
-            "sequencer": {"kind": "sequencer", "block_time": "1s"},
-        },
-        "outside": {"kind": "outside", "impact": "none"},
-    },
+    "chains": one_rollup("arb"),
     "markets": {
         "pool": {
             "kind": "lending_pool",

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from worlds import one_rollup
 
 from l2sim.events import AccountClosed, LoanLiquidated, OracleUpdated
 from l2sim.log import Log
@@ -18,15 +19,7 @@ PLAN: dict[str, Any] = {
     "duration": "70min",
     "prices": {"eth": {"kind": "path", "points": FALL}, "btc": {"kind": "path", "points": FALL}},
     "network": {"within": "0s"},
-    "chains": {
-        "arb": {
-            "kind": "rollup",
-            "ordering": {"kind": "first_come_first_served"},
-            "fee": {"kind": "constant", "fee": "0 wei"},
-            "sequencer": {"kind": "sequencer", "block_time": "1s"},
-        },
-        "outside": {"kind": "outside", "impact": "none"},
-    },
+    "chains": one_rollup("arb"),
     "markets": {
         "eth_feed": {"kind": "price_feed", "on": "arb", "of": "eth"},
         "btc_feed": {"kind": "price_feed", "on": "arb", "of": "btc"},

@@ -89,7 +89,7 @@ def test_a_curve_has_a_line_for_each_level_of_the_other_factor(two: Sample) -> N
     assert found.table.columns.tolist() == ["figure", "world", "rule", "grace", "mean", "low", "high", "n", "unit"]
     assert found.intervals == 6 + 2
     assert found.picture.level is None
-    assert "grace period 60\u202fmin" in found.findings[0]
+    assert "grace period 1\u202fh" in found.findings[0]
     assert "\u2212100" in found.findings[0]
 
 
@@ -162,7 +162,7 @@ def test_the_best_level_is_named_with_how_far_the_others_are_behind(two: Sample)
     assert found.table["grace"].tolist() == GRACE[::-1]
     assert found.table["behind"].tolist()[1:] == pytest.approx([50.0, 100.0], abs=0.2)
     assert (found.table["p_adjusted"].dropna() < 1e-6).all()
-    assert found.findings[0].startswith("Least bad debt at grace period 60\u202fmin")
+    assert found.findings[0].startswith("Least bad debt at grace period 1\u202fh")
     assert "not told apart" not in found.findings[0]
     largest = read(two, kind="ranking", figure="loss.debt", factor="grace", best="largest", by=["rule"])
     assert largest.table["grace"].tolist() == GRACE * 2

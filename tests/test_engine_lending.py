@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from worlds import one_rollup
 
 from l2sim.log import Log
 from l2sim.prices import Recording
@@ -21,15 +22,7 @@ STREET: dict[str, Any] = {
         "btc": {"kind": "geometric_brownian", "start": "60 kUSD", "volatility": "80 %", "shocks": {"fall": FALL}},
     },
     "network": {"within": {"kind": "lognormal", "median": "20ms", "sigma": 1.0}},
-    "chains": {
-        "outside": {"kind": "outside", "impact": "none"},
-        "op": {
-            "kind": "rollup",
-            "ordering": {"kind": "first_come_first_served"},
-            "fee": {"kind": "constant", "fee": "0.01 gwei"},
-            "sequencer": {"kind": "sequencer", "block_time": "1s"},
-        },
-    },
+    "chains": one_rollup("op", "0.01 gwei"),
     "markets": {
         "dex": {"kind": "constant_product", "on": "op", "base": "eth", "base_reserve": 2000},
         "pool": {

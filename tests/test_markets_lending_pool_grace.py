@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lending import ANN, BOB, ETH, ETH_USD, FLAT, LIQUIDATOR, USD, Compiled, Venue
 from pydantic import ValidationError
+from worlds import one_rollup
 
 from l2sim.events import LoanLiquidated, TransactionIncluded
 from l2sim.log import Log
@@ -207,15 +208,7 @@ WORLD: dict[str, Any] = {
     "prices": {"eth": {"kind": "geometric_brownian", "start": "2000 USD", "volatility": "60 %",
                        "shocks": {"fall": {"at": "15min", "size": "-9 %", "over": "25min"}}}},
     "network": {"within": {"kind": "lognormal", "median": "20ms", "sigma": 1.0}},
-    "chains": {
-        "outside": {"kind": "outside", "impact": "none"},
-        "arb": {
-            "kind": "rollup",
-            "ordering": {"kind": "first_come_first_served"},
-            "fee": {"kind": "constant", "fee": "0.01 gwei"},
-            "sequencer": {"kind": "sequencer", "block_time": "2s"},
-        },
-    },
+    "chains": one_rollup("arb", "0.01 gwei", "2s"),
     "markets": {
         "pool": {"kind": "lending_pool", "on": "arb", "reserves": {"eth": {}, "usd": {"liquidity": "5 MUSD"}}, "grace_period": "30min"}
     },

@@ -69,7 +69,7 @@ def test_figures_have_their_data_and_the_command_that_makes_them(whole: Findings
 def test_points_and_provenance_are_listed(page: str) -> None:
     told = words(page)
     assert "The points and their key figures" in told
-    assert re.search(r"1 60 s rough 4 151 500 USD \[149 400, 153 600\]", told)
+    assert re.search(r"1 1 min rough 4 151 500 USD \[149 400, 153 600\]", told)
     assert "Sourced (" in told
     assert "Assumed (" in told
     # Bad debt is there with the attack alone: its mean over the points is 375 kUSD and 0 to 3 kUSD of luck.

@@ -21,7 +21,13 @@ def plain(text: str) -> str:
         (0.0, "s", "0 s"),
         (95.0, "s", "95 s"),
         (954.0, "s", "15.9 min"),
+        (60.0, "s", "1 min"),
+        (3600.0, "s", "1 h"),
+        (-3600.0, "s", "-1 h"),
+        (5400.0, "s", "90 min"),
         (7200.0, "s", "2 h"),
+        (86_400.0, "s", "1 d"),
+        (129_600.0, "s", "36 h"),
         (6.4 * 86400, "s", "6.40 d"),
         (12_345.678, "USD", "12 300 USD"),
         (1_234.0, "USD", "1 234 USD"),
@@ -45,6 +51,8 @@ def test_a_quantity_in_words(value: float, unit: str, text: str) -> None:
 def test_a_quantity_in_the_unit_of_another() -> None:
     assert plain(amount(33_000.0, "USD", like=1.2e6)) == "0.0330 MUSD"
     assert plain(amount(330.0, "USD", like=1.2e6)) == "330 USD"  # in MUSD it would be lost
+    assert plain(amount(3600.0, "s", like=4500.0)) == "60 min"
+    assert scale("s", 3600.0) == (60.0, "min"), "an axis up to an hour has ticks in minutes"
 
 
 @pytest.mark.parametrize(
@@ -58,9 +66,11 @@ def test_digits_follow_the_uncertainty(value: float, spread: float, places: int)
 
 
 def test_a_given_duration_has_no_idle_digits() -> None:
-    assert [plain(span(ns)) for ns in (130 * 60 * 10**9, 3600 * 10**9, 2 * 10**6, 3_280_000, 30 * 10**9)] == [
+    assert [plain(span(ns)) for ns in (130 * 60 * 10**9, 3600 * 10**9, 90 * 60 * 10**9, 60 * 10**9, 2 * 10**6, 3_280_000, 30 * 10**9)] == [
         "2 h 10 min",
         "1 h",
+        "1 h 30 min",
+        "1 min",
         "2 ms",
         "3.28 ms",
         "30 s",

@@ -113,6 +113,33 @@ def test_comparisons_read_the_sample(folder: Path) -> None:
     assert findings.sample.resolved(2)["agents"]["keepers"]["count"] == 4
 
 
+def test_factors_have_names(tmp_path: Path) -> None:
+    names = {
+        "agents.leveraged.leverage.median": "leveraged leverage (median)",
+        "agents.leveraged.stop_loss.high": "leveraged stop loss (high)",
+        "agents.keepers.reaction": "keepers reaction",
+        "chains.arb.sequencer.block_time": "arb sequencer block time",
+        "network.within.sigma": "network within (sigma)",
+        "duration": "duration",
+        "impact": "impact",
+    }
+    levels = [
+        [5, 10],
+        ["90 %", "95 %"],
+        ["1s", "2s"],
+        ["1s", "2s"],
+        [0.1, 0.2],
+        ["24min", "1h"],
+        {"deep": {"chains.outside.depth": "9 MUSD"}},
+    ]
+    made = study(vary={"factors": dict(zip(names, levels, strict=True))})
+    with opened(tmp_path / "s", made):
+        sample = Findings.load(tmp_path / "s").sample
+    assert {name: sample.label(name) for name in names} == names
+    said = sample.words({"agents.leveraged.leverage.median": 10.0, "duration": 3600.0})
+    assert said == "leveraged leverage (median) 10 and duration 1\u202fh"
+
+
 def test_all_comparisons_that_ask_for_what_is_not_there_are_named(tmp_path: Path) -> None:
     wrong = {"one": CURVE | {"figures": ["debt.bad_det"]}, "two": CURVE, "three": CURVE | {"over": "agents.keeper.count"}}
     made = study(compare=wrong)

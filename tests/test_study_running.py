@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from pydantic import model_validator
 
+from benchmarks.studies import PRICE
 from l2sim.log import Log
 from l2sim.metrics import Metric
 from l2sim.part import ROOMS, room
@@ -24,14 +25,6 @@ from l2sim.study import running
 from l2sim.study.description import Study
 from l2sim.study.findings import Findings
 from l2sim.study.running import PartDone, Swept, replay, study_id, sweep
-
-PRICE: dict[str, Any] = {
-    "title": "A price and nobody there",
-    "duration": "10s",
-    "prices": {"eth": {"kind": "geometric_brownian", "start": "3000 USD", "volatility": "90 %"}},
-    "chains": {"outside": {"kind": "outside"}},
-    "metrics": {"cascade": {"kind": "liquidation_cascade"}},
-}
 
 
 def study(*, vary: dict[str, Any] | None = None, **fields: Any) -> Study:

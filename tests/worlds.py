@@ -22,6 +22,17 @@ ACCOUNTS = ("account", "sender", "liquidator", "winner", "loser")
 """Columns that hold numbers of ledger accounts."""
 
 
+def one_rollup(name: str, fee: str = "0 wei", block_time: str = "1s") -> dict[str, Any]:
+    """The chains of a small scenario: a rollup that serves whoever comes first, and a venue outside whose price nobody moves."""
+    rollup = {
+        "kind": "rollup",
+        "ordering": {"kind": "first_come_first_served"},
+        "fee": {"kind": "constant", "fee": fee},
+        "sequencer": {"kind": "sequencer", "block_time": block_time},
+    }
+    return {name: rollup, "outside": {"kind": "outside", "impact": "none"}}
+
+
 def small(*changes: str) -> Scenario:
     """The small market with some values set, ``PATH=VALUE``."""
     return Scenario.load(SMALL, changes)

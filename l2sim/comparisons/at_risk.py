@@ -46,11 +46,9 @@ class AtRisk(Comparison):
             for cell in sample.cells(by, self.where):
                 found: dict[str, list[Interval]] = {VALUE: [], SHORTFALL: []}
                 places = sample.cells([over], {**self.where, **cell.levels})
-                spoken = world.replace("_", " ") if len(self.worlds) > 1 else ""
-                name = ", ".join(filter(None, [sample.words(cell.levels), spoken]))
+                name = sample.told(cell.levels, world, self.worlds)
                 for place in places:
-                    values = np.asarray(sample.values(world, figure, place.points), np.float64)
-                    values = values[~np.isnan(values)]
+                    values = sample.observed(world, figure, place.points)
                     both = quantile(values, self.share), expected_shortfall(values, self.share)
                     for measure, one in zip(found, both, strict=True):
                         found[measure].append(one)

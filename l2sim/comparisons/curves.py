@@ -158,7 +158,7 @@ class Curves(Comparison):
 
     def _told(self, sample: Sample, line: _Traced, unit: str) -> tuple[str, int]:
         """A sentence about a line, and how many further intervals it took."""
-        given = ", ".join(filter(None, [sample.words(line.levels), _spelt(line.world) if len(self.worlds) > 1 else ""]))
+        given = sample.told(line.levels, line.world, self.worlds)
         what = f"{sample.label(line.figure)}{self._against(sample)}"
         seen = [place for place in line.places if place.found.n]
         if not seen:

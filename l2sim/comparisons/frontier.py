@@ -58,8 +58,7 @@ class Frontier(Comparison):
         for world in map(sample.world, self.worlds):
             for cell in sample.cells(by, self.where):
                 steps = self._steps(sample, world, figure, {**self.where, **cell.levels})
-                spoken = world.replace("_", " ") if len(self.worlds) > 1 else ""
-                name = ", ".join(filter(None, [sample.words(cell.levels), spoken]))
+                name = sample.told(cell.levels, world, self.worlds)
                 findings.append(self._told(sample, name, steps))
                 lines.append(Line(name or sample.label(figure), [step.level for step in steps], [step.found for step in steps]))
                 key = {"world": world, **cell.levels}
@@ -78,8 +77,7 @@ class Frontier(Comparison):
         """By level, from the safe end on."""
         steps = []
         for cell in sample.cells([self.over], where):
-            values = np.asarray(sample.values(world, figure, cell.points), np.float64)
-            values = values[~np.isnan(values)]
+            values = sample.observed(world, figure, cell.points)
             exceeded = int(np.count_nonzero(values > self.limit))
             steps.append(_Step(float(cell.levels[self.over]), wilson(exceeded, len(values)), exceeded))
         return steps if self.side == "largest" else steps[::-1]

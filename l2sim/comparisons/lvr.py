@@ -86,8 +86,7 @@ class LVR(Comparison):
         return Reading(findings, pd.DataFrame(rows, columns=columns), picture, 2 * len(rows))
 
     def _place(self, sample: Sample, cell: Cell, line: Cell) -> _Place:
-        values = np.asarray(sample.values(self.world, self.figure, cell.points), np.float64)
-        values = values[~np.isnan(values)]
+        values = sample.observed(self.world, self.figure, cell.points)
         found = interval(values)
         each = [expected(sample.resolved(point), self.pool) for point in cell.points]
         theory, without_fee = (float(np.mean(column)) for column in zip(*each, strict=True))

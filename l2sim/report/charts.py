@@ -9,13 +9,12 @@ import numpy as np
 
 from l2sim.comparisons import Bars, Curves, Grid, Line
 from l2sim.report.figures import (
-    BLACK,
     BLUE,
+    COLOURS,
     FAINT,
-    GREEN,
     INK,
+    MARKERS,
     ORANGE,
-    PURPLE,
     SKY,
     VERMILLION,
     WIDTH,
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-COLOURS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK)
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 STRIPES = ("", "////", "....", "xxxx")
 DASHES: Sequence[Any] = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
 BY_THEORY = (0, (4, 2.2))

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from l2sim.report import glossary, tables
 from l2sim.report.answer import Finding
-from l2sim.report.charts import COLOURS, MARKERS, bounds, lie
+from l2sim.report.charts import bounds, lie
 from l2sim.report.document import Document, Section, Text
-from l2sim.report.figures import Drawing, Picture, canvas, quantity_axis
+from l2sim.report.figures import COLOURS, MARKERS, Drawing, Picture, canvas, quantity_axis
 from l2sim.report.page import place_of
 from l2sim.report.study import multiplicity_note
 from l2sim.report.tables import Table

@@ -10,7 +10,7 @@ from l2sim.events import AssertionChallenged, AssertionConfirmed, AssertionMade,
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import BLUE, FAINT, GREEN, INK, ORANGE, SHADE, VERMILLION, Drawing, Picture, canvas, legend, plain_axis
 from l2sim.report.series import time_unit, windows
-from l2sim.report.tables import Table, head_of, rows_of
+from l2sim.report.tables import Table, head_of, rows_by_subject
 from l2sim.statistics.intervals import Interval
 from l2sim.units import SECOND
 from l2sim.wording import amount, listed, phrase
@@ -79,13 +79,10 @@ def pictures(evidence: Evidence) -> Iterator[Picture]:
 
 def tables(evidence: Evidence) -> Iterator[Table]:
     """The metric's figures, rollup by rollup."""
-    for name in evidence.metrics("disputes"):
-        for chain in evidence.subjects(name):
-            rows = rows_of(evidence, f"{name}.{chain}", FIGURES)
-            if rows:
-                note = "These intervals are over replications; Wilson's, over all attempts, is the better one for the share."
-                caption = f"Assertions and disputes on {chain}{evidence.which(name)}: {evidence.how}"
-                yield Table(caption, head_of(evidence), rows, note=note if evidence.replications > 1 else "")
+    for name, chain, rows in rows_by_subject(evidence, "disputes", FIGURES):
+        note = "These intervals are over replications; Wilson's, over all attempts, is the better one for the share."
+        caption = f"Assertions and disputes on {chain}{evidence.which(name)}: {evidence.how}"
+        yield Table(caption, head_of(evidence), rows, note=note if evidence.replications > 1 else "")
 
 
 def assertions(log: "Log", chain: str) -> list[Assertion]:

@@ -19,6 +19,9 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
 )  # fmt: skip
 """The palette of Okabe and Ito (2008), which the colour-blind can tell apart; line styles tell the same in grey."""
+COLOURS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+"""Of lines and dots that stand beside each other, in the order in which they are used."""
 INK, FAINT, SHADE = "#222222", "#8a8a8a", "#e4e4e4"
 
 WIDTH = 7.4

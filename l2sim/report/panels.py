@@ -5,21 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from l2sim.report.evidence import Evidence
-from l2sim.report.figures import (
-    BLACK,
-    BLUE,
-    GREEN,
-    INK,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILLION,
-    Drawing,
-    Picture,
-    canvas,
-    duration_axis,
-    quantity_axis,
-)
+from l2sim.report.figures import COLOURS, INK, MARKERS, Drawing, Picture, canvas, duration_axis, quantity_axis
 from l2sim.report.side_by_side import Measure, measures
 from l2sim.statistics.intervals import Interval
 from l2sim.wording import listed
@@ -29,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 NAME = "side_by_side"
-LOOKS = ((BLUE, "o"), (VERMILLION, "s"), (GREEN, "^"), (ORANGE, "D"), (PURPLE, "v"), (SKY, "P"), (BLACK, "X"))
+LOOKS = tuple(zip(COLOURS, MARKERS, strict=False))
 WIDE = 30.0
 """Largest over least, from which on durations are on a logarithmic axis."""
 

@@ -1,7 +1,7 @@
 """Tables: what the page prints in rows and columns, as text."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from l2sim.report.evidence import Evidence
@@ -79,6 +79,15 @@ def rows_of(evidence: Evidence, subject: str, figures: Iterable[str]) -> list[li
     names = [f"{subject}.{figure}" for figure in figures]
     about = f"{subject.partition('.')[2]}: "
     return [row_of(evidence, name, evidence.label(name).removeprefix(about)) for name in names if not evidence.is_nothing(name)]
+
+
+def rows_by_subject(evidence: Evidence, kind: str, figures: Iterable[str]) -> Iterator[tuple[str, str, list[list[str]]]]:
+    """Each metric of a kind and each of its subjects by name, with the rows of the figures, where there are any."""
+    for name in evidence.metrics(kind):
+        for subject in evidence.subjects(name):
+            rows = rows_of(evidence, f"{name}.{subject}", figures)
+            if rows:
+                yield name, subject, rows
 
 
 def head_of(evidence: Evidence, *rest: str) -> list[str]:

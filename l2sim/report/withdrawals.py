@@ -10,7 +10,7 @@ from l2sim.events import TransactionIncluded, WithdrawalFinalized, WithdrawalPro
 from l2sim.metrics.withdrawal_delay import WithdrawalDelay
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import GREEN, ORANGE, Drawing, Picture, canvas, legend, quantity_axis
-from l2sim.report.tables import Table, head_of, rows_of
+from l2sim.report.tables import Table, head_of, rows_by_subject
 from l2sim.units import SECOND
 from l2sim.wording import amount, listed, span
 
@@ -55,12 +55,9 @@ def pictures(evidence: Evidence) -> Iterator[Picture]:
 
 def tables(evidence: Evidence) -> Iterator[Table]:
     """The metric's figures, bridge by bridge."""
-    for name in evidence.metrics("withdrawal_delay"):
-        for bridge in evidence.subjects(name):
-            rows = rows_of(evidence, f"{name}.{bridge}", FIGURES)
-            if rows:
-                note = "Delays are from submission on the rollup until L1 paid, of those that were paid."
-                yield Table(f"Withdrawals through {bridge}{evidence.which(name)}: {evidence.how}", head_of(evidence), rows, note=note)
+    for name, bridge, rows in rows_by_subject(evidence, "withdrawal_delay", FIGURES):
+        note = "Delays are from submission on the rollup until L1 paid, of those that were paid."
+        yield Table(f"Withdrawals through {bridge}{evidence.which(name)}: {evidence.how}", head_of(evidence), rows, note=note)
 
 
 def delays(log: "Log", bridge: str, stage: str, metric: WithdrawalDelay) -> tuple[Floats, int]:

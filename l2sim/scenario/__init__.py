@@ -1,6 +1,5 @@
 """Scenario: a frozen description of an experiment, everything but the seed."""
 
-import io
 import json
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
@@ -22,6 +21,7 @@ from l2sim.scenario.provenance import Preset, Provenance, overlaid, trace
 from l2sim.scenario.recordings import Data
 from l2sim.scenario.tables import RecordingError
 from l2sim.scenario.validation import checked
+from l2sim.scenario.writing import written
 from l2sim.units import Duration, Positive
 from l2sim.world import Chain
 from l2sim.world.network import Network
@@ -143,15 +143,7 @@ class Scenario(Part):
 
     def yaml(self) -> str:
         """The resolved form as YAML, which loads to the same scenario."""
-        from ruamel.yaml import YAML
-
-        yaml = YAML(typ="safe", pure=True)
-        yaml.default_flow_style = False
-        yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-        yaml.width = 140
-        text = io.StringIO()
-        yaml.dump(self.resolved(), text)
-        return text.getvalue()
+        return written(self.resolved())
 
     @property
     def digest(self) -> str:

@@ -15,7 +15,7 @@ from l2sim.part import did_you_mean
 from l2sim.statistics.difference import paired, welch
 from l2sim.statistics.intervals import Floats, Interval
 from l2sim.units import BYTES, DURATION, ETH, FRACTION, FREQUENCY, GAS, GAS_RATE, SECOND, USD, VOLATILITY, WEI, YEARLY, Dimension
-from l2sim.wording import THIN, listed, number, scale
+from l2sim.wording import THIN, listed, number, own_scale
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,6 +122,11 @@ class Sample(NamedTuple):
         column = frame.loc[frame.index.get_level_values("point").isin(points), figure]
         return column.unstack("point").reindex(columns=list(points)).mean(axis=1, skipna=False)
 
+    def observed(self, world: str, figure: str, points: Sequence[int]) -> Floats:
+        """The same values without their numbers, those left out that were not observed."""
+        values = np.asarray(self.values(world, figure, points), np.float64)
+        return values[~np.isnan(values)]
+
     def apart(self, one: "pd.Series[float]", other: "pd.Series[float]", *, same_point: bool = False) -> Interval:
         """How far one cell is above another: paired by replication where both have the same luck, else by Welch's rule.
 
@@ -153,7 +158,7 @@ class Sample(NamedTuple):
         """A level in words, with all digits that it was given."""
         if isinstance(level, str):
             return level
-        size, unit = scale(self.unit(factor), level)
+        size, unit = own_scale(self.unit(factor), level)
         digits = f"{level / size:.6g}"
         written = digits if "e" in digits else number(level / size, len(digits.partition(".")[2]))
         return f"{written}{THIN}{unit}" if unit else written
@@ -161,6 +166,10 @@ class Sample(NamedTuple):
     def words(self, levels: Mapping[str, Level]) -> str:
         """Levels of several factors in words: ``grace period 30 min and liquidation rule partial``."""
         return listed([f"{self.label(name)} {self.spelt(name, level)}" for name, level in levels.items()])
+
+    def told(self, levels: Mapping[str, Level], world: str, worlds: Sequence[str]) -> str:
+        """Levels and, where there are several worlds, the world in words: ``grace period 30 min, without attacks``."""
+        return ", ".join(filter(None, [self.words(levels), world.replace("_", " ") if len(worlds) > 1 else ""]))
 
 
 def sentence(said: str, given: str = "") -> str:

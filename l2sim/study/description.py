@@ -1,6 +1,5 @@
 """Description: a study as it is written: a scenario, what varies, how often, and what is compared."""
 
-import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
@@ -18,6 +17,7 @@ from l2sim.scenario import Scenario
 from l2sim.scenario.mistakes import Mark, Mistake, ScenarioError
 from l2sim.scenario.nodes import Node, Where, grown, plain, read
 from l2sim.scenario.validation import checked
+from l2sim.scenario.writing import written
 from l2sim.statistics.intervals import Floats, interval
 from l2sim.streams import Streams
 from l2sim.study.reading import Source, based, holds, members_of, source, stranger
@@ -211,15 +211,7 @@ class Study(Part):
 
     def yaml(self) -> str:
         """The whole of it as YAML, which loads to the same study."""
-        from ruamel.yaml import YAML
-
-        yaml = YAML(typ="safe", pure=True)
-        yaml.default_flow_style = False
-        yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-        yaml.width = 140
-        text = io.StringIO()
-        yaml.dump(self.resolved(), text)
-        return text.getvalue()
+        return written(self.resolved())
 
     @cached_property
     def digest(self) -> str:

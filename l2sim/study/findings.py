@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from l2sim.part import room
 from l2sim.results import Measured, Results, Run, RunNotFound
+from l2sim.scenario.validation import SECTIONS
 from l2sim.statistics.intervals import CONFIDENCE
 from l2sim.statistics.sample import Sample
 from l2sim.wording import label, unit_of
@@ -306,8 +308,17 @@ def _intervals(values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64]
 
 
 def _in_words(factor: str) -> str:
-    """A factor in words: of a path the last two names, ``agents.keepers.reaction`` as ``keepers reaction``."""
-    return " ".join(factor.split(".")[-2:]).replace("_", " ")
+    """A factor in words: of a path what comes after its section, and what a distribution calls its own in brackets.
+
+    ``agents.keepers.reaction`` as ``keepers reaction``, ``agents.traders.leverage.high`` as ``traders leverage (high)``.
+    """
+    names = factor.split(".")
+    if len(names) > 2:
+        names = names[names[0] in SECTIONS :]
+        drawn = {field for where in ("distributions", "latency") for kind in room(where).kinds().values() for field in kind.model_fields}
+        if len(names) > 2 and names[-1] in drawn:
+            names[-1] = f"({names[-1]})"
+    return " ".join(names).replace("_", " ")
 
 
 def _near(folder: Path) -> str:
