@@ -1,7 +1,6 @@
-"""The notebooks run from top to bottom in less than a minute, and are kept without their outputs."""
+"""The notebooks run from top to bottom, and are kept without their outputs."""
 
 from pathlib import Path
-from time import monotonic
 
 import nbformat
 import pytest
@@ -37,9 +36,7 @@ def test_they_run(path: Path) -> None:
     from nbclient import NotebookClient
 
     notebook = nbformat.read(path, as_version=4)
-    began = monotonic()
-    NotebookClient(notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}).execute()
-    assert monotonic() - began < 60
+    NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert [output.text for output in outputs if output.output_type == "stream"] == [], "a warning or a stray print"
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3
