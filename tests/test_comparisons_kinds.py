@@ -1,5 +1,6 @@
 """Comparisons: each kind on samples whose answer is known."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any
@@ -174,6 +175,19 @@ def test_levels_that_are_alike_are_not_told_apart() -> None:
     found = read(noise, kind="ranking", figure="loss.debt", factor="rule")
     assert "not told apart from it" in found.findings[0]
     assert (found.table["p_adjusted"].dropna() > 0.05).all()
+
+
+def test_many_rankings_are_counted_first() -> None:
+    """Of three places, two have their least at 1 and one at 2."""
+    least = {"a": 1.0, "b": 1.0, "c": 2.0}
+    three = sampled(
+        grid(grace=[0.0, 1.0, 2.0], place=list(least)), {"loss.debt": lambda point, rng: abs(point["grace"] - least[point["place"]])}
+    )
+    found = read(three, kind="ranking", figure="loss.debt", factor="grace", by=["place"])
+    assert len(found.findings) == 1 + 3
+    assert re.fullmatch(r"Of 3 combinations of place, least bad debt is at grace period 1\D* in 2 and 2\D* in 1\.", found.findings[0]), (
+        found.findings
+    )
 
 
 def test_p_values_are_those_of_scipy(two: Sample) -> None:

@@ -51,6 +51,15 @@ def test_question_and_answer_come_first(page: str) -> None:
     assert "a difference of +400 000 USD [+400 000, +400 000]" in told or "a difference of +0.4 MUSD" in told, told[:3000]
 
 
+def test_the_answer_is_short_and_the_rest_stands_below() -> None:
+    from l2sim.comparisons import Reading
+    from l2sim.report.readings import SAID, first
+
+    many = Reading([f"Sentence {k}." for k in range(SAID + 2)], pd.DataFrame(), None, 0)
+    assert first(many) == [*many.findings[:SAID], "2 more below."]
+    assert first(many._replace(findings=many.findings[:SAID])) == many.findings[:SAID]
+
+
 def test_how_many_comparisons_were_made_is_said(whole: Findings, page: str) -> None:
     assert f"make {whole.comparisons} intervals and tests" in words(page)
     assert f"each would need {100 * (1 - 0.05 / whole.comparisons):.4g} %" in words(page)

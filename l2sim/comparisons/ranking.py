@@ -1,5 +1,6 @@
 """Ranking: which level of a factor is best, and by how much."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -52,9 +53,11 @@ class Ranking(Comparison):
         figure, unit, factor = sample.figure(self.figure), sample.unit(self.figure), sample.factor(self.factor)
         sample.world(self.world)
         findings, lines, rows = [], [], []
+        best: Counter[str] = Counter()
         for cell in sample.cells(self.by, self.where):
             rivals = self._ranked(sample, {**self.where, **cell.levels})
             findings.append(self._told(sample, cell.levels, rivals, unit))
+            best.update(sample.spelt(factor, rival.level) for rival in rivals[:1])
             order = [rival for level in sample.levels(factor) for rival in rivals if rival.level == level]
             name = sample.words(cell.levels) or sample.label(figure)
             lines.append(Line(name, [sample.spelt(factor, rival.level) for rival in order], [rival.found for rival in order]))
@@ -66,6 +69,8 @@ class Ranking(Comparison):
         columns = [*self.by, factor, "rank", *Interval._fields, "unit", "behind", "behind_low", "behind_high", "p_adjusted"]
         picture = Curves(sample.label(factor), "", sample.label(figure), unit, lines)
         tests = sum(len(line.x) - 1 for line in lines)
+        if len(findings) > 2:
+            findings.insert(0, self._tally(sample, best))
         return Reading(findings, pd.DataFrame(rows, columns=columns), picture, len(rows) + tests)
 
     def _ranked(self, sample: Sample, where: Mapping[str, Written]) -> list[_Rival]:
@@ -83,6 +88,13 @@ class Ranking(Comparison):
         adjusted = dict(zip(order[1:], holm(tests).tolist(), strict=True))
         nothing = Interval(np.nan, np.nan, np.nan, 0)
         return [_Rival(level, found[level], behind.get(level, nothing), adjusted.get(level, np.nan)) for level in order]
+
+    def _tally(self, sample: Sample, best: Counter[str]) -> str:
+        """How often each level is the best."""
+        among = listed([sample.label(name) for name in self.by])
+        places = listed([f"{level} in {count}" for level, count in best.most_common()])
+        what = f"{self.best} {sample.label(self.figure)}"
+        return sentence(f"of {best.total()} combinations of {among}, {what} is at {sample.label(self.factor)} {places}")
 
     def _told(self, sample: Sample, levels: Mapping[str, Level], rivals: list[_Rival], unit: str) -> str:
         given = sample.words(levels)

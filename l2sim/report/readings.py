@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 LONGEST = 24
 """Rows of a table that the page prints; all of them are in its file."""
+SAID = 3
+"""Sentences of a comparison that the answer at the top says; where there are more, all of them stand under the comparison's heading."""
 _HEADS = {
     "mean": "estimate", "n": "n", "p_adjusted": "p, adjusted", "world": "world", "figure": "figure", "factor": "factor", "rank": "rank",
 }  # fmt: skip
@@ -25,7 +27,14 @@ _HEADS = {
 def section(name: str, title: str, reading: Reading, sample: Sample) -> Section:
     """What a comparison found, its figure and its table."""
     pictures = [_picture(name, title, reading)] if reading.picture is not None else []
-    return Section(name, title, pictures, [table(name, title, reading, sample)] if len(reading.table) else [])
+    said = reading.findings if len(reading.findings) > SAID else ()
+    return Section(name, title, pictures, [table(name, title, reading, sample)] if len(reading.table) else [], said)
+
+
+def first(reading: Reading) -> list[str]:
+    """What the answer says of a comparison: its first sentences, and how many more there are."""
+    more = len(reading.findings) - SAID
+    return [*reading.findings[:SAID], *([f"{more} more below."] if more > 0 else [])]
 
 
 def _picture(name: str, title: str, reading: Reading) -> Picture:

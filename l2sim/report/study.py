@@ -45,7 +45,7 @@ def document(findings: "Findings") -> Document:
         introduction=[_runs(findings), _luck(sample), multiplicity_note(intervals)],
         cards=[],
         findings=[
-            *(Finding(readings.in_words(name), "\n".join(reading.findings)) for name, reading in found.items()),
+            *(Finding(readings.in_words(name), "\n".join(readings.first(reading))) for name, reading in found.items()),
             *(Finding(readings.in_words(name), f"Not answered: {why}.") for name, why in refused.items()),
         ],
         silence="The scenario asks for no metrics, or no run is finished, so there is nothing to say.",
