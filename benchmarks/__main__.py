@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-NAMES = ("quiet_day", "day", "memory", "growth", "studies")
+NAMES = ("quiet_day", "day", "year", "memory", "growth", "studies", "compression")
 
 
 def main(names: list[str]) -> int:

@@ -72,8 +72,8 @@ def each(
                         for task, answer in done:
                             losses.pop(task, None)
                             yield task, answer
-                    elif len(done.batch) > 1:
-                        losses |= dict.fromkeys(done.batch, 1)
+                    elif len(done.batch) > 1 or fewest < 2:  # it may have been beside the one that kills workers
+                        losses |= dict.fromkeys(done.batch, 1 if len(done.batch) > 1 else 2)
                     else:
                         losses.pop(done.batch[0], None)
                         yield done.batch[0], WorkerLost(done.reason)

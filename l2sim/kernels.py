@@ -60,7 +60,8 @@ class Reflex(Protocol):
         memory: floats that it may keep from block to block, 0.0 at first.
         cells, codes, purses, prices: of its market's book and chain.
         own: its account; it looks at no other balances than its own and the market's.
-        chain: base fee (ETH per gas), data price (ETH per byte), price of ether (USD), time (s), number of the block.
+        chain: price of gas (ETH: base fee and what the operator takes), data price (ETH per byte), price of ether (USD), time (s), number
+            of the block, least bytes that a transaction pays for, and what each pays besides (ETH).
         start, stop: the pending transactions that it may see, as rows of the columns that follow; none where they are hidden.
         market, action, a, slippage, reference, tip: their columns; the market as its code, the agent's own market's is ``here``.
         here: code of its market.

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from l2sim.events import TransactionDropped, TransactionIncluded
+from l2sim.events.inclusion import TransactionCensored
 from l2sim.spool import Spool
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ _IN_MEMORY = 32
 """Chunks of a table that are kept in memory; what is older goes to disk."""
 _PIECE = 1_000_000
 """Rows that a digest looks at together."""
+LEFT = (TransactionDropped.__name__, TransactionCensored.__name__)
+"""Facts about transactions that are in no block, which nothing undoes."""
 _DTYPES: dict[type, np.dtype[Any]] = {int: np.dtype(np.int64), float: np.dtype(np.float64), str: np.dtype(np.int16)}
 
 # The one table with a row a transaction is kept narrow: 62 bytes a row.
@@ -225,11 +228,27 @@ class Table:
 
     def put_in_order(self) -> None:
         """Order the rows by time, and those of one time by chain: facts of chains that are worked out ahead or when somebody looks."""
+        if self._in_order():
+            return
         columns = self.arrays(reverted=True)
         present, codes = np.unique(columns["chain"], return_inverse=True)
         rank = np.argsort(np.argsort([self._names.all[code] for code in present])) if len(present) else present
         order = np.lexsort((rank[codes], columns["time"]))
         self.fill({name: column[order] for name, column in columns.items()})
+
+    def _in_order(self) -> bool:
+        """Whether they are, looked at some at a time, so that what is on disk may stay there."""
+        if self.reverted:
+            return False
+        rank = np.argsort(np.argsort(self._names.all))
+        read = {name: pieces for name, _, pieces in self.in_pieces() if name in ("time", "chain")}
+        time, chain = np.full(1, -1), np.zeros(1, np.int64)
+        for times, codes in zip(read["time"](), read["chain"](), strict=True):
+            time, chain = np.append(time[-1:], times), np.append(chain[-1:], rank[codes])
+            step = np.diff(time)
+            if (step < 0).any() or (np.diff(chain)[step == 0] < 0).any():
+                return False
+        return True
 
     def fill(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
         """Become these columns, names already as codes: a table read back from a file."""
@@ -277,10 +296,10 @@ class Log:
         return {name: len(table) for name, table in self.tables.items()}
 
     def revert(self, before: Mapping[str, int], after: Mapping[str, int]) -> None:
-        """Flag the rows between two moments, given by ``lengths``, as undone; who left a mempool meanwhile does not come back."""
+        """Flag the rows between two moments, given by ``lengths``, as undone; who left a mempool meanwhile, or was left out, was."""
         for name, stop in after.items():
             start = before.get(name, 0)
-            if stop > start and name != TransactionDropped.__name__:
+            if stop > start and name not in LEFT:
                 self.tables[name].reverted.append((start, stop))
 
     def restate(self, before: Mapping[str, int], after: Mapping[str, int], since: Mapping[str, int]) -> None:

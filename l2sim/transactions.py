@@ -38,6 +38,8 @@ class Status(IntEnum):
     """Dropped: its fee cap stayed below the base fee until its deadline."""
     REORGANIZED = 22
     """Dropped: its block was undone, and the sequencer forgot it."""
+    LEFT_OUT = 23
+    """Dropped: it would have reverted, and its sender pays builders for what succeeds only."""
 
 
 class Outcome(NamedTuple):

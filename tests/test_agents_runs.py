@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from worlds import lived, small
 
 from l2sim.agents.arbitrageur import plan
 from l2sim.log import Log
@@ -329,3 +330,17 @@ def test_a_fee_spike_makes_blobs_dear_until_its_budget_is_spent() -> None:
     cheap, less = run(budget=f"{int(spent / 10 * 1e18)} wei")
     assert spent / 10 <= less < spent / 2
     assert cheap.max() < hit.max()
+
+
+def test_a_liquidator_sends_no_more_than_its_ether_pays() -> None:
+    """With ether for a few liquidations it sends these and nothing that would be dropped; with plenty it sends more."""
+    fees = ("chains.arb.fee={kind: constant, fee: 1 gwei}", "chains.arb.data_fee={kind: scalar, scalar: 0}")
+    poor, rich = (lived(small(*fees, f"agents.keepers.gas={gas}", "prices.eth.shocks.fall.at=1min")) for gas in ("0.0011 ETH", "10 ETH"))
+
+    def sent(log: Log) -> int:
+        included = log.frame("TransactionIncluded")
+        return int((included.action == "liquidate").sum())
+
+    assert 0 < sent(poor) < sent(rich)
+    dropped = poor.frame("TransactionDropped")
+    assert not (dropped.action == "liquidate").any()

@@ -111,7 +111,7 @@ def told(
     reference = [2000.0 * factor for factor in near]
     floats: list[list[float]] = [[*numbers, 0.0], [0.0] * MEMORY, [0.997, 1000.0, 2e6, 0.0]]
     codes, purses, prices = [0, 0, 1, paid_out], [[0.0, 0.0, units], [0.0, 0.0, 1e6]], [price, 1.0]
-    facts, intents = [1e-8, 1e-12, 2000.0, 1.0, 7.0], [[0.0] * INTENT for _ in range(INTENTS)]
+    facts, intents = [1e-8, 1e-12, 2000.0, 1.0, 7.0, 100.0, 1e-9], [[0.0] * INTENT for _ in range(INTENTS)]
     columns: list[Any] = [market, action, a, slippage, reference, tip]
     place: Any = (OWN, facts, HERE, 0, len(rows))
     if arrays:

@@ -193,13 +193,14 @@ def test_options_that_are_not_run_exist() -> None:
                     assert not word.startswith("--") or word in shown.stdout, f"{document.name}: {shlex.join(words)}"
 
 
-def test_tests_that_the_explanation_names_exist() -> None:
-    text = (ROOT / "docs" / "explanation.md").read_text("utf-8")
+@pytest.mark.parametrize("name", ["explanation", "explanation_chains"])
+def test_tests_that_the_explanation_names_exist(name: str) -> None:
+    text = (ROOT / "docs" / f"{name}.md").read_text("utf-8")
     for paragraph in text.split("\n\n"):
         files = re.findall(r"`tests/(test_\w+\.py)`", paragraph)
         there = "".join((ROOT / "tests" / file).read_text("utf-8") for file in files)
-        for name in re.findall(r"`(test_\w+)`", paragraph):
-            assert f"def {name}(" in there, f"{name} is in none of {files}"
+        for test in re.findall(r"`(test_\w+)`", paragraph):
+            assert f"def {test}(" in there, f"{test} is in none of {files}"
     assert len(re.findall(r"`test_\w+`", text)) > 20
 
 

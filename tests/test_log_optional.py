@@ -1,7 +1,9 @@
 """Optional facts: written for the metrics that need them, and no part of what a digest identifies."""
 
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import NamedTuple
 
 import pandas as pd
@@ -20,7 +22,8 @@ from l2sim.scenario import Scenario
 from l2sim.world.seat import Seat
 
 QUEUE = Scenario.load(SCENARIOS / "queue.yaml", ("duration=20 s", "agents.traders.gas_used={kind: exponential, mean: 1 Mgas}"))
-OPTIONAL = {name for name, fact in vars(events).items() if getattr(fact, "optional", None) is True}
+TOPICS = [import_module(f"{events.__name__}.{topic.name}") for topic in iter_modules(events.__path__)]
+OPTIONAL = {name for module in (events, *TOPICS) for name, fact in vars(module).items() if getattr(fact, "optional", None) is True}
 
 
 def test_an_optional_fact_is_there_for_the_metric_that_needs_it_and_nobody_else() -> None:

@@ -20,10 +20,13 @@ from l2sim.world.chain import LiveChain
 from l2sim.world.ledger import BooksDoNotClose
 from l2sim.world.seat import Seat
 
+PLAIN_FEES = "chains.arb.fee={kind: constant, fee: 0.02 gwei}", "chains.arb.data_fee={kind: scalar, scalar: 1}"
+"""Arbitrum One's own rules round to hundredths of a percent and of a unit, so that they do not scale exactly."""
+
 
 @pytest.fixture(scope="module")
 def market() -> Scenario:
-    return small()
+    return small(*PLAIN_FEES)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,7 @@ SCALE = 1024
 MONEY = re.compile(r".* (?:wei|[kMg]wei|ETH|USD|[kM]USD|bnUSD)")
 NOT_SCALED = ("prices.", "chains.l1.", "chains.arb.batch_poster.")
 """A price is not an amount; and L1's fees, which round to whole wei, do not scale exactly, so those who pay them are as rich as before."""
-NUMBERS = ("markets.pool.base_reserve", "chains.arb.data_fee_scalar")
+NUMBERS = ("markets.pool.base_reserve", "chains.arb.data_fee.scalar")
 """Amounts that are written without a unit."""
 MONEY_COLUMNS = {
     "TransactionIncluded": ("execution_fee", "data_fee"),

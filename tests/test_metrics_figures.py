@@ -1,6 +1,7 @@
 """Metrics on small logs written by hand, with answers worked out by hand."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,26 @@ from l2sim.transactions import Status
 from l2sim.units import SECOND
 
 METRICS = [metric for metric in room("metrics").kinds().values() if metric.__module__.startswith("l2sim.")]
+REQUIRED: dict[str, dict[str, Any]] = {"consecutive_slots": {"length": 2}, "saturation": {"rollup": "arb"}}
+"""Fields without a default, by kind."""
+ABOUT: dict[str, Any] = {
+    "chains": {
+        "arb": {"kind": "rollup", "settles_on": "l1", "block_time": 2 * SECOND, "blocks": 3},
+        "l1": {"kind": "l1", "settles_on": None, "block_time": 12 * SECOND, "blocks": 0},
+    },
+    "markets": {
+        "pool": {"kind": "constant_product", "on": "arb", "base": "eth"},
+        "perp": {"kind": "perpetual", "on": "arb", "base": "eth"},
+        "loans": {"kind": "lending_pool", "on": "arb", "base": "eth"},
+        "bridge": {"kind": "bridge", "on": "arb", "base": None},
+    },
+}
+"""What a run says of a rollup with a market of each kind."""
+
+
+def asked(metric: type[Metric], log: Log) -> "pd.Series[float] | pd.DataFrame":
+    """The answer of a metric whose other fields are at their defaults."""
+    return metric.model_validate({"kind": metric.kind, **REQUIRED.get(metric.kind, {})}).measure(log)
 
 
 def sealed(log: Log, chain: str, seconds: float, number: int, gas: int = 0, pending: int = 0) -> None:
@@ -67,26 +88,33 @@ def rollup() -> Log:
 def test_an_empty_log_gives_an_answer_without_a_warning(metric: type[Metric]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        answer = metric.model_validate({"kind": metric.kind}).measure(Log())
+        answer = asked(metric, Log())
     assert isinstance(answer, pd.Series | pd.DataFrame)
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.kind)
+@pytest.mark.parametrize("about", [{}, ABOUT], ids=["nothing", "no_duration"])
+def test_a_log_that_says_little_of_its_run_gives_an_answer(metric: type[Metric], about: dict[str, Any], rollup: Log) -> None:
+    rollup.about = about
+    assert isinstance(asked(metric, rollup), pd.Series | pd.DataFrame)
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.kind)
 def test_a_mean_without_an_observation_is_not_zero(metric: type[Metric]) -> None:
     log = Log()
-    log.about = {"duration": SECOND, "markets": {"pool": {"kind": "constant_product", "on": "arb"}}}
+    log.about = ABOUT | {"duration": SECOND}
     sealed(log, "arb", 1.0, 1)
-    answer = metric.model_validate({"kind": metric.kind}).measure(log)
-    figures = answer.loc["arb"] if "arb" in answer.index else pd.Series(dtype=float) if isinstance(answer, pd.DataFrame) else answer
-    means = [name for name in figures.index if {"mean", "median", "p50", "p95", "p99", "max", "share"} & set(str(name).split("_"))]
+    answer = asked(metric, log)
+    figures = answer if isinstance(answer, pd.DataFrame) else answer.to_frame().T
+    means = [name for name in figures.columns if {"mean", "median", "p50", "p95", "p99", "max", "share"} & set(str(name).split("_"))]
     observed = {"pending_max"} | {name for name in means if str(name).startswith(("safe_from", "finalized_from"))}
-    assert figures[[name for name in means if name not in observed]].isna().all()
+    assert figures[[name for name in means if name not in observed]].isna().all(axis=None)
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.kind)
 def test_the_figures_quoted_first_exist(metric: type[Metric], rollup: Log) -> None:
     rollup.record(0, AccountClosed("longs", "crowd", "arb", "usd", 0.0, 1.0, 1.0, 1.0))
-    answer = metric.model_validate({"kind": metric.kind}).measure(rollup)
+    answer = asked(metric, rollup)
     names = answer.columns if isinstance(answer, pd.DataFrame) else answer.index
     assert metric.key
     assert set(metric.key) <= {part for name in names for part in (str(name), str(name).rpartition(".")[2])}

@@ -10,11 +10,13 @@ import pytest
 from report_runs import ABOUT, DURATION, browse, log_of, make_run
 
 from l2sim.events import (
+    AccountClosed,
     AssertionChallenged,
     AssertionConfirmed,
     AssertionMade,
     AssertionRejected,
     BadDebtIncurred,
+    BatchPosted,
     BlockSealed,
     ChainReorganized,
     DisputeEnded,
@@ -23,15 +25,21 @@ from l2sim.events import (
     LoanLiquidated,
     TradeAttributed,
     TransactionIncluded,
+    TransactionServed,
     ValueExtracted,
     WithdrawalFinalized,
     WithdrawalInitiated,
     WithdrawalProven,
 )
+from l2sim.events.consensus import ProposerDrawn, StakeChanged, VotesCounted
+from l2sim.events.inclusion import TransactionCensored
+from l2sim.events.l1_market import SpaceBought
+from l2sim.events.proofs import ProofMade, ProofRequested, ProofsVerified, ProverOpened
 from l2sim.log import Log
 from l2sim.report import reorganizations, series, write_report
 from l2sim.report.disputes import Pass, passes
 from l2sim.report.evidence import Evidence
+from l2sim.report.tables import key_figures
 from l2sim.results import Run
 from l2sim.units import MINUTE, SECOND
 
@@ -42,6 +50,20 @@ MORE_METRICS = {
     "extraction": {"kind": "extraction"},
     "queue": {"kind": "queueing"},
     "cascade": {"kind": "liquidation_cascade"},
+    "efficiency": {"kind": "capital_efficiency"},
+    "locked": {"kind": "capital_locked"},
+    "censored": {"kind": "censorship_delay"},
+    "row": {"kind": "consecutive_slots", "length": 2},
+    "economics": {"kind": "dispute_economics"},
+    "components": {"kind": "fee_components"},
+    "loss": {"kind": "loss_of_finality"},
+    "posting": {"kind": "posting_cost"},
+    "proofs": {"kind": "proving"},
+    "filled": {"kind": "saturation", "rollup": "op"},
+    "margin": {"kind": "sequencer_margin"},
+    "price": {"kind": "settlement_cost"},
+    "space": {"kind": "space_bought"},
+    "risk": {"kind": "value_at_risk_before_finality"},
 }
 CHANGES: dict[str, Any] = {
     "chains": {
@@ -68,11 +90,15 @@ ABOUT_THESE: dict[str, Any] = ABOUT | {
     "chains": CHAINS,
     "markets": {"bridge": {"kind": "bridge", "on": "op", "base": None}, "loans": {"kind": "lending_pool", "on": "op", "base": "eth"}},
 }
-PANELS = {
+PANELS: dict[str, set[type]] = {
     "assertions_op": {AssertionMade, AssertionChallenged, AssertionConfirmed, AssertionRejected, DisputeMoved, DisputeEnded},
     "withdrawals": {WithdrawalInitiated, WithdrawalProven, WithdrawalFinalized},
     "loans": {LoanLiquidated, BadDebtIncurred},
     "extraction": {TradeAttributed, ValueExtracted},
+    "censorship": {TransactionCensored},
+    "consensus": {VotesCounted, StakeChanged},
+    "saturation": {SpaceBought},
+    "proofs": {ProverOpened, ProofRequested, ProofMade, ProofsVerified},
 }
 """The first figure of a section, and the facts that it is about."""
 
@@ -100,7 +126,11 @@ def settled(world: str, luck: int, *, without: frozenset[type] = frozenset()) ->
         say(13 * MINUTE, AssertionConfirmed("op", 2, 20, 0)) if luck == 0 else say(5 * MINUTE, AssertionRejected("op", 2, 20, 0))
     for number in (0, 1):
         since = (1 + number) * MINUTE
-        log.record(since + SECOND, TransactionIncluded("op", 1, since, 5, "bridge", "withdraw", 0, 10**5, 0.001, 0.0, float(number), 10.0))
+        block = 1 + number
+        log.record(since + SECOND, BlockSealed("op", block, 1, 10**5, 10**9, 0, 0, 0))
+        log.record(
+            since + SECOND, TransactionIncluded("op", block, since, 5, "bridge", "withdraw", 0, 10**5, 0.001, 0.0, float(number), 10.0)
+        )
         say(since + SECOND, WithdrawalInitiated("bridge", 5, number, 10.0))
         say(since + 2 * MINUTE, WithdrawalProven("bridge", 5, number, 0, 0.001))
         say(since + (11 + luck) * MINUTE, WithdrawalFinalized("bridge", 5, number, 10.0, 1, 0.001))
@@ -110,7 +140,31 @@ def settled(world: str, luck: int, *, without: frozenset[type] = frozenset()) ->
     say(10 * MINUTE, BadDebtIncurred("loans", 4, 40.0))
     say(8 * MINUTE, TradeAttributed("op", 48, "pool", 2, "buy", 0, 3000.0, 10.0 + luck, -5.0, 3.0, 2.0, 10.0 + luck))  # type: ignore[call-arg]
     say(8 * MINUTE, ValueExtracted("op", 48, "pool", 2, 6, 10.0 + luck))  # type: ignore[call-arg]
+    chains_lived(say)
     return log
+
+
+def chains_lived(say: Callable[[int, tuple[Any, ...]], None]) -> None:
+    """Two batches, a transaction served and one left out, a loan, two epochs and some proposers, blobs bought on purpose, and a proof."""
+    for number in (1, 2):
+        say((3 + number) * MINUTE, BatchPosted("op", number, number, 10**4, 1, (2 + number) * MINUTE, 20 + 5 * number, 0.002))
+        say((3 + number) * MINUTE, HeadAdvanced("op", "safe", number))
+    say(MINUTE + SECOND, TransactionServed("op", MINUTE, 5, MINUTE, MINUTE, MINUTE + SECOND))  # type: ignore[call-arg]
+    for group, dollars in (("longs", -500.0), ("makers", 800.0)):
+        say(DURATION, AccountClosed(group, "borrower", "loans", "usd", dollars, dollars, 1.0, 0.0))
+    say(2 * MINUTE, TransactionCensored("op", 100 * SECOND, 5, "bridge", "withdraw"))
+    for slot, group in enumerate(("some", "others", "some", "some")):
+        say(slot * 12 * SECOND, ProposerDrawn("l1", slot, group, 1))  # type: ignore[call-arg]
+    for epoch in (0, 1):
+        say((epoch + 1) * 384 * SECOND, VotesCounted("l1", epoch, 60.0, 62.0 + epoch, 100.0, epoch))
+        say((epoch + 1) * 384 * SECOND, StakeChanged("l1", "some", epoch, 32.0 - epoch, float(epoch), 32.0, 4 * epoch, 1))
+    for slot in range(100):
+        say(slot * 12 * SECOND, BlockSealed("l1", slot, 0, 15_000_000, 10**9, 10**6 + slot, 3, 0))
+    say(7 * MINUTE, SpaceBought("l1", 35, 7, 0, 6, 0.25))  # type: ignore[call-arg]
+    say(0, ProverOpened("op", 5, 1))
+    say(MINUTE, ProofRequested("op", 0, 0, 0, 1e9))
+    say(4 * MINUTE, ProofMade("op", 0, 0, 0, 5, MINUTE, 2 * MINUTE, 1, 0.03, 0.02))
+    say(11 * MINUTE, ProofsVerified("op", 0, 1, 400_000, 0.01))
 
 
 def without(facts: set[type]) -> Callable[[str, int], Log]:
@@ -136,6 +190,13 @@ def test_a_panel_is_there_where_its_facts_are_and_only_there(panel: str, run: Ru
         assert f'<figure id="{figure}">' in there
         assert (f'<figure id="{figure}">' in bare) is (figure != panel)
     assert "undone on" not in there
+
+
+def test_every_metric_has_its_key_figures_in_the_report(run: Run) -> None:
+    table = key_figures(Evidence(run))
+    assert table is not None
+    assert set(MORE_METRICS) == {row[0].partition(":")[0] for row in table.rows if len(row) == 1}
+    assert '<figure id="fee_components">' in (run.path / "report.html").read_text("utf-8")
 
 
 def test_a_run_without_such_things_says_nothing_of_them(tmp_path: Path) -> None:

@@ -9,16 +9,50 @@ from l2sim.streams import Streams
 from l2sim.units import MINUTE
 from l2sim.world.assertions import Assertion
 from l2sim.world.bridge import Proof
-from l2sim.world.docket import Docket, Gate
+from l2sim.world.docket import Docket
+from l2sim.world.gate import Gate
 from l2sim.world.seat import AttackSeat
 from l2sim.world.world import World
 
 PARTING = 80 * MINUTE
 ONE = ("attacks.fraud.begins=85min",)
 OTHER = ("attacks.fraud.begins=100min", "agents.leavers.until=80min")
-DOCKET = {"l1", "head", "final", "number", "assertion", "status", "covering", "bond", "luck", "digest", "steps", "transactions"}
-GATE = {"escrow", "withdrawals", "proof", "due"}
-ACTS = {"made", "turn", "propose", "challenge", "spend", "replica", "prove", "pay", "forge"}
+STANDING = {"standing", "paused"}
+ARGUING = {"contract", "side", "stirs", "stands", "resumed", "manner", "join", "govern"}
+DOCKET = {
+    "l1",
+    "head",
+    "final",
+    "number",
+    "assertion",
+    "status",
+    "covering",
+    "bond",
+    "luck",
+    "digest",
+    "steps",
+    "transactions",
+    "known",
+    *STANDING,
+}
+GATE = {"escrow", "withdrawals", "withdrawal", "proof", "due", "offers", "cheapest"}
+SELLING = {"sell", "desk", "sold", "shows", "decline", "advance"}
+ACTS = {
+    "made",
+    "turn",
+    "released",
+    *ARGUING,
+    "propose",
+    "challenge",
+    "spend",
+    "replica",
+    "prove",
+    "pay",
+    "forge",
+    "deposit",
+    "collect",
+    *SELLING,
+}
 
 
 def seen(world: World) -> dict[str, Any]:
@@ -33,14 +67,18 @@ def seen(world: World) -> dict[str, Any]:
         block = max(1, rollup(world).height)
         looks: dict[str, list[tuple[Any, ...]]] = {
             "head": [("latest",), ("safe",), ("finalized",)],
-            **{name: [()] for name in ("final", "number", "bond")},
-            **{name: [(number,) for number in about] for name in ("assertion", "status", "luck")},
+            **{name: [()] for name in ("final", "number", "bond", "paused")},
+            **{name: [(number,) for number in about] for name in ("assertion", "status", "standing", "luck", "known")},
             "covering": [(0,), (50 * MINUTE,), (2 * PARTING,)],
             "digest": [(0,), (block,), (block + 1,)],
             "transactions": [(block,), (block + 1,)],
             "steps": [(block + 1,)],
         }
-        gates = {"escrow": [()], "withdrawals": [(0,)], "proof": [(number,) for number in (1, 100)], "due": [(1,), (100,)]}
+        gates = {
+            **{name: [()] for name in ("escrow", "offers")},
+            **{name: [(1,), (100,)] for name in ("withdrawal", "proof", "due", "cheapest")},
+            "withdrawals": [(0,)],
+        }
         for thing, methods in ((docket, looks), (gate, gates)):
             for name, calls in methods.items():
                 for arguments in calls:

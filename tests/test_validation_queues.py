@@ -223,8 +223,8 @@ def test_a_service_time_of_the_next_transaction_is_caught(monkeypatch: pytest.Mo
     """The mistake: each is executed for as long as the one before it should be. The mean wait is the same; each row shows it."""
     execute = Service._execute
 
-    def shifted(service: Service, rows: Any, turns: Any, now: int, room: int) -> Any:
-        return execute(service, rows._replace(gas=[*rows.gas[1:], rows.gas[0]]), turns, now, room)
+    def shifted(service: Service, rows: Any, *rest: Any) -> Any:
+        return execute(service, rows._replace(gas=[*rows.gas[1:], rows.gas[0]]), *rest)
 
     def consistent(log: Log) -> bool:
         begins, ends = log.select(TransactionServed, "begins", "ends")

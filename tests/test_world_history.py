@@ -24,6 +24,7 @@ from l2sim.world.ledger import BooksDoNotClose
 from l2sim.world.world import World
 
 CRASH = ("agents.leveraged.size=300", "agents.traders.size=300")
+ROLLUPS = ("op", "base", "arb", "uni", "zksync", "starknet", "scroll", "linea", "taiko", "validium")
 SHORTENED: dict[Path, Sequence[str]] = {
     SMALL: ("duration=6min", "prices.eth.shocks.fall.at=1min", "attacks.outage.begins=3min", "attacks.outage.lasts=1min"),
     SCENARIOS / "sequencer_outage.yaml": (
@@ -33,6 +34,18 @@ SHORTENED: dict[Path, Sequence[str]] = {
     SCENARIOS / "fee_spike_in_a_crash.yaml": (
         *("duration=6min", "prices.eth.shocks.crash.at=1min", "prices.eth.shocks.crash.over=3min", *CRASH),
         *("attacks.spike.begins=1min", "attacks.spike.lasts=2min", "chains.op.batch_poster.max_delay=1min"),
+    ),
+    SCENARIOS / "blob_saturation.yaml": (
+        *("duration=5min", "prices.eth.shocks.crash.at=1min", "prices.eth.shocks.crash.over=2min"),
+        *(f"agents.{side}_{crowd}.size=300" for side in ("prague", "today") for crowd in ("leveraged", "traders")),
+        *(f"attacks.on_{side}.{what}" for side in ("prague", "today") for what in ("begins=1min", "lasts=2min")),
+        *(f"chains.{side}.batch_poster.max_delay=1min" for side in ("prague", "today")),
+    ),
+    SCENARIOS / "l1_finality_loss.yaml": (
+        *("duration=12min", "chains.l1.slots_per_epoch=4", "attacks.bug.begins=2min", "attacks.bug.lasts=4min"),
+        "agents.leavers.rate=600 /h",
+        *("chains.op.proposer.interval=1min", "chains.op.settlement.window=2min", "chains.op.settlement.clock=2min"),
+        *("chains.op.settlement.response=1s", "chains.op.batch_poster.max_delay=30s", "markets.bridge.proof_maturity=1min"),
     ),
     SCENARIOS / "ordering_in_a_crash.yaml": ("duration=4min", "prices.eth.shocks.crash.at=1min", "prices.eth.shocks.crash.over=2min"),
     SCENARIOS / "loans_in_a_crash.yaml": (
@@ -44,11 +57,74 @@ SHORTENED: dict[Path, Sequence[str]] = {
         *("chains.op.proposer.interval=1min", "chains.op.batch_poster.max_delay=30s", "markets.bridge.proof_maturity=1min"),
         *("attacks.fraud.begins=5min", "attacks.fraud.lasts=4min", "attacks.fraud.again=1min", "agents.leavers.rate=600 /h"),
     ),
+    SCENARIOS / "dispute_delay.yaml": (
+        *("duration=4h", *(f"chains.{name}.settlement.challenge_period=20min" for name in ("bold", "bracket", "pairs"))),
+        *("chains.bold.settlement.grace=5min", "chains.op.settlement.clock=20min", "chains.op.settlement.extension=1min"),
+        *("chains.op.settlement.preimage_challenge=1min", "chains.op.settlement.airgap=10min", "chains.op.settlement.bond_delay=1min"),
+        *(f"chains.{name}.proposer.{what}" for name in ("bold", "bracket", "pairs", "op") for what in ("interval=10min", "phase=5min")),
+        *(f"chains.{name}.sequencer.block_time=4min" for name in ("bold", "bracket", "pairs", "op")),
+        *(f"attacks.against_{name}.{what}" for name in ("bold", "bracket", "pairs", "op") for what in ("begins=12min", "lasts=3h")),
+        *(f"attacks.against_{name}.margin=1min" for name in ("bold", "bracket", "pairs")),
+    ),
     SCENARIOS / "grace_after_an_outage.yaml": (
         *("duration=10min", "agents.automatic.size=100", "agents.people.size=100", "prices.eth.shocks.fall.at=1min"),
         *("prices.eth.shocks.fall.over=3min", "attacks.outage.begins=2min", "attacks.outage.lasts=150s", "markets.loans.grace_period=2min"),
     ),
     SCENARIOS / "arbitrage_and_block_time.yaml": ("duration=20min",),
+    SCENARIOS / "prover_outage.yaml": (
+        *("duration=30min", "prices.eth.shocks.fall.at=5min", "prices.eth.shocks.fall.over=10min"),
+        *(
+            f"agents.{chain}_{what}"
+            for chain in ("closed", "open")
+            for what in ("traders.size=200", "leavers.until=20min", "leavers.rate=400 /h")
+        ),
+        *(f"chains.{chain}.{what}" for chain in ("closed", "open") for what in ("proposer.interval=4min", "proposer.phase=2min")),
+        *(f"chains.{chain}.batch_poster.max_delay=1min" for chain in ("closed", "open")),
+        *(f"agents.{prover}.proving_time=3min" for prover in ("closed_prover", "open_prover", "strangers")),
+        *("chains.open.settlement.market.window=4min", "agents.strangers.notice=30s"),
+        *(f"attacks.{chain}_outage.{what}" for chain in ("closed", "open") for what in ("begins=7min", "lasts=10min")),
+    ),
+    SCENARIOS / "censored_user.yaml": (
+        *(
+            "duration=14min",
+            "prices.eth.shocks.fall.at=1min",
+            "prices.eth.shocks.fall.over=8min",
+            "chains.taiko.forced_inclusion.delay=1min",
+        ),
+        *(f"agents.{chain}_trader.patience=30s" for chain in ("op", "arb", "zk", "taiko")),
+        *(f"attacks.on_{chain}.begins=30s" for chain in ("op", "arb", "zk", "taiko")),
+        *("chains.op.forced_inclusion.drift=1min", "chains.arb.forced_inclusion.delay=10", "chains.op.batch_poster.max_delay=2min"),
+    ),
+    SCENARIOS / "execution_environments.yaml": (
+        *("duration=4min", "prices.eth.shocks.fall.at=1min", "prices.eth.shocks.fall.over=1min", "chains.hyper.sequencer.block_time=1s"),
+        *(f"agents.{chain}_traders.size=30" for chain in (*ROLLUPS, "hyper", "dydx")),
+    ),
+    SCENARIOS / "ways_out.yaml": (
+        *(
+            "duration=12min",
+            *(f"chains.{chain}.{what}" for chain in ROLLUPS for what in ("sequencer.block_time=30s", "proposer.interval=5min")),
+        ),
+        *(f"agents.{chain}_leavers.{what}" for chain in ROLLUPS for what in ("rate=200 /h", "until=9min")),
+        *(f"agents.{chain}_person.steps.buy.at=2min" for chain in ROLLUPS),
+        *(f"attacks.on_{chain}.{when}" for chain in ROLLUPS for when in ("begins=1min", "lasts=10min")),
+    ),
+    SCENARIOS / "withheld_data.yaml": (
+        *("duration=14min", "prices.eth.shocks.fall.at=1min", "prices.eth.shocks.fall.over=5min"),
+        *(f"agents.{chain}_traders.size=100" for chain in ("rollup", "validium")),
+        *(f"agents.{chain}_leavers.{what}" for chain in ("rollup", "validium") for what in ("rate=600 /h", "until=8min")),
+        *(f"attacks.{chain}_dark.{when}" for chain in ("rollup", "validium") for when in ("begins=4min", "lasts=4min")),
+        *(
+            f"chains.{chain}.{what}"
+            for chain in ("rollup", "validium")
+            for what in ("batch_poster.max_delay=1min", "proposer.interval=2min")
+        ),
+        *("chains.rollup.availability.takeover=1min", "chains.rollup.settlement.proving_time=30s"),
+        "chains.validium.settlement.proving_time=30s",
+    ),
+    HERE / "scenarios" / "withholding.yaml": (
+        *("duration=30min", "attacks.dark.begins=10min", "attacks.dark.lasts=8min", "agents.leavers.until=20min"),
+        "agents.leavers.rate=300 /h",
+    ),
     HERE / "scenarios" / "lending_two_steps.yaml": (),
     HERE / "scenarios" / "queue.yaml": ("duration=1min",),
     HERE / "scenarios" / "sandwich.yaml": (),

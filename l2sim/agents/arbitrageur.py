@@ -118,10 +118,10 @@ def react(
     per_gas = chain[0] + settings[TIP] / ETH
     if size > 0.0:
         profit = got * (price * (1.0 - cost)) - size
-        charge = settings[BUY_GAS] * per_gas + settings[BUY_SIZE] * chain[1]
+        charge = settings[BUY_GAS] * per_gas + max(settings[BUY_SIZE], chain[5]) * chain[1] + chain[6]
     else:
         profit = got + size * (price * (1.0 + cost))
-        charge = settings[SELL_GAS] * per_gas + settings[SELL_SIZE] * chain[1]
+        charge = settings[SELL_GAS] * per_gas + max(settings[SELL_SIZE], chain[5]) * chain[1] + chain[6]
     if profit <= settings[MINIMUM_PROFIT] + charge * chain[2]:
         return 0
     intent = intents[0]

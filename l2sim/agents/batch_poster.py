@@ -1,23 +1,34 @@
 """Batch poster: puts the rollup's blocks on L1 and pays for it."""
 
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from l2sim.agents import Agent, Waiting
-from l2sim.units import ETH, GWEI, HOUR, MINUTE, SECOND, Duration, Fraction, Gas, Positive, Wei
+from l2sim.availability import Availability, Carried
+from l2sim.availability.blobs import Blobs
+from l2sim.availability.calldata import Calldata
+from l2sim.events.availability import ChannelTimedOut
+from l2sim.fees.blob import GAS_PER_BLOB
+from l2sim.fees.eip1559 import TRANSACTION_GAS, calldata_gas, transaction_gas
+from l2sim.posting import Look, Offer, Posting, Terms
+from l2sim.posting.size_or_age import SizeOrAge
+from l2sim.transactions import ANY_FEE
+from l2sim.units import ETH, GWEI, HOUR, MINUTE, SECOND, Bytes, Duration, Fraction, Gas, Positive, Share, Wei
 from l2sim.world.seat import Seat
 
 
 class BatchPoster(Agent):
-    """Posts a batch when it fills its blobs or grows old, offers more the longer it waits, one batch at a time.
+    """Posts a batch when its policy says so, offers more the longer it waits, one batch at a time.
 
-    The fee caps rise with the square of the age of the oldest unposted block, after the data poster of Arbitrum Nitro
-    (nitro arbnode/dataposter): cap = target x (1 + age / urgency)^2.
+    By default a batch goes when it fills its blobs or grows old, and the fee caps rise with the square of the age of the oldest unposted
+    block: cap = target x (1 + age / urgency)^2, after the data poster of Arbitrum Nitro (nitro arbnode/dataposter), whose formula in full
+    is the policy ``backlog_and_urgency``.
     """
 
     blobs: Annotated[int, Field(ge=1)] = 3
-    """Blobs that make a batch full."""
+    """Blobs that make a batch full, unless ``full`` says otherwise."""
     max_delay: Annotated[Duration, Positive] = HOUR
     """Age of the oldest block at which a batch is posted though it is not full."""
     poll: Annotated[Duration, Positive] = 10 * SECOND
@@ -42,26 +53,114 @@ class BatchPoster(Agent):
     def arrive(self, me: Seat) -> None:
         me.endow(me.duty.settles_on, me.gas_token, self.funds / ETH)
 
+    policy: Posting = SizeOrAge()
+    """When it posts, in which pieces, and what it offers."""
+    data: Literal["blobs", "calldata", "cheaper"] | None = None
+    """Where it puts data that go to L1: always there, or where they cost less at the fees of the day; without it, as the rollup's
+    ``availability`` says."""
+    full: Annotated[Bytes, Positive] | None = None
+    """Bytes that make a batch full; without it, what its blobs hold (100 kB of calldata on Arbitrum, 120 kB on OP chains)."""
+    zeros: Annotated[Fraction, Share] = 1 / 256
+    """Share of zero bytes in calldata, which cost a quarter; as in random bytes, to which compressed ones come near."""
+    calldata_floor: bool = True
+    """Whether calldata costs at least what EIP-7623 asks for, as since Prague."""
+
     def run(self, me: Seat) -> Waiting:
-        duty = me.duty
-        most = int(self.blobs * me.blob_bytes * self.fill)
+        duty, policy, terms = me.duty, self.policy, self._terms(me)
+        plan = policy.prepare(terms)
         while True:
-            earliest = yield duty.ripe(most, self.max_delay)
+            earliest = yield duty.ripe(*policy.ripe(terms, plan))
             yield me.sleep_until(-(-earliest // self.poll) * self.poll)
             oldest = duty.oldest()
-            if oldest is None or (duty.unsent_bytes() < most and me.now - oldest < self.max_delay):
+            if oldest is None or duty.withholds:
                 continue
-            batch = duty.batch(most)
-            blobs = max(1, -(-batch[2] // int(me.blob_bytes * self.fill)))
-            tip = self.tip
-            while True:
-                patience = (1.0 + max(0, me.now - oldest) / self.urgency) ** 2
-                caps = int(self.target_fee * patience), int(self.target_blob_fee * patience)
-                included = me.post_blobs(blobs, self.gas, tip, *caps)
-                yield me.any(included, me.sleep(self.bump))
-                if included.triggered:
-                    break
-                me.withdraw_blobs(included)
-                tip *= 2
-            slot, cost, submitted = yield included
-            duty.posted(batch, blobs, submitted, slot, cost)
+            look = self._look(me, oldest)
+            if policy.posts(look, terms, plan):
+                batch = duty.batch(policy.most(look, terms))
+                yield from self._certify(me, batch)
+                yield from self._post(me, terms, batch, oldest, policy.pieces(batch[2], look, terms))
+
+    def _post(self, me: Seat, terms: Terms, batch: tuple[int, int, int], oldest: int, pieces: list[int]) -> Waiting:
+        """Put all pieces of a batch on L1; again where that took too long for the first ones to count."""
+        duty, policy = me.duty, self.policy
+        while True:
+            loads = [self._load(me, size) for size in pieces]
+            offers: list[Offer | None] = [None] * len(loads)
+            sent: dict[int, Any] = dict.fromkeys(range(len(loads)))
+            told: list[tuple[int, float, int]] = []
+            attempt = 0
+            while sent:
+                for piece in sent:
+                    blobs, gas = loads[piece]
+                    look = self._look(me, oldest)._replace(blobs=blobs, gas=gas)
+                    offers[piece] = offer = policy.offer(look, terms, offers[piece])
+                    sent[piece] = me.post_blobs(blobs, gas, offer.tip, offer.cap, offer.blob_cap if blobs else ANY_FEE)
+                yield me.any(*sent.values(), me.sleep(policy.patience(attempt, max(blobs for blobs, _ in loads), terms)))
+                for piece, included in list(sent.items()):
+                    if included.triggered:
+                        told.append((yield included))
+                        del sent[piece]
+                    else:
+                        me.withdraw_blobs(included)
+                attempt += 1
+            slots, cost = [slot for slot, _, _ in told], sum(cost for _, cost, _ in told)
+            lasts = policy.lasts(terms)
+            if lasts is None or max(slots) - min(slots) <= lasts:
+                break
+            me.announce(ChannelTimedOut(duty.name, batch[0], batch[1], max(slots) - min(slots), cost))
+        blobs, submitted = sum(blobs for blobs, _ in loads), max(submitted for _, _, submitted in told)
+        parts = [(submitted, slot, cost) for slot, cost, submitted in told]
+        duty.posted(batch, blobs, submitted, max(slots), cost, parts)
+
+    def _certify(self, me: Seat, batch: tuple[int, int, int]) -> Waiting:
+        """Have a committee store a batch and sign for it, where there is one."""
+        availability = me.duty.availability
+        if asked := availability.asked():
+            yield me.sleep(availability.certified(me.rng("committee", batch[0]).random(asked)))
+            me.duty.pay_committee(me.accounts.start, availability.cost(batch[2]))
+
+    # ---- what things cost
+
+    def _terms(self, me: Seat) -> Terms:
+        full = int(self.blobs * me.blob_bytes * self.fill) if self.full is None else self.full
+        return Terms(
+            full, self.max_delay, self.tip, self.bump, self.target_fee, self.target_blob_fee, self.urgency, self.gas,
+            me.block_interval(me.duty.settles_on), int(me.blob_bytes * self.fill), partial(self._cost, me),
+        )  # fmt: skip
+
+    def _look(self, me: Seat, oldest: int) -> Look:
+        look = Look(me.now, oldest, me.duty.unsent_bytes())
+        if not self.policy.looks:
+            return look
+        l1 = me.duty.settles_on
+        return look._replace(base_fee=me.base_fee(l1), blob_fee=me.blob_base_fee(l1))
+
+    def _load(self, me: Seat, size: int) -> tuple[int, int]:
+        """Blobs and execution gas of a transaction with so many bytes of a batch."""
+        l1 = me.duty.settles_on
+        fees = (me.base_fee(l1), me.blob_base_fee(l1)) if self.data == "cheaper" else (0, 0)
+        return self._weighed(me, size, *fees)
+
+    def _weighed(self, me: Seat, size: int, base_fee: int, blob_fee: int) -> tuple[int, int]:
+        availability, room = me.duty.availability, int(me.blob_bytes * self.fill)
+        where: dict[str, Availability] = {"blobs": Blobs(), "calldata": Calldata()}
+        if self.data is None or not availability.on_l1:
+            return self._gas(availability.carried(size, room))
+        if self.data == "cheaper":
+            loads = [self._gas(kind.carried(size, room)) for kind in where.values()]
+            return min(loads, key=lambda load: load[1] * base_fee + load[0] * GAS_PER_BLOB * blob_fee)
+        return self._gas(where[self.data].carried(size, room))
+
+    def _gas(self, carried: Carried) -> tuple[int, int]:
+        if not carried.calldata:
+            return carried.blobs, self.gas
+        zeros = int(carried.calldata * self.zeros)
+        execution, nonzeros = max(0, self.gas - TRANSACTION_GAS), carried.calldata - zeros
+        if not self.calldata_floor:
+            return carried.blobs, TRANSACTION_GAS + calldata_gas(zeros, nonzeros) + execution
+        return carried.blobs, transaction_gas(zeros, nonzeros, execution)
+
+    def _cost(self, me: Seat, size: int, base_fee: int, blob_fee: int) -> int:
+        """Wei that a batch of so many bytes costs at these fees, without a tip."""
+        blobs, gas = self._weighed(me, size, base_fee, blob_fee)
+        return gas * base_fee + blobs * GAS_PER_BLOB * blob_fee

@@ -1,6 +1,6 @@
 """A crowd that takes its money from a rollup back to L1."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field
@@ -11,8 +11,11 @@ from l2sim.distributions.constant import Constant
 from l2sim.distributions.lognormal import Lognormal
 from l2sim.part import Refers
 from l2sim.streams import arrivals
-from l2sim.units import ETH, HOUR, Duration, Frequency, Positive, Quantity, Usd, Wei
+from l2sim.units import DAY, ETH, HOUR, YEAR, Duration, Frequency, Positive, Quantity, Usd, Wei
 from l2sim.world.seat import Seat
+
+if TYPE_CHECKING:
+    from l2sim.markets.bridge import Withdrawal
 
 CHUNK = HOUR
 """Withdrawals are drawn for this long at a time."""
@@ -21,7 +24,7 @@ CHUNK = HOUR
 class CrowdOfWithdrawers(Agent):
     """Many small accounts that withdraw through a bridge at random times, prove what they withdrew, and collect it when it is due.
 
-    Whoever finds the escrow too small goes away empty-handed.
+    Whoever finds the escrow too small goes away empty-handed. Where they are in a hurry, they look for a provider that pays at once.
     """
 
     size: Annotated[int, Field(ge=1)] = 1000
@@ -36,6 +39,11 @@ class CrowdOfWithdrawers(Agent):
     """When the last one withdraws; without it, they never stop."""
     delay: Annotated[Distribution, In("duration")] = Constant(value=Quantity(0.0, "duration"))
     """How long after an assertion covers it its owner proves a withdrawal, where proof and payment are not one."""
+    urgency: Annotated[Distribution, In("fraction")] | None = None
+    """What a year of waiting is worth to the owner of a withdrawal, as a share of its amount: who finds a provider that takes less than
+    ``expected_delay`` is worth sells it at once. Without it, all wait."""
+    expected_delay: Annotated[Duration, Positive] = 7 * DAY
+    """How long they expect to wait otherwise."""
     wealth: Annotated[Usd, Positive] = 1e6
     """US dollars, or the bridge's asset for as much, that each account brings to the rollup."""
     gas: Wei = ETH // 20
@@ -56,6 +64,8 @@ class CrowdOfWithdrawers(Agent):
 
     def run(self, me: Seat) -> Waiting:
         me.start(self._withdraw(me))
+        if self.urgency is not None:
+            yield from self._hurry(me, self.urgency)
         docket, gate = me.settlement(me.chain_of(self.market)), me.bridge(self.market)
         seen = 0
         while True:
@@ -88,25 +98,31 @@ class CrowdOfWithdrawers(Agent):
 
     def _collect(self, me: Seat, number: int, account: int, time: int) -> Waiting:
         """Prove a withdrawal against the first assertion that covers it, wait until it is due, and ask for it."""
-        docket, gate = me.settlement(me.chain_of(self.market)), me.bridge(self.market)
-        luck = me.luck("delay", time * self.size + account - me.accounts.start)
-        delay = int(self.delay.quantile(np.array([max(luck, 2.0**-54)]))[0])
-        apart = me.rules(self.market).proof_maturity > 0
+        delay = int(self._luck(me, "delay", self.delay, account, time))
+        yield from me.bridge(self.market).collect(number, account, time, delay)
+
+    def _luck(self, me: Seat, purpose: str, of: Distribution, account: int, time: int) -> float:
+        """What a withdrawal draws from a distribution."""
+        luck = me.luck(purpose, time * self.size + account - me.accounts.start)
+        return float(of.quantile(np.array([max(luck, 2.0**-54)]))[0])
+
+    def _hurry(self, me: Seat, urgency: Distribution) -> Waiting:
+        """See every withdrawal once it is in a block, and look what it would fetch at once."""
+        gate, seen = me.bridge(self.market), 0
         while True:
-            assertion = docket.covering(time)
-            if assertion is None:
-                yield docket.made()
-                continue
-            if apart:
-                yield me.sleep_until(assertion.made + delay)
-                yield gate.prove(number, assertion.number, account)
-            while docket.status(assertion.number) in ("pending", "challenged"):
-                yield docket.turn(assertion.number)
-            due = gate.due(number, account)
-            if apart and due is not None:
-                yield me.sleep_until(due)
-                yield gate.pay(number, account)
+            yield me.news(self.market)
+            for withdrawal in gate.withdrawals(seen):
+                seen = withdrawal.number
+                if withdrawal.account in me.accounts:
+                    rate = self._luck(me, "urgency", urgency, withdrawal.account, withdrawal.time)
+                    me.start(self._leave(me, withdrawal, rate))
+
+    def _leave(self, me: Seat, withdrawal: "Withdrawal", rate: float) -> Waiting:
+        """Sell a withdrawal where the wait is worth more than the fee; else, or where the provider does not pay, wait."""
+        gate, (number, account, amount, time) = me.bridge(self.market), withdrawal
+        offer = gate.cheapest(amount)
+        if offer is not None and offer.fee(amount) < amount * rate * self.expected_delay / YEAR:
+            paid = yield gate.sell(offer, number, amount, time, account)
+            if paid:
                 return
-            if not apart and docket.status(assertion.number) == "final":
-                yield gate.pay(number, account, assertion.number)
-                return
+        yield from self._collect(me, number, account, time)

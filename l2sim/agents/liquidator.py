@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from l2sim.agents import Agent, Waiting, hold
+from l2sim.agents.rebalancer import Rebalancer
 from l2sim.part import Refers
 from l2sim.transactions import Status
 from l2sim.units import ETH, SECOND, Duration, Fraction, NotNegative, Positive, Share, Usd, Wei
@@ -63,19 +64,23 @@ class Liquidator(Agent):
     in_flight: Annotated[int, Field(ge=1)] = 100
     """Most liquidations that it has on the way at once."""
     patience: Annotated[Duration, Positive] = 10 * SECOND
-    """How long a transaction may wait for a block before it is dropped."""
+    """How long a transaction may wait for a block before it is dropped; two usual blocks of the chain at least."""
     attention: Annotated[Duration, Positive] = 10 * SECOND
     """How often it looks again at positions that did not pay."""
     tip: Wei = 0
     """Priority fee, wei per gas."""
     gas: Wei = 10 * ETH
     """Ether that it brings for fees."""
+    rebalance: dict[str, Rebalancer] = {}
+    """How it moves its money between the chain and the venue outside; without it, what is on one side stays there."""
 
     def arrive(self, me: Seat) -> None:
         chain = me.chain_of(self.market)
         me.endow(chain, "usd", self.capital)
         me.endow(chain, me.gas_token, self.gas / ETH)
         me.endow(me.venue(), "usd", self.outside_capital)
+        for _, one in sorted(self.rebalance.items()):
+            one.equip(me)
 
     def run(self, me: Seat) -> Waiting:
         chain, price, own = me.chain_of(self.market), me.underlying(self.market), me.accounts[0]
@@ -90,6 +95,8 @@ class Liquidator(Agent):
         closing: Event | None = None
         known = 0
         me.failures()
+        for _, one in sorted(self.rebalance.items()):
+            me.start(one.move(me, {}, (price,)))
         news = me.news(self.market)
         while True:
             if fresh or pending:
@@ -122,8 +129,9 @@ class Liquidator(Agent):
                 seen = [position for position, u in zip(seen, luck, strict=True) if u < self.overlap]
             terms, fee, capital = view.terms, me.fee(self.market, "liquidate", self.tip), me.balance(chain, "usd")
             chosen = choose(seen, view.mark, terms.liquidation_discount, terms.initial_margin, fee, self.minimum_profit, capital)
+            chosen = chosen[: self._affordable(me, chain, fee, len(pending))]
             self._go_for(me, chosen)
-            pending |= dict.fromkeys(chosen, me.now + self.patience)
+            pending |= dict.fromkeys(chosen, me.within(self.market, self.patience))
             for position in seen:
                 if position.account not in pending:
                     heappush(dull, (me.now + self.attention, position.account))
@@ -135,8 +143,15 @@ class Liquidator(Agent):
         taken = min(abs(kept), sum(quote.bid_size if kept > 0 else quote.ask_size for quote in view.quotes))
         if not taken or me.quote(self.market, "open", -copysign(taken, kept), 1.0)[0] != Status.SUCCEEDED:
             return None
-        ticket = me.submit(self.market, "close", taken / abs(kept), tip=self.tip, deadline=me.now + self.patience, wait=True)
+        ticket = me.submit(self.market, "close", taken / abs(kept), tip=self.tip, deadline=me.within(self.market, self.patience), wait=True)
         return me.receipt(ticket)
+
+    def _affordable(self, me: Seat, chain: str, fee: float, waiting: int) -> int:
+        """How many more liquidations its ether pays at that fee (USD), besides those on the way."""
+        if fee <= 0.0:
+            return self.in_flight
+        ether = me.charges(chain)[2]
+        return max(0, int(me.balance(chain, me.gas_token) * ether / fee) - waiting)
 
     def _go_for(self, me: Seat, chosen: list[int]) -> None:
         """Send a liquidation for each; its luck is that of the account and the block it follows."""
@@ -149,5 +164,5 @@ class Liquidator(Agent):
             decisions=(me.height(me.chain_of(self.market)) << 32) + me.identities(accounts),
             a=accounts.astype(np.float64),
             tip=self.tip,
-            deadline=me.now + self.patience,
+            deadline=me.within(self.market, self.patience),
         )

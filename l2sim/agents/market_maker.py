@@ -1,9 +1,11 @@
 """A market maker of a perpetual."""
 
+from collections.abc import Mapping
 from math import sqrt
 from typing import Annotated, ClassVar, NamedTuple
 
 from l2sim.agents import Agent, Waiting, hold
+from l2sim.agents.rebalancer import Rebalancer
 from l2sim.part import Refers
 from l2sim.units import ETH, SECOND, YEAR, Duration, Fraction, NotNegative, Positive, Share, Usd, Wei
 from l2sim.world.seat import Seat
@@ -70,6 +72,8 @@ class MarketMaker(Agent):
     """Priority fee, wei per gas."""
     gas: Wei = 10 * ETH
     """Ether that it brings for fees."""
+    rebalance: dict[str, Rebalancer] = {}
+    """How it moves its money between the chain and the venue outside; without it, what is on one side stays there."""
 
     def arrive(self, me: Seat) -> None:
         chain = me.chain_of(self.market)
@@ -78,16 +82,21 @@ class MarketMaker(Agent):
         me.adopt(self.market)
         me.endow(me.venue(), "usd", self.outside_capital)
         me.carry(me.underlying(self.market), -self.hedge_ratio * self._inventory(me))
+        for _, one in sorted(self.rebalance.items()):
+            one.equip(me)
 
     def run(self, me: Seat) -> Waiting:
         chain, price = me.chain_of(self.market), me.underlying(self.market)
         if self.capital:
             me.submit(self.market, "deposit", self.capital)
-        worth, inventory = self._worth(me), self._inventory(me)
+        away: dict[str, float] = {}
+        for _, one in sorted(self.rebalance.items()):
+            me.start(one.move(me, away, (price,)))
+        worth, inventory = self._worth(me, away), self._inventory(me)
         terms, sent = Terms(0.0, 0.0, 0.0), None
         left = False
         while True:
-            left = left or (self.loss_limit is not None and worth - self._worth(me) > self.loss_limit)
+            left = left or (self.loss_limit is not None and worth - self._worth(me, away) > self.loss_limit)
             wanted = Terms(0.0, 0.0, 0.0) if left else self._terms(me, chain, price, inventory)
             if (sent is None or sent.triggered) and (wanted.differ(terms, self.requote) or self._used_up(me, terms)):
                 sent = me.receipt(me.submit(self.market, "quote", *wanted, tip=self.tip, wait=True))
@@ -115,8 +124,8 @@ class MarketMaker(Agent):
     def _inventory(self, me: Seat) -> float:
         return float(me.view(self.market).inventory(me.accounts[0]).size)
 
-    def _worth(self, me: Seat) -> float:
-        """Everything but gas, in US dollars: on the chain, in the market, outside."""
+    def _worth(self, me: Seat, away: Mapping[str, float]) -> float:
+        """Everything but gas, in US dollars: on the chain, in the market, outside, on the way."""
         price, venue = me.underlying(self.market), me.venue()
-        outside = me.balance(venue, "usd") + me.balance(venue, price) * me.price(price)
+        outside = away.get("usd", 0.0) + me.balance(venue, "usd") + me.balance(venue, price) * me.price(price)
         return float(outside + me.balance(me.chain_of(self.market), "usd") + me.view(self.market).inventory(me.accounts[0]).equity)

@@ -97,9 +97,10 @@ def played(
 
 def charge(settings: Any, chain: Any, tip: int) -> float:
     """Fees of the chain (USD) for a front-run that outbids a priority fee and a back-run that offers the same."""
-    gas, size = settings[BUY_GAS] + settings[SELL_GAS], settings[BUY_SIZE] + settings[SELL_SIZE]
+    gas = settings[BUY_GAS] + settings[SELL_GAS]
+    size = max(settings[BUY_SIZE], chain[5]) + max(settings[SELL_SIZE], chain[5])
     tips = (gas * tip + max(settings[BUY_GAS], settings[SELL_GAS]) * settings[OUTBID]) / ETH
-    return (gas * chain[0] + tips + size * chain[1]) * chain[2]  # type: ignore[no-any-return]
+    return (gas * chain[0] + tips + size * chain[1] + 2.0 * chain[6]) * chain[2]  # type: ignore[no-any-return]
 
 
 def want(intent: Any, action: int, a: float, slippage: float, reference: float, tip: float) -> None:

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from math import inf
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from l2sim.agents import Agent, Waiting
 from l2sim.part import ChainName, MarketName, Part, Refers
-from l2sim.transactions import NEVER, Output
+from l2sim.transactions import NEVER, Output, Status
 from l2sim.units import ETH, Duration, Fraction, NotNegative, Quantity, Wei
 from l2sim.world.seat import Do, Seat
 
@@ -64,6 +64,15 @@ class Step(Part):
     """Priority fee, wei per gas."""
     deadline: Duration | None = None
     """How long the transaction may wait for a block; without one, for as long as it takes."""
+    forced_after: Duration | None = None
+    """How long it may wait for a block before it is given up and sent through L1 instead, see ``forced_inclusion`` of the rollup; 0
+    sends it there at once, without it never."""
+
+    @model_validator(mode="after")
+    def _through_l1(self) -> "Step":
+        if self.forced_after is not None and (self.market is None or self.then is not None):
+            raise PydanticCustomError("forced_after", "only a transaction of one act can go through L1: leave out 'forced_after'")
+        return self
 
     @model_validator(mode="after")
     def _outside(self) -> "Step":
@@ -90,7 +99,7 @@ class Scripted(Agent):
     holdings: dict[ChainName, dict[Annotated[str, Refers("prices", also=("usd", "eth"))], Quantity]] = {}
     """What each of its accounts brings: place -> asset -> amount, such as {arb: {usd: 5000 USD, eth: 2}}."""
     gas: Wei = 1 * ETH
-    """Ether for fees that each account brings to each chain on which it acts."""
+    """Ether for fees that each account brings to each chain on which it acts, and to each L1 through which it may act."""
 
     @property
     def atomic(self) -> bool:
@@ -104,7 +113,8 @@ class Scripted(Agent):
             for asset, amount in sorted(assets.items()):
                 me.endow(place, asset, units(amount))
         markets = {act.market for step in self.steps.values() for act in step.acts() if act.market is not None}
-        for chain in sorted({me.chain_of(market) for market in markets}):
+        forced = {step.market for step in self.steps.values() if step.market is not None and step.forced_after is not None}
+        for chain in sorted({me.chain_of(market) for market in markets} | {me.settles_on(market) for market in forced}):
             me.endow(chain, me.gas_token, self.gas / ETH)
 
     def run(self, me: Seat) -> Waiting:
@@ -120,15 +130,29 @@ class Scripted(Agent):
                 acts = [self._act(me, act, place) for place, act in enumerate(step.acts())]
                 me.submit_steps(*acts, tip=step.tip, deadline=deadline, account=account)
                 continue
-            me.submit(
-                step.market,
-                step.action,
-                *(units(step.fields.get(field, Quantity(0.0))) for field in me.rules(step.market).actions[step.action]),
-                slippage=inf if step.slippage is None else step.slippage,
-                tip=step.tip,
-                deadline=deadline,
-                account=account,
-            )
+            fields = tuple(units(step.fields.get(field, Quantity(0.0))) for field in me.rules(step.market).actions[step.action])
+            slippage = inf if step.slippage is None else step.slippage
+            if step.forced_after is not None:
+                deadline = min(deadline, me.now + step.forced_after)
+                ticket = 0
+                if step.forced_after:
+                    ticket = me.submit(
+                        step.market, step.action, *fields, slippage=slippage, tip=step.tip, deadline=deadline, account=account, wait=True
+                    )  # fmt: skip
+                me.start(self._insist(me, step, fields, account, ticket, deadline))
+                continue
+            me.submit(step.market, step.action, *fields, slippage=slippage, tip=step.tip, deadline=deadline, account=account)
+
+    def _insist(self, me: Seat, step: Step, fields: tuple[float, ...], account: int, ticket: int, deadline: int) -> Waiting:
+        """Wait for a transaction's block, and send it through L1 where it does not come."""
+        assert step.market is not None  # noqa: S101
+        if ticket:
+            receipt = me.receipt(ticket)
+            yield me.any(receipt, me.sleep_until(deadline))
+            told: Any = receipt.value if receipt.triggered else None
+            if told is not None and told.status < Status.DEADLINE:
+                return
+        me.force(step.market, step.action, *fields, account=account)
 
     def _act(self, me: Seat, act: Step | Then, place: int) -> Do:
         """One act of a transaction, the ``place``-th from 0."""

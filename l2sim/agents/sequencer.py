@@ -18,10 +18,10 @@ class Sequencer(Agent):
     blocks: Literal["fixed", "poisson"] = "fixed"
     """Whether blocks come at a fixed rhythm or as a Poisson process."""
 
-    def instants(self, rng: np.random.Generator, duration: int) -> list[int]:
+    def instants(self, rng: np.random.Generator, duration: int) -> list[int] | range:
         """Times of its blocks (ns, increasing) up to ``duration``; an outage leaves out some, but moves none."""
         if self.blocks == "fixed":
-            return list(range(self.block_time, duration + 1, self.block_time))
+            return range(self.block_time, duration + 1, self.block_time)
         times: list[int] = []
         last = 0
         while last <= duration:

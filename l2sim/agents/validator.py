@@ -16,6 +16,7 @@ class Validator(Agent):
 
     It fails for itself, or together with all others whose software has the same fault: n of them miss a false assertion with
     probability c + (1 - c) p^n. What befalls it belongs to the assertion, so it is the same in every world that has that one.
+    Where the settlement lets many argue about an assertion, it stands by what is true.
     """
 
     count: Annotated[int, Field(ge=0)] = 1
@@ -34,6 +35,10 @@ class Validator(Agent):
     """Ether it brings to L1 for bonds and gas; without enough for a bond it cannot challenge."""
     tip: Wei = 2 * GWEI
     """Priority fee it offers, wei per gas."""
+    response: Duration | None = None
+    """Time it needs for a move where many may argue; without it, what the settlement says."""
+    stalls: Duration | None = None
+    """How long before its clock runs out it moves there; without it, it moves as soon as it can."""
 
     def arrive(self, me: Seat) -> None:
         me.endow(me.settlement(self.on).l1, me.gas_token, self.funds / ETH)
@@ -47,10 +52,14 @@ class Validator(Agent):
             assertion = docket.assertion(number)
             if docket.luck(number) < self.common_failure or me.luck("failure", assertion.key) < self.failure:
                 continue
+            while not docket.known(number):
+                yield docket.released()
             blocks, executed = max(0, assertion.last - executed), max(assertion.last, executed)
             if blocks:
                 docket.spend(blocks * self.cost_per_block)
                 yield me.sleep(blocks * self.time_per_block)
+            if docket.join(number, tip=self.tip, manner=docket.manner(self.response, self.stalls)):
+                continue
             if docket.digest(assertion.last) != assertion.digest:
                 me.start(self._challenge(me, number))
 

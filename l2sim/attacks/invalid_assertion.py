@@ -1,6 +1,7 @@
 """Invalid assertion."""
 
-from typing import Annotated
+from collections.abc import Generator
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -8,6 +9,8 @@ from l2sim.attacks import Attack
 from l2sim.part import Refers
 from l2sim.units import GWEI, Duration, Positive, Wei
 from l2sim.world.seat import AttackSeat, Waiting
+
+Selling = Generator[Any, Any, list[int]]
 
 
 class InvalidAssertion(Attack):
@@ -24,6 +27,8 @@ class InvalidAssertion(Attack):
     """What it gives itself, in units of the bridge's asset (a plain number); without it, all that lies in escrow."""
     pieces: Annotated[int, Field(ge=1)] = 10
     """Withdrawals in which it takes that, because the escrow may hold less by then."""
+    sells: bool = False
+    """Whether it sells these withdrawals to providers of fast ones, who may believe what they are shown, as far as they take them."""
     depth: Annotated[int, Field(ge=1)] = 10
     """How many of the latest blocks it executes again; it cheats in the first of them."""
     again: Annotated[Duration, Positive] | None = None
@@ -74,6 +79,8 @@ class InvalidAssertion(Attack):
             tip=self.tip,
         )
         assertion = posted.answer
+        if self.sells:
+            withdrawals = yield from self._sell(me, withdrawals, amount / self.pieces, assertion, copy)
         apart = me.rules(self.bridge).proof_maturity > 0
         for withdrawal in withdrawals if apart else ():
             yield gate.prove(withdrawal, assertion, replica=copy)
@@ -83,3 +90,13 @@ class InvalidAssertion(Attack):
             if apart:
                 yield me.sleep_until(gate.due(withdrawal) or 0)
             yield gate.pay(withdrawal, assertion=None if apart else assertion, replica=copy)
+
+    def _sell(self, me: AttackSeat, withdrawals: list[int], amount: float, assertion: int, copy: Any) -> Selling:
+        """Sell what somebody takes; what is left."""
+        gate, left = me.bridge(self.bridge), []
+        for number in withdrawals:
+            offer = gate.cheapest(amount)
+            paid = offer is not None and (yield gate.sell(offer, number, amount, me.now, assertion=assertion, replica=copy))
+            if not paid:
+                left.append(number)
+        return left

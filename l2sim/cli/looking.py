@@ -136,6 +136,10 @@ def _page(part: "type[Part]") -> str:
     lines.append(
         columns([(f"{one.name}: {one.default}" if one.default else f"{one.name} (required)", one.text) for one in parameters(part)])
     )
+    transitions = getattr(part, "transitions", {})
+    if transitions:
+        rows = [(f"{state}, {event}:", after) for (state, event), after in transitions.items()]
+        lines += ["", "state, what happens: next state", columns(rows)]
     actions = getattr(part, "actions", None)
     if actions:
         lines += ["", "actions: " + ", ".join(f"{action}({', '.join(fields)})" for action, fields in actions.items())]

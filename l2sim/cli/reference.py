@@ -62,11 +62,18 @@ def _room(house: Room) -> str:
     lines = [f"# {house.name}", "", charter, "", MADE, "", "Kinds: " + ", ".join(f"[{kind}](#{kind})" for kind in kinds), ""]
     for kind, part in kinds.items():
         lines += [f"## {kind}", "", cleandoc(part.__doc__ or ""), "", *_table(part)]
+        lines += _transitions(getattr(part, "transitions", {}))
         actions = getattr(part, "actions", None)
         if actions:
             lines += ["Actions: " + ", ".join(f"`{action}({', '.join(fields)})`" for action, fields in actions.items()) + ".", ""]
     lines += _inner(list(kinds.values()))
     return "\n".join(lines)
+
+
+def _transitions(table: Mapping[tuple[str, str], str]) -> list[str]:
+    """From which state what leads where, where a kind says so."""
+    rows = [f"| {state} | {event} | {after} |" for (state, event), after in table.items()]
+    return ["| state | what happens | next state |", "|---|---|---|", *rows, ""] if rows else []
 
 
 def _single(part: type[Part], title: str) -> str:

@@ -21,14 +21,16 @@ class Used(NamedTuple):
     """The execution base fee of the block, wei per gas (EIP-7918 couples the blob fee to it)."""
     timestamp: int = 0
     """Unix time in seconds of the next block, whose fork's schedule applies."""
+    time: int = 0
+    """Unix time in seconds of the block itself, for rules by the clock."""
 
 
 class Fee(Part, room="fees"):
     """A rule for a fee per unit of gas or blob gas."""
 
     kernel: ClassVar[Any] = None
-    """The same in a scalar subset of Python, where the state is the base fee alone: ``kernel(base fee, gas used, gas limit, terms)``
-    gives the next base fee (wei per gas); see ``l2sim.kernels``."""
+    """The same in a scalar subset of Python: ``kernel(state, gas used, gas limit, time, time of the block that follows, terms)`` changes
+    the state and gives the base fee of that block (wei per gas; negative where it is beyond 63 bits); see ``l2sim.kernels``."""
 
     def terms(self) -> tuple[int, ...]:
         """What its kernel goes by."""

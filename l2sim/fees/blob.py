@@ -1,17 +1,18 @@
 """The blob base fee, in exact integers, under the schedule of the fork in force.
 
 Sources: EIP-4844 (rule and Cancun), EIP-7691 (Prague), EIP-7918 (reserve price, from Osaka), EIP-7892 (forks that change
-the blob parameters only); activation times and parameters of Ethereum mainnet from go-ethereum's chain configuration, read 2026.
+the blob parameters only), EIP-7623 (calldata floor, Prague), EIP-7594 (blobs in a transaction, Osaka), EIP-7825 (gas of a
+transaction, Osaka); activation times and parameters of Ethereum mainnet from go-ethereum's chain configuration, read 2026.
 """
 
 from functools import cached_property, lru_cache
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from l2sim.fees import Fee, FeeState, Used
-from l2sim.part import Part
+from l2sim.part import Part, did_you_mean
 from l2sim.units import Gas, Positive, Wei
 
 GAS_PER_BLOB = 2**17
@@ -59,7 +60,7 @@ def next_excess_blob_gas(
 
 
 class Fork(Part):
-    """The blob parameters from a point in time on."""
+    """What changes from a point in time on: the blob parameters, and the limits of a transaction."""
 
     begins: Annotated[int, Field(ge=0)]
     """Activation, unix time in seconds."""
@@ -71,6 +72,12 @@ class Fork(Part):
     """Excess blob gas that multiplies the fee by e."""
     reserve: bool = False
     """Whether the fee is held near a 16th of the execution base fee (EIP-7918)."""
+    calldata_floor: Annotated[int, Field(ge=0)] = 0
+    """Gas that a token of calldata costs at least (a zero byte is one token, any other four); 0 where there is no floor (EIP-7623)."""
+    blobs_per_transaction: Annotated[int, Field(ge=1)] | None = None
+    """Most blobs in one transaction (EIP-7594); without it, as many as a block takes."""
+    transaction_gas: Annotated[Gas, Positive] | None = None
+    """Most gas that one transaction may use (EIP-7825); without it, as much as a block takes."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -79,12 +86,20 @@ class Fork(Part):
         return self
 
 
+_PRAGUE = {"calldata_floor": 10}
+_OSAKA = {**_PRAGUE, "reserve": True, "blobs_per_transaction": 6, "transaction_gas": "16777216 gas"}
+
+
+def _fork(begins: int, target: int, maximum: int, update_fraction: int, **rules: Any) -> Fork:
+    return Fork(begins=begins, target=target, maximum=maximum, update_fraction=update_fraction, **rules)
+
+
 MAINNET = {
-    "cancun": Fork(begins=1_710_338_135, target=3, maximum=6, update_fraction=3_338_477),
-    "prague": Fork(begins=1_746_612_311, target=6, maximum=9, update_fraction=5_007_716),
-    "osaka": Fork(begins=1_764_798_551, target=6, maximum=9, update_fraction=5_007_716, reserve=True),
-    "bpo1": Fork(begins=1_765_290_071, target=10, maximum=15, update_fraction=8_346_193, reserve=True),
-    "bpo2": Fork(begins=1_767_747_671, target=14, maximum=21, update_fraction=11_684_671, reserve=True),
+    "cancun": _fork(1_710_338_135, 3, 6, 3_338_477),
+    "prague": _fork(1_746_612_311, 6, 9, 5_007_716, **_PRAGUE),
+    "osaka": _fork(1_764_798_551, 6, 9, 5_007_716, **_OSAKA),
+    "bpo1": _fork(1_765_290_071, 10, 15, 8_346_193, **_OSAKA),
+    "bpo2": _fork(1_767_747_671, 14, 21, 11_684_671, **_OSAKA),
 }
 """The forks of Ethereum mainnet so far."""
 
@@ -106,6 +121,17 @@ class Blob(Fee):
                 return fork
         return self._latest_first[-1]
 
+    def named(self, name: str) -> Fork:
+        """The fork of that name.
+
+        Raises:
+            PydanticCustomError: there is none; the message names the nearest right spelling.
+        """
+        if name not in self.forks:
+            known = {"name": name, "hint": did_you_mean(name, self.forks)}
+            raise PydanticCustomError("unknown_fork", "there is no fork '{name}'{hint}", known)
+        return self.forks[name]
+
     @cached_property
     def _latest_first(self) -> list[Fork]:
         return sorted(self.forks.values(), key=lambda fork: -fork.begins)
@@ -119,7 +145,10 @@ class Blob(Fee):
         return (self.initial_excess,)
 
     def next(self, state: FeeState, used: Used) -> FeeState:
-        fork = self.fork(used.timestamp)
+        return self.under(self.fork(used.timestamp), state, used)
+
+    def under(self, fork: Fork, state: FeeState, used: Used) -> FeeState:
+        """The state of the next block, which is one of that fork."""
         excess = next_excess_blob_gas(
             state[0],
             used.blobs * GAS_PER_BLOB,
@@ -132,4 +161,8 @@ class Blob(Fee):
         return (excess,)
 
     def price(self, state: FeeState, timestamp: int = 0) -> int:
-        return blob_base_fee(state[0], self.fork(timestamp).update_fraction, self.minimum)
+        return self.priced(self.fork(timestamp), state)
+
+    def priced(self, fork: Fork, state: FeeState) -> int:
+        """Wei per blob gas in a block of that fork."""
+        return blob_base_fee(state[0], fork.update_fraction, self.minimum)

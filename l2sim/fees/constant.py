@@ -1,14 +1,14 @@
 """A constant fee."""
 
-from collections.abc import Sequence
+from collections.abc import MutableSequence, Sequence
 
 from l2sim.fees import Fee, FeeState, Used
 from l2sim.units import Wei
 
 
-def same(base_fee: int, gas: int, gas_limit: int, terms: Sequence[int]) -> int:
-    """The fee after a block."""
-    return base_fee
+def same(state: MutableSequence[int], gas: int, gas_limit: int, second: int, following: int, terms: Sequence[int]) -> int:
+    """The kernel: the fee after a block."""
+    return state[0]
 
 
 class Constant(Fee):

@@ -4,7 +4,7 @@ Sources: EIP-1559 (base fee), EIP-7623 (calldata floor), execution-specs (gas li
 Canyon, Holocene and Jovian (other parameters of the base fee, data footprint, minimum base fee); read 2026.
 """
 
-from collections.abc import Sequence
+from collections.abc import MutableSequence, Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -47,6 +47,18 @@ def after(base_fee: int, gas: int, gas_limit: int, terms: Sequence[int]) -> int:
     return max(fee, terms[2])
 
 
+def step(state: MutableSequence[int], gas: int, gas_limit: int, second: int, following: int, terms: Sequence[int]) -> int:
+    """The kernel: ``after`` on a state that holds the base fee."""
+    fee = state[0]
+    target = gas_limit // terms[0]
+    if gas > target:
+        fee += max(fee * (gas - target) // target // terms[1], 1)
+    elif gas < target:
+        fee -= fee * (target - gas) // target // terms[1]
+    state[0] = max(fee, terms[2])
+    return state[0]
+
+
 def gas_limit_is_valid(parent: int, gas_limit: int) -> bool:
     """Whether a block after one with gas limit ``parent`` may have this one: it moves by less than a 1024th."""
     return abs(gas_limit - parent) < parent // 1024 and gas_limit >= MINIMUM_GAS_LIMIT
@@ -68,20 +80,20 @@ def calldata_gas(zeros: int, nonzeros: int) -> int:
     return 4 * calldata_tokens(zeros, nonzeros)
 
 
-def calldata_floor_gas(zeros: int, nonzeros: int) -> int:
-    """The least gas that a transaction with this calldata uses since Prague: 10 a token (EIP-7623)."""
-    return TRANSACTION_GAS + 10 * calldata_tokens(zeros, nonzeros)
+def calldata_floor_gas(zeros: int, nonzeros: int, floor: int = 10) -> int:
+    """The least gas that a transaction with this calldata uses since Prague: ``floor`` a token, which is 10 (EIP-7623)."""
+    return TRANSACTION_GAS + floor * calldata_tokens(zeros, nonzeros)
 
 
-def transaction_gas(zeros: int, nonzeros: int, execution: int = 0) -> int:
-    """Gas of a transaction with this calldata that executes ``execution`` gas, the floor applied (EIP-7623)."""
-    return max(TRANSACTION_GAS + calldata_gas(zeros, nonzeros) + execution, calldata_floor_gas(zeros, nonzeros))
+def transaction_gas(zeros: int, nonzeros: int, execution: int = 0, floor: int = 10) -> int:
+    """Gas of a transaction with this calldata that executes ``execution`` gas, the floor applied (EIP-7623); 0 is no floor."""
+    return max(TRANSACTION_GAS + calldata_gas(zeros, nonzeros) + execution, calldata_floor_gas(zeros, nonzeros, floor))
 
 
 class Eip1559(Fee):
     """The base fee rises after a block above its gas target and falls after one below it; the state is (base fee,)."""
 
-    kernel = staticmethod(after)
+    kernel = staticmethod(step)
 
     elasticity: Annotated[int, Field(ge=1)] = 2
     """Gas limit / gas target, dimensionless: 2 on Ethereum (EIP-1559), 6 on OP chains before Holocene."""

@@ -1,4 +1,4 @@
-"""The rollup's end of a bridge: what is given up here may be taken out of an escrow on L1 later."""
+"""The rollup's end of a bridge: what is given up here may be taken out of an escrow on L1 later, what goes in there comes out here."""
 
 from collections.abc import Mapping
 from math import fsum, inf
@@ -15,7 +15,9 @@ from l2sim.units import Duration, Gas
 
 
 class Bridge(Market):
-    """A bridge from a rollup back to its L1. What was deposited on L1 before the run lies there in escrow.
+    """A bridge between a rollup and its L1. What was deposited on L1 before the run lies there in escrow.
+
+    A deposit is handed out on the rollup once so many blocks of L1 lie on top of the one that took it into the escrow.
 
     A withdrawal is paid out of it once an assertion that covers its block is final, and, where proofs take time to mature, so long
     after its owner proved it against that assertion: the later of the two counts, not their sum (OP Stack, OptimismPortal2).
@@ -40,6 +42,12 @@ class Bridge(Market):
     """Gas of a proof on L1 (assumed)."""
     payment_gas: Gas = 150_000
     """Gas of the payment on L1 (assumed)."""
+    deposit_confirmations: Annotated[int, Field(ge=0)] = 4
+    """Blocks of L1 on top of the one with a deposit before the rollup hands it out (assumed; operators choose it)."""
+    deposit_gas: Gas = 100_000
+    """Gas of a deposit on L1 (assumed)."""
+    advance_gas: Gas = 120_000
+    """Gas on L1 of paying somebody else's withdrawal out of one's own money, and taking it over (assumed)."""
 
     def underlying(self) -> str:
         return self.asset
@@ -64,7 +72,7 @@ class Withdrawal(NamedTuple):
 
 
 class BridgeBook(Book):
-    """The withdrawals so far. What was given up stays on the bridge's own account."""
+    """The withdrawals so far. What was given up stays on the bridge's own account, which deposits are handed out of."""
 
     def __init__(self, market: Bridge, opening: Opening) -> None:
         super().__init__(opening.state)
@@ -72,6 +80,8 @@ class BridgeBook(Book):
         self.account = opening.account
         self.balances = opening.balances(market.asset)
         self.entries = opening.state.entries(f"{opening.name}/withdrawals")
+        self.deposited = 0.0
+        """What deposits have taken from that account so far, as its end on L1 has it."""
 
     def apply(self, action: int, sender: int, a: float, b: float, c: float, slippage: float, reference: float) -> Outcome:
         outcome = self.quote(action, a, b, c)
@@ -93,9 +103,13 @@ class BridgeBook(Book):
         return 0.0
 
     def audit(self) -> float:
-        """Whether what was given up is there."""
+        """Whether what was given up is there, but for what deposits have taken."""
         held, given = self.balances[self.account], fsum(amount for _, amount, _ in self.entries.values())
-        return abs(held - given) / max(1.0, abs(held), given)
+        return abs(held - (given - self.deposited)) / max(1.0, abs(held), given, self.deposited)
+
+    def calls(self) -> int:
+        """How many withdrawals there are: who advances them wants to know."""
+        return len(self.entries)
 
     def withdrawal(self, number: int) -> Withdrawal | None:
         """A withdrawal by its number; None where there is none in this state."""

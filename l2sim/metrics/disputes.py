@@ -14,6 +14,7 @@ from l2sim.events import (
     DisputeEnded,
     DisputeMoved,
 )
+from l2sim.events.dispute_game import MoveRefused
 from l2sim.metrics import Metric
 from l2sim.units import SECOND
 
@@ -55,7 +56,7 @@ def _of(chain: str, log: "Log") -> dict[str, float]:
     decided = undetected + np.count_nonzero(failed == 0)
 
     gas = {True: 0.0, False: float(cost[valid == 0].sum())}
-    for fact in (AssertionChallenged, DisputeMoved):
+    for fact in (AssertionChallenged, DisputeMoved, MoveRefused):
         about, who, paid = log.select(fact, "number", "account", "cost", chain=chain)
         right = (who == asserter[about]) == true[about]
         for side in gas:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from l2sim.events import BlockSealed, HeadAdvanced, TransactionIncluded
+from l2sim.events import AssertionConfirmed, AssertionMade, BlockSealed, HeadAdvanced, TransactionIncluded
 from l2sim.metrics import Metric, chains, spread
 from l2sim.units import SECOND, Duration
 
@@ -22,9 +22,10 @@ class TimeToFinality(Metric):
     """Time from submission until a transaction is soft (in a block), safe and finalized, per chain.
 
     ``safe`` and ``finalized`` are the instants at which the chain's head of that name reached its block: on a rollup, when the
-    batch with the block is on L1 and when that L1 block is final; on L1, the justified and the finalized checkpoint. The figures
+    batch with the block is on L1 and when that L1 block is final; on L1, the justified and the finalized checkpoint; on a chain that
+    is final by a consensus of its own, both when that has passed. The figures
     ``…_from_block_…`` start from the block's own time and count each block in the log once (empty ones may be left out of it),
-    so that they exist where nobody sends anything.
+    so that they exist where nobody sends anything. Where assertions are made, ``withdrawable`` is when one that covers the block is final.
 
     A run ends before its last transactions are final. Each sample holds those that got there; ``…_unresolved`` counts the ones
     in a block that did not, and as long as they were sent less than the slowest time to finality before the end, means and
@@ -57,6 +58,9 @@ class TimeToFinality(Metric):
         for head in ("safe", "finalized"):
             figures |= _named(head, submitted, reached(chain, head, block, log))
             figures |= _named(f"{head}_from_block", made, reached(chain, head, number, log))
+        if len(log.select(AssertionMade, "number")[0]):
+            figures |= _named("withdrawable", submitted, withdrawable(chain, block, log))
+            figures |= _named("withdrawable_from_block", made, withdrawable(chain, number, log))
         return figures
 
     def _counted(self, times: Times, log: "Log") -> npt.NDArray[np.bool_]:
@@ -66,8 +70,28 @@ class TimeToFinality(Metric):
 
 
 def reached(chain: str, head: str, blocks: Times, log: "Log") -> Times:
-    """When a head of a chain reached each of these block numbers (ns), ``NOT_YET`` where it had not when the run ended."""
+    """When a head of a chain reached each of these block numbers (ns), ``NOT_YET`` where it had not when the run ended.
+
+    On a chain with a consensus of its own both heads reach a block ``final_after`` it was made.
+    """
+    after = log.about.get("chains", {}).get(chain, {}).get("final_after")
+    if after is not None:
+        made, known = log.select(BlockSealed, "time", "number", chain=chain)
+        first = np.searchsorted(np.maximum.accumulate(known), blocks) if len(known) else np.zeros(len(blocks), np.int64)
+        times = np.append(made, NOT_YET)[first]
+        until: Times = np.where((times == NOT_YET) | (times + after > log.about["duration"]), NOT_YET, times + after)
+        return until
     times, numbers = log.select(HeadAdvanced, "time", "number", chain=chain, head=head)
+    return _first(times, numbers, blocks)
+
+
+def withdrawable(chain: str, blocks: Times, log: "Log") -> Times:
+    """When an assertion that covers each of these blocks became final, and money that leaves in them may be paid; as in ``reached``."""
+    times, numbers = log.select(AssertionConfirmed, "time", "last", chain=chain)
+    return _first(times, numbers, blocks)
+
+
+def _first(times: Times, numbers: Times, blocks: Times) -> Times:
     first = np.searchsorted(np.maximum.accumulate(numbers), blocks, side="left") if len(numbers) else np.zeros(len(blocks), np.int64)
     return np.append(times, NOT_YET)[first]
 

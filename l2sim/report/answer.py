@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from l2sim.report import delays
 from l2sim.report.disputes import passes, sentence
 from l2sim.report.evidence import Evidence
 from l2sim.report.extraction import losses
@@ -56,7 +57,7 @@ def introduction(evidence: Evidence) -> str:
 
 def findings(evidence: Evidence) -> list[Finding]:
     """What the measured figures say, topic by topic; a topic without figures is left out."""
-    parts = (_beside, _disputes, _profit, _withdrawals, _finality, _cascades, _loop, _loans, _extraction, _others)
+    parts = (_beside, _delays, _disputes, _profit, _withdrawals, _censorship, _finality, _cascades, _loop, _loans, _extraction, _others)
     made = [finding for part in parts for finding in part(evidence)]
     return [finding for finding in made if finding.text]
 
@@ -206,6 +207,10 @@ def _waits(evidence: Evidence, name: str) -> str:
     return " ".join([*parts, f"These are the {len(first)} of {len(agents)} {which}; the others are among the key figures."])
 
 
+def _delays(evidence: Evidence) -> Iterator[Finding]:
+    yield from (Finding(topic, text) for topic, text in delays.sentences(evidence))
+
+
 def _disputes(evidence: Evidence) -> Iterator[Finding]:
     for found in passes(evidence):
         figures = [f"{name}.{found.chain}.resolution_mean" for name in evidence.metrics("disputes")]
@@ -221,6 +226,16 @@ def _withdrawals(evidence: Evidence) -> Iterator[Finding]:
         for bridge in evidence.subjects(name):
             told = [statement(evidence, f"{name}.{bridge}.{figure}", words) for figure, words in topics]
             yield Finding(f"Withdrawals through {bridge}{evidence.which(name)}", " ".join(filter(None, told)))
+
+
+def _censorship(evidence: Evidence) -> Iterator[Finding]:
+    topics = (("mean", "In a block after, on average"), ("failed", "Too late"), ("never", "In no block by the end"))
+    for name in evidence.metrics("censorship_delay"):
+        for subject in evidence.subjects(name):
+            if not evidence.is_nothing(f"{name}.{subject}.attempts"):
+                told = [f"{words}: {phrase(level, evidence.unit(figure))}." for which, words in topics if
+                        (level := evidence.level(figure := f"{name}.{subject}.{which}")).n and level.mean]  # fmt: skip
+                yield Finding(f"Left out by the sequencer: {subject}{evidence.which(name)}", " ".join(told))
 
 
 def _loans(evidence: Evidence) -> Iterator[Finding]:
@@ -291,6 +306,10 @@ def _cards(evidence: Evidence) -> Iterator[Card]:
             value, bounds = estimate(first.level(chain), first.unit)
             yield Card(f"On {chain}", first.words, value, _bounds(first.level(chain), bounds, ""), True)
         return
+    for name in evidence.metrics("dispute_economics"):
+        for chain in evidence.subjects(name):
+            if not evidence.is_nothing(f"{name}.{chain}.delay"):
+                yield _of(evidence, f"{name}.{chain}.delay", f"later than usual on {chain}{evidence.which(name)}")
     for passed in passes(evidence):
         value, bounds = estimate(passed.share, "%")
         yield Card(f"On {passed.chain}", "of false assertions became final", value, bounds, True)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from l2sim.events import AssertionChallenged, AssertionConfirmed, AssertionMade, AssertionRejected, DisputeEnded, DisputeMoved
+from l2sim.report import dispute_heads, game_tree
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import BLUE, FAINT, GREEN, INK, ORANGE, SHADE, VERMILLION, Drawing, Picture, canvas, legend, plain_axis
 from l2sim.report.series import time_unit, windows
@@ -67,11 +68,15 @@ class Pass(NamedTuple):
 
 
 def pictures(evidence: Evidence) -> Iterator[Picture]:
-    """The assertions of the first replication, rollup by rollup, and the share of false ones that passed in all."""
+    """The assertions of the first replication, heads and games, rollup by rollup, and the share of false ones that passed in all."""
     first = next(iter(evidence.written.measured))
     log = evidence.written.log(first)
     for chain in log.present(AssertionMade, "chain"):
         yield _assertions(evidence, log, chain, first)
+        heads = dispute_heads.picture(evidence, log, chain, first)
+        if heads is not None:
+            yield heads
+        yield from game_tree.pictures(evidence, log, chain, first)
     found = passes(evidence)
     if found:
         yield _passes(evidence, found)
@@ -125,7 +130,10 @@ def _watchers(evidence: Evidence, chain: str) -> list[Any]:
 
 
 def _validators(evidence: Evidence, chain: str) -> int:
-    return sum(int(getattr(agent, "count", 1)) for agent in _watchers(evidence, chain))
+    stakers = [agent for agent in evidence.scenario.agents.values() if agent.kind == "staker" and getattr(agent, "on", None) == chain]
+    proposer: Any = getattr(evidence.scenario.chains[chain], "proposer", None)
+    stakers += [proposer] if proposer is not None and proposer.kind == "staker" else []
+    return sum(int(getattr(agent, "count", 1)) for agent in (*_watchers(evidence, chain), *stakers))
 
 
 # ---- assertions over time

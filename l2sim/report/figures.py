@@ -20,7 +20,7 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
 )  # fmt: skip
 """The palette of Okabe and Ito (2008), which the colour-blind can tell apart; line styles tell the same in grey."""
 COLOURS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK)
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "*", "d", "p", ".")
 """Of lines and dots that stand beside each other, in the order in which they are used."""
 INK, FAINT, SHADE = "#222222", "#8a8a8a", "#e4e4e4"
 

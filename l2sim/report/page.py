@@ -9,18 +9,25 @@ from l2sim.metrics.time_to_finality import TimeToFinality
 from l2sim.report import (
     answer,
     cascades,
+    censorship,
+    consensus,
     costs,
+    delays,
     disputes,
     extraction,
+    fee_components,
     finality,
     gains,
     glossary,
     loans,
     network,
     panels,
+    proofs,
+    saturation,
     side_by_side,
     tables,
     timeline,
+    withdrawal_delays,
     withdrawals,
 )
 from l2sim.report.document import Document, Section, Text
@@ -84,8 +91,12 @@ def _sections(evidence: Evidence) -> Iterator[Section]:
         _side_by_side,
         _timeline,
         _finality,
+        _saturation,
+        _consensus,
         _disputes,
+        _proofs,
         _withdrawals,
+        _censorship,
         _cascades,
         _loans,
         _gains,
@@ -119,12 +130,30 @@ def _finality(evidence: Evidence) -> Section:
     return Section("finality", "Time to finality", pictures, _there(finality.table(evidence)))
 
 
+def _saturation(evidence: Evidence) -> Section:
+    return Section("saturation", "Blocks filled on purpose", list(saturation.pictures(evidence)), list(saturation.tables(evidence)))
+
+
+def _consensus(evidence: Evidence) -> Section:
+    return Section("consensus", "Consensus of L1", list(consensus.pictures(evidence)), list(consensus.tables(evidence)))
+
+
 def _disputes(evidence: Evidence) -> Section:
-    return Section("disputes", "Assertions and disputes", list(disputes.pictures(evidence)), list(disputes.tables(evidence)))
+    pictures = [*delays.pictures(evidence), *disputes.pictures(evidence)]
+    return Section("disputes", "Assertions and disputes", pictures, [*delays.tables(evidence), *disputes.tables(evidence)])
+
+
+def _proofs(evidence: Evidence) -> Section:
+    return Section("proofs", "Validity proofs", list(proofs.pictures(evidence)), list(proofs.tables(evidence)))
 
 
 def _withdrawals(evidence: Evidence) -> Section:
-    return Section("withdrawals", "Withdrawals", list(withdrawals.pictures(evidence)), list(withdrawals.tables(evidence)))
+    drawn = [*withdrawal_delays.pictures(evidence), *withdrawals.pictures(evidence)]
+    return Section("withdrawals", "Withdrawals", drawn, list(withdrawals.tables(evidence)))
+
+
+def _censorship(evidence: Evidence) -> Section:
+    return Section("censorship", "Censorship", list(censorship.pictures(evidence)), list(censorship.tables(evidence)))
 
 
 def _loans(evidence: Evidence) -> Section:
@@ -154,7 +183,11 @@ def _gains(evidence: Evidence) -> Section:
 def _costs(evidence: Evidence) -> Section:
     names = evidence.metrics("cost_per_transaction")
     pictures = [picture for name in names if (picture := costs.picture(evidence, name))]
-    return Section("costs", "What a transaction costs", pictures, [table for name in names if (table := costs.table(evidence, name))])
+    found = [table for name in names if (table := costs.table(evidence, name))]
+    for name in evidence.metrics("fee_components"):
+        pictures += _there(fee_components.picture(evidence, name))
+        found += _there(fee_components.table(evidence, name))
+    return Section("costs", "What a transaction costs", pictures, found)
 
 
 def _network(evidence: Evidence) -> Section:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 NAME = "side_by_side"
-LOOKS = tuple(zip(COLOURS, MARKERS, strict=False))
+LOOKS = tuple((COLOURS[place % len(COLOURS)], marker) for place, marker in enumerate(MARKERS))
 WIDE = 30.0
 """Largest over least, from which on durations are on a logarithmic axis."""
 

@@ -23,8 +23,13 @@ NO_PAIRS = "no pairs"
 _ON_CHAINS = {
     "throughput": ("transactions_a_second", "reverted_share", "dropped_share", "pending_max"),
     "cost_per_transaction": ("total_mean_usd",),
+    "value_at_risk_before_finality": ("mean", "max"),
+    "sequencer_margin": ("batch_cost", "margin_per_day"),
+    "censorship_delay": ("mean", "never"),
 }
-_DRAWN = {"bad_debt", "notional", "positions", "mean", "reverted_share", "dropped_share", "finalized_mean", "total_mean_usd"}
+_ON_ONE_MARKET = {"capital_efficiency": ("efficiency", "sufficient"), "withdrawal_delay": ("mean", "max")}
+"""Figures of a market that are not to be added up, where a chain has one such market."""
+_DRAWN = {"efficiency", "bad_debt", "notional", "positions", "mean", "reverted_share", "dropped_share", "finalized_mean", "total_mean_usd"}
 """Figures that get a panel; the others are in the table only."""
 
 
@@ -118,6 +123,14 @@ def _of_markets(evidence: Evidence, gather: _Gather) -> Iterator[Measure]:
         for figure in ("bad_debt", "covered"):
             here = {chain: [f"{name}.{market}.{figure}" for market, on in markets.items() if on == chain] for chain in gather.chains}
             yield gather.measure(name, figure, here)
+    for kind, figures in _ON_ONE_MARKET.items():
+        for name in evidence.metrics(kind):
+            subjects = set(evidence.subjects(name))
+            homes = {chain: [market for market, on in markets.items() if on == chain and market in subjects] for chain in gather.chains}
+            for figure in figures if all(len(found) < 2 for found in homes.values()) else ():
+                yield gather.measure(
+                    name, figure, {chain: [f"{name}.{market}.{figure}" for market in found] for chain, found in homes.items()}
+                )
     asked: dict[str, str] = {}
     for name, metric in evidence.metrics("liquidation_cascade").items():
         if isinstance(metric, LiquidationCascade) and metric.market is not None:

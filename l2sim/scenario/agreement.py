@@ -40,7 +40,7 @@ def disagreements(found: Sequence[Found], scenario: Mapping[str, Any], regions: 
                 yield one.where, one.key, Mistake(message, ".".join(one.where))
         if one.part is None or not isinstance(one.value, Mapping):
             continue
-        for check in (_market, _room_in_blocks, _settlement, _region, _action, _steps, _column):
+        for check in (_market, _room_in_blocks, _settlement, _blobs, _validators, _region, _action, _steps, _column):
             for key, message in check(one.where, one.part, one.value, cast):
                 where = (*one.where, *key.split("."))
                 yield where, "." in key, Mistake(message, ".".join(where))
@@ -107,10 +107,54 @@ def _settlement(where: Where, part: type[Part], fields: Mapping[str, Any], cast:
         yield "settles_on", f"'{fields['settles_on']}' is of kind '{chain.kind}', which keeps no batches{choice}"
     if "settles_on" in part.model_fields and fields.get("batch_poster") and not fields.get("settles_on"):
         yield "settles_on", "a batch poster needs an L1 to post to: name it here, or write 'batch_poster: null'"
-    for name, attack in members(cast.scenario, "attacks").items() if fields.get("settlement") else ():
+    attacks = members(cast.scenario, "attacks")
+    # Deposits live with blocks that are undone; assertions, which nobody makes without a proposer or a liar, do not.
+    lies = any("bridge" in getattr(cast.parts.get(("attacks", name)), "model_fields", ()) for name in attacks)
+    for name, attack in attacks.items() if fields.get("settlement") and (fields.get("proposer") or lies) else ():
         undoes = "reverses" in vars(cast.parts.get(("attacks", name), object))
         if undoes and isinstance(attack, Mapping) and attack.get("on") == fields.get("settles_on"):
             yield "settlement", f"disputes cannot be fought on '{attack['on']}', whose blocks attack '{name}' undoes: leave one of them out"
+
+
+def _validators(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+    """A group of validators is one of that L1's; blocks that are late, and so may be undone, are not what disputes are fought in."""
+    if len(where) != 2:
+        return
+    chains = members(cast.scenario, "chains")
+    if where[0] == "attacks" and {"on", "group"} <= part.model_fields.keys():
+        groups = _groups(chains.get(str(fields.get("on"))))
+        if groups is not None and fields.get("group") is not None and fields["group"] not in groups:
+            none = f": '{fields['on']}' needs a consensus that has some, such as 'casper'"
+            hint = did_you_mean(str(fields["group"]), groups) if groups else none
+            yield "group", f"there is no group of validators '{fields['group']}' on '{fields['on']}'{hint}"
+    if where[0] == "chains" and fields.get("settlement"):
+        for name, group in (_groups(chains.get(str(fields.get("settles_on")))) or {}).items():
+            if isinstance(group, Mapping) and group.get("late") not in (None, 0, "0", "0 %"):
+                message = f"disputes cannot be fought on '{fields['settles_on']}', where blocks of '{name}' may be late and undone"
+                yield "settlement", f"{message}: leave 'late' out"
+
+
+def _groups(chain: Any) -> Mapping[str, Any] | None:
+    """The groups of validators of an L1; None where it has no consensus of its own."""
+    consensus = chain.get("consensus") if isinstance(chain, Mapping) else None
+    groups = consensus.get("groups", {}) if isinstance(consensus, Mapping) else None
+    return groups if isinstance(groups, Mapping) else None
+
+
+def _blobs(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+    """A batch of a poster fits into one transaction of its L1 when the run begins; else it would wait for ever."""
+    poster, l1 = fields.get("batch_poster"), members(cast.scenario, "chains").get(str(fields.get("settles_on")))
+    chain = cast.chain(fields.get("settles_on"))
+    if not isinstance(poster, Mapping) or "policy" in poster or not isinstance(l1, Mapping) or chain is None:
+        return
+    try:
+        rules: Any = chain.model_validate({key: value for key, value in l1.items() if key != "kind"})
+        fork = rules.blob_fee.fork(rules.began())
+    except (ValueError, AttributeError):
+        return  # what is wrong with the L1 itself is said elsewhere
+    most, blobs = fork.blobs_per_transaction or fork.maximum, poster.get("blobs")
+    if isinstance(blobs, int) and blobs > most:
+        yield "batch_poster.blobs", f"a transaction on '{fields['settles_on']}' carries {most} blobs at most at the start, not {blobs}"
 
 
 def _region(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:

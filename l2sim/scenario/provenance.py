@@ -5,9 +5,13 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from l2sim import presets
-from l2sim.part import Part, did_you_mean
+from l2sim.part import Part, did_you_mean, room
 from l2sim.scenario.mistakes import Mistake, ScenarioError
 from l2sim.scenario.nodes import Node, Where, merge, plain, read, without
+from l2sim.scenario.references import walk
+
+CLAIMS = ("settlement", "proposer")
+"""What of a preset makes claims about a chain's state on its L1."""
 
 
 class Provenance(NamedTuple):
@@ -68,7 +72,11 @@ def preset(name: str) -> Preset:
 
 
 def overlaid(tree: Node) -> tuple[Node, dict[str, Preset], list[Mistake]]:
-    """The tree with its chains laid over their presets, the presets by the names of the chains, and what is wrong with them."""
+    """The tree with its chains laid over their presets, the presets by the names of the chains, and what is wrong with them.
+
+    The settlement and the proposer of a preset come along where something depends on them, see ``_asserted``: a rollup about which
+    claims are made keeps copies of its state for days, so that they can be disputed.
+    """
     chains = tree.value.get("chains")
     if chains is None or not chains.branch:
         return tree, {}, []
@@ -85,8 +93,32 @@ def overlaid(tree: Node) -> tuple[Node, dict[str, Preset], list[Mistake]]:
         except ScenarioError as error:
             mistakes += [mistake._replace(path=f"chains.{name}.preset", mark=node.mark) for mistake in error.mistakes]
             continue
-        members[name] = merge(members[name], used[name].chain, ("chains", name))
+        page = used[name].chain
+        for part in () if _asserted(name, members[name], tree) else (part for part in CLAIMS if part in page.value):
+            page = without(page, (part,))
+        members[name] = merge(members[name], page, ("chains", name))
     return merge(Node({"chains": Node(members, chains.mark, chains.key)}, tree.mark), without(tree, ("chains",))), used, mistakes
+
+
+def _asserted(name: str, chain: Node, tree: Node) -> bool:
+    """Whether anything depends on what becomes of claims about a chain.
+
+    A bridge leads away from it, an agent or an attack is about its settlement, or the scenario says something about either part.
+    """
+    written = [chain.value[part] for part in CLAIMS if part in chain.value]
+    if written:
+        return all(part.value is not None for part in written)
+    around = {section: _members(tree, section) for section in ("markets", "agents", "attacks")}
+    if any(market.get("kind") == "bridge" and market.get("on") == name for market in around["markets"]):
+        return True
+    found = (one for section in ("agents", "attacks") for member in around[section] for one in walk(room(section).base, member))
+    return any(one.refers is not None and one.refers.has in CLAIMS and one.value == name for one in found)
+
+
+def _members(tree: Node, section: str) -> list[Mapping[str, Any]]:
+    """What is in a section as plain data, as far as it can be read."""
+    found = plain(tree.value[section])[0] if section in tree.value else {}
+    return [member for member in found.values() if isinstance(member, Mapping)] if isinstance(found, Mapping) else []
 
 
 def trace(scenario: Part, resolved: Mapping[str, Any], nodes: Mapping[Where, Node], used: Mapping[str, Preset]) -> list[Provenance]:

@@ -6,7 +6,7 @@ a ``Side``: it says what it holds the states of the chain to be, and pays for it
 """
 
 from abc import abstractmethod
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any, ClassVar
 
 from l2sim.part import Part
@@ -22,6 +22,9 @@ class Settlement(Part, room="settlement"):
     count: ClassVar[int] = 1
     atomic: ClassVar[bool] = False
     stage: ClassVar[int] = 0
+
+    transitions: ClassVar[Mapping[tuple[str, str], str]] = {}
+    """From a state and what happens in it, the next state; what is not there cannot happen."""
 
     assertion_gas: Gas = 300_000
     """Gas of an assertion on L1 (assumed)."""
@@ -40,6 +43,29 @@ class Settlement(Part, room="settlement"):
     def cost_of_challenge(self) -> int:
         """Gas of a challenge on L1."""
         return 0
+
+    def admits(self, assertions: Any, side: Any, last: int, digest: int) -> bool:
+        """Whether somebody may assert that now."""
+        return True
+
+    def open(self, assertions: Any, case: Any) -> Any:
+        """What it keeps of disputes over a new assertion, where there may be many at a time; None where one challenger is all.
+
+        It has a ``state``, ``challenge(side, cost)`` and ``join(side)``, and keeps the bonds, which the contract's ``claims()`` list.
+        """
+        return None
+
+    def deploy(self, assertions: Any) -> Any:
+        """What it keeps on L1 besides assertions and their bonds, and says by ``claims()`` whose that is; None where it is nothing."""
+        return None
+
+    def guarded_by(self) -> str | None:
+        """The agent that may pause payments on L1 and do what else is left to a guardian; None where nobody may."""
+        return None
+
+    def govern(self, assertions: Any, act: str, number: int) -> bool:
+        """Do something else that only its guardian may ask for; whether that changed anything."""
+        return False
 
     @abstractmethod
     def run(self, me: Seat) -> Waiting:

@@ -23,6 +23,14 @@ class Chain(Part, room="chains"):
         """Whether somebody may want to re-execute its blocks, so that their inputs and the state's digests have to be kept."""
         return False
 
+    def undoes(self) -> bool:
+        """Whether its own rules may undo its blocks."""
+        return False
+
+    def tries(self) -> bool:
+        """Whether it tries transactions before it takes them, so that what they did can be undone."""
+        return False
+
     @abstractmethod
     def start(self, name: str, world: "World") -> "LiveChain":
         """The running chain of this description in a world."""

@@ -15,6 +15,7 @@ from l2sim.events import (
     DisputeEnded,
     DisputeMoved,
 )
+from l2sim.events.dispute_game import GuardianActed
 from l2sim.streams import mix
 from l2sim.units import ETH
 from l2sim.world.clock import Clock
@@ -54,6 +55,31 @@ class Assertion(NamedTuple):
     """A number of its own for luck: the same whenever the same party asserts the same block, whoever else asserts what."""
 
 
+class Budget:
+    """What somebody is ready to stake in all, on whatever it asserts and challenges."""
+
+    def __init__(self, wei: int) -> None:
+        self.left = wei
+
+    def take(self, wei: int) -> bool:
+        """Take a stake out of it; whether there was enough."""
+        if wei > self.left:
+            return False
+        self.left -= wei
+        return True
+
+
+class Manner(NamedTuple):
+    """How somebody argues a dispute."""
+
+    response: int | None = None
+    """Time that it needs for a move (ns); None stands for what the settlement says."""
+    stalls: int | None = None
+    """How long before its clock runs out it moves (ns); None where it moves as soon as it can."""
+    budget: Budget | None = None
+    """What it is ready to stake; None for all that it has."""
+
+
 class Side(NamedTuple):
     """Somebody who may be asked in a dispute, and what it holds the chain's states to be."""
 
@@ -63,10 +89,12 @@ class Side(NamedTuple):
     """The digest of the state after a block."""
     steps: Callable[[int], Sequence[int]]
     """The digests in the course of a block: after its beginning and after each of its transactions."""
-    post: Callable[[int], Event]
-    """Sends a transaction of so much gas to L1, in its name and at its expense."""
+    post: Callable[..., Event]
+    """Sends a transaction of so much gas to L1, in its name and at its expense; a second argument is what it calls there."""
     credit: bool = False
     """Whether its account may go into debt, as attackers' do: what they lose is the price of the attack."""
+    manner: Manner = Manner()
+    """How it argues."""
 
 
 class Bell:
@@ -106,6 +134,8 @@ class Case:
         """When somebody challenges it, the next time."""
         self.turned = Bell(clock)
         """Rings whenever its status changes."""
+        self.contest: Any = None
+        """What the settlement keeps of disputes over it, where there may be many at a time; its bonds are kept there too."""
 
     def sides(self) -> tuple[Side, Side]:
         """Who asserts it and who challenges it.
@@ -127,13 +157,22 @@ class Assertions:
         self.chain = chain
         self.l1 = chain.l1
         self.history = chain.history
-        self.rules: Any = chain.rules.settlement
+        settlement: Any = chain.rules.settlement
+        self.rules = settlement
         self.world = chain.world
         self.cases: list[Case] = []
         self.made = Bell(chain.world.clock)
         """Rings at each new assertion."""
+        self.stirred = Bell(chain.world.clock)
+        """Rings whenever something changes in the settlement's contract, if there is one."""
+        self.contract: Any = settlement.deploy(self)
+        """What a settlement keeps on L1 besides, stakes of its own for instance; it says whose they are by ``claims()``."""
         self.final = 0
         """The newest block under a final assertion."""
+        self.paused = False
+        """Whether its guardian has stopped what is paid out on L1."""
+        self.resumed = Bell(chain.world.clock)
+        """Rings when that is over."""
         self._finals: list[Assertion] = []
         self._account = chain.world.ledger.groups[f"{chain.name}.settlement"].accounts.start
         self._token = chain.world.ledger.column(chain.l1.name, GAS_TOKEN)
@@ -144,7 +183,7 @@ class Assertions:
     def make(self, side: Side, last: int, digest: int, cost: float) -> int:
         """Take up an assertion and its bond: its number, or -1 where the bond cannot be paid or the block was undone meanwhile."""
         world, bond = self.world, self.rules.stake()
-        if last > self.chain.height or not self._pledge(side, bond):
+        if last > self.chain.height or not self.rules.admits(self, side, last, digest) or not self.pledge(side, bond):
             return -1
         number, now = len(self.cases), world.clock.now
         until = self.history.block(last - 1).time
@@ -152,6 +191,7 @@ class Assertions:
         assertion = Assertion(number, self.final + 1, last, until, digest, side.account, bond, now, key)
         case = Case(assertion, digest == self.digest(last), side, world.clock)
         self.cases.append(case)
+        case.contest = self.rules.open(self, case)
         self.history.settle(last)  # a sequencer does not undo what is asserted
         name, shown = self.chain.name, digest & _SHOWN
         world.record(AssertionMade(name, number, self.final + 1, last, side.account, shown, int(case.valid), bond / ETH, cost))
@@ -161,15 +201,42 @@ class Assertions:
     def challenge(self, side: Side, number: int, cost: float) -> bool:
         """Take up a challenge and its bond; whether the assertion is still open to one and the bond was there."""
         case, bond = self.cases[number], self.rules.stake()
-        taken = bool(case.status == "pending" and bond and self._pledge(side, bond))
+        if case.contest is not None:
+            return bool(case.contest.challenge(side, cost))
+        taken = bool(case.status == "pending" and bond and self.pledge(side, bond))
         self.world.record(AssertionChallenged(self.chain.name, number, side.account, bond / ETH, cost, int(taken)))
-        if not taken:
-            return False
-        case.status, case.challenger = "challenged", side
+        if taken:
+            self.dispute(case, side)
+        return taken
+
+    def dispute(self, case: Case, challenger: Side) -> None:
+        """Somebody challenges an assertion that nobody challenges so far."""
+        case.status, case.challenger = "challenged", challenger
         challenged, case.challenged = case.challenged, Event(self.world.clock)
         self.world.clock.wake(challenged, self.world.clock.now)
         case.turned.ring()
-        return True
+
+    def join(self, side: Side, number: int) -> bool:
+        """Let somebody argue over an assertion on the side of its own digests; whether the settlement lets many do so."""
+        contest = self.cases[number].contest
+        if contest is not None:
+            contest.join(side)
+        return contest is not None
+
+    def govern(self, account: int, act: str, number: int, cost: float) -> bool:
+        """Do what only the settlement's guardian may: ``pause`` and ``resume`` payments, or what the settlement knows besides."""
+        guardian = self.rules.guarded_by()
+        if guardian is None or account not in self.world.ledger.groups[guardian].accounts:
+            return False
+        if act in ("pause", "resume"):
+            done = self.paused != (act == "pause")
+            self.paused = act == "pause"
+            if done and act == "resume":
+                self.resumed.ring()
+        else:
+            done = bool(self.rules.govern(self, act, number))
+        self.world.record(GuardianActed(self.chain.name, act, number, account, cost, int(done)))
+        return done
 
     def spend(self, account: int, wei: int) -> None:
         """Pay for computing, which nobody in the model sells."""
@@ -233,7 +300,7 @@ class Assertions:
             case.status, case.challenger = "pending", None
         else:
             case.status = "rejected"
-            self._move(self._account, challenger.account, bond)
+            self.release(challenger.account, bond)
             self.world.record(AssertionRejected(name, number, case.assertion.last, int(case.valid)))
         case.turned.ring()
 
@@ -241,25 +308,57 @@ class Assertions:
         """Make an assertion final and give its bond back."""
         number, last = case.assertion.number, case.assertion.last
         case.status, case.settled = "final", self.world.clock.now
-        self._move(self._account, case.asserter.account, case.assertion.bond)
+        if case.contest is None:
+            self.release(case.asserter.account, case.assertion.bond)
         self.final = max(self.final, last)
         self._finals.append(case.assertion)
         self.world.record(AssertionConfirmed(self.chain.name, number, last, int(case.valid)))
         case.turned.ring()
 
+    def reject(self, case: Case) -> None:
+        """See that an assertion never becomes final; what becomes of stakes is for the settlement to say."""
+        case.status = "rejected"
+        self.world.record(AssertionRejected(self.chain.name, case.assertion.number, case.assertion.last, int(case.valid)))
+        case.turned.ring()
+
+    def bell(self) -> Bell:
+        """A bell for a matter of the settlement's own."""
+        return Bell(self.world.clock)
+
     # ---- money on L1
+
+    def affords(self, side: Side, wei: int) -> bool:
+        """Whether a side has that much ether on L1, or may go into debt."""
+        return side.credit or self._token[side.account] >= wei / ETH
+
+    def transfer(self, giver: int, taker: int, wei: int) -> None:
+        """Move ether between accounts on L1, as the settlement's contract has it."""
+        self._move(giver, taker, wei)
 
     def claims(self) -> list[Claim]:
         """The bonds that it keeps, which belong to their owners until they are lost."""
-        kept = [(case.asserter, case) for case in self.cases if case.status in ("pending", "challenged")]
-        kept += [(case.challenger, case) for case in self.cases if case.challenger is not None and case.status == "challenged"]
-        return [Claim(side.account, GAS_TOKEN, case.assertion.bond / ETH) for side, case in kept]
+        cases = [case for case in self.cases if case.contest is None]
+        kept = [(case.asserter, case) for case in cases if case.status in ("pending", "challenged")]
+        kept += [(case.challenger, case) for case in cases if case.challenger is not None and case.status == "challenged"]
+        staked = [] if self.contract is None else self.contract.claims()
+        return [Claim(side.account, GAS_TOKEN, case.assertion.bond / ETH) for side, case in kept] + staked
 
-    def _pledge(self, side: Side, bond: int) -> bool:
-        if self._token[side.account] < bond / ETH and not side.credit:
+    def claim(self, account: int, wei: int) -> Claim:
+        """What is kept for somebody, as it stands in the books."""
+        return Claim(account, GAS_TOKEN, wei / ETH)
+
+    def pledge(self, side: Side, bond: int) -> bool:
+        """Take a bond from somebody; whether it was there."""
+        if not self.affords(side, bond):
+            return False
+        if side.manner.budget is not None and not side.manner.budget.take(bond):
             return False
         self._move(side.account, self._account, bond)
         return True
+
+    def release(self, account: int, wei: int) -> None:
+        """Pay somebody out of the bonds that are kept."""
+        self._move(self._account, account, wei)
 
     def _move(self, giver: int, taker: int, wei: int) -> None:
         self.l1.pay(GAS_TOKEN, giver, -wei / ETH)

@@ -11,11 +11,11 @@ import numpy as np
 from l2sim.kernels import OUT
 from l2sim.units import ETH
 
-BY_TIP, TIPS, VISIBLE, GAS_LIMIT, FEE_GAS_LIMIT, TOKEN, ACCOUNT, OVERHEAD, BACKLOG_LIMIT, STOP_AFTER_REFLEX, RIPE = range(11)
+BY_TIP, TIPS, VISIBLE, GAS_LIMIT, FEE_GAS_LIMIT, TOKEN, ACCOUNT, OVERHEAD, BACKLOG_LIMIT, STOP_AFTER_REFLEX, RIPE, FOOTPRINT = range(12)
 """Rules, whole numbers: how it orders, whether any arrival offers a tip, whether pending rows are seen, gas that fits into a block and
 gas limit of the fee's rule, the asset of fees and who gets them, bytes of an empty block, bytes at which it would be throttled, whether
-to stop after a block with a reflex's transaction, and bytes after which to stop because a batch is full."""
-RULES = 11
+to stop after a block with a reflex's transaction, bytes after which to stop because a batch is full, and gas that a byte counts for."""
+RULES = 12
 BASE_FEE, HEIGHT, UNPOSTED, ROWS, NOTES = range(5)
 """Progress, whole numbers: base fee (wei per gas), height, unposted bytes, and how many rows and notes have been written."""
 PROGRESS = 5
@@ -74,7 +74,8 @@ def arrange(order: Any, arrivals: int, wanted: int, tip: Any, start: int, wants:
 def make_blocks(
     kernels: Any, begins: Any, mids: Any, cells: Any, codes: Any, calls: Any, answered: Any, purses: Any, prices: Any,
     market: Any, action: Any, sender: Any, a: Any, b: Any, c: Any, slippage: Any, reference: Any, tip: Any, gas: Any, size: Any,
-    bounds: Any, times: Any, slots: Any, seen: Any, per_byte: Any, ether: Any, after: Any, terms: Any, rules: Any, progress: Any,
+    bounds: Any, times: Any, slots: Any, seen: Any, charges: Any, seconds: Any, ether: Any, state: Any, after: Any, terms: Any, rules: Any,
+    progress: Any,
     decides: Any, settings: Any, memory: Any, owns: Any, homes: Any, luck: Any, gas_of: Any, size_of: Any,
     intents: Any, facts: Any, wants: Any, want_from: Any, want_tie: Any, kept: Any, order: Any, before: Any, out: Any,
     row_block: Any, row_from: Any, row_market: Any, row_action: Any, row_sender: Any, row_status: Any, row_gas: Any, row_fee: Any,
@@ -91,6 +92,7 @@ def make_blocks(
         start, stop, now, fee = bounds[block], bounds[block + 1], times[block], progress[BASE_FEE]
         arrivals = stop - start
         at, note = progress[ROWS], progress[NOTES]
+        per_byte, floor, per_gas, per_transaction = charges[block, 0], np.int64(charges[block, 1]), charges[block, 2], charges[block, 3]
         if fee > (1 << 62) // max(rules[FEE_GAS_LIMIT], 1) or progress[UNPOSTED] > rules[BACKLOG_LIMIT]:
             return block
         for m in range(markets):
@@ -106,8 +108,9 @@ def make_blocks(
         # What reflexes want, each on the same state; simultaneous wishes in the order of their tie keys.
         wanted = 0
         if reflexes:
-            facts[0], facts[1], facts[2] = fee / ETH, per_byte[block], ether[block]
+            facts[0], facts[1], facts[2] = fee / ETH + per_gas, per_byte, ether[block]
             facts[3], facts[4] = now / 1e9, float(progress[HEIGHT] + 1)
+            facts[5], facts[6] = charges[block, 1], per_transaction
             kept[:, :] = memory
         for r in range(reflexes):
             home = homes[r]
@@ -140,7 +143,7 @@ def make_blocks(
         arrange(order, arrivals, wanted, tip, start, wants, rules[BY_TIP], rules[TIPS])
 
         # Charge; where somebody cannot pay, or not everything fits, nothing of this block has happened.
-        used = bytes_used = 0
+        used = bytes_used = footprint = 0
         execution = data = 0.0
         charged, plain = 0, True
         for j in range(n):
@@ -157,16 +160,18 @@ def make_blocks(
                 one_gas, one_size, one_tip = gas_of[home, act], size_of[home, act], np.int64(wants[k, 6])
             row_block[row], row_gas[row] = block, one_gas
             row_fee[row] = one_gas * ((fee + one_tip) / ETH)
-            row_data[row] = one_size * per_byte[block]
+            counted = max(one_size, floor)
+            row_data[row] = counted * per_byte + one_gas * per_gas + per_transaction
             used += one_gas
             bytes_used += one_size
+            footprint += counted * rules[FOOTPRINT]
             execution += row_fee[row]
             data += row_data[row]
             payer = row_sender[row]
             before[j] = purses[purse, payer]
             purses[purse, payer] = before[j] - (row_fee[row] + row_data[row])
             charged += 1
-            if purses[purse, payer] < 0.0 or used > rules[GAS_LIMIT]:
+            if purses[purse, payer] < 0.0 or used > rules[GAS_LIMIT] or footprint > rules[GAS_LIMIT]:
                 plain = False
                 break
         if not plain:
@@ -207,10 +212,11 @@ def make_blocks(
         progress[ROWS] += n
         progress[HEIGHT] += 1
         progress[UNPOSTED] += bytes_used + rules[OVERHEAD]
-        progress[BASE_FEE] = after[0](fee, used, rules[FEE_GAS_LIMIT], terms)
+        second, following = seconds[block], seconds[min(block + 1, len(times) - 1)]
+        progress[BASE_FEE] = after[0](state, max(used, footprint), rules[FEE_GAS_LIMIT], second, following, terms)
         block_rows[block], block_gas[block], block_size[block], block_fee[block] = n, used, bytes_used, fee
         rules[RIPE] -= bytes_used + rules[OVERHEAD]
-        news = rules[RIPE] <= 0 or (wanted > 0 and rules[STOP_AFTER_REFLEX] != 0)
+        news = rules[RIPE] <= 0 or progress[BASE_FEE] < 0 or (wanted > 0 and rules[STOP_AFTER_REFLEX] != 0)
         for m in range(markets):
             if calls[m] >= 0 and codes[m][calls[m]] > answered[m]:
                 news = True

@@ -1,5 +1,7 @@
 """The L1 end of a bridge: an escrow, and the proofs by which withdrawals are paid out of it."""
 
+from collections import deque
+from collections.abc import Callable
 from math import fsum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -7,6 +9,8 @@ from l2sim.books import Claim
 from l2sim.events import WithdrawalFinalized, WithdrawalProven, WithdrawalRefused
 from l2sim.markets.bridge import Bridge, BridgeBook, Withdrawal
 from l2sim.world.assertions import Assertions
+from l2sim.world.deposits import Deposits
+from l2sim.world.fast_withdrawals import FastWithdrawals
 
 if TYPE_CHECKING:
     from l2sim.world.history import Replica
@@ -39,6 +43,10 @@ class LiveBridge:
         self.proofs: dict[tuple[int, int], Proof] = {}
         """By number and account, which stand for the hash of a withdrawal."""
         self.paid: set[tuple[int, int]] = set()
+        self.deposits = Deposits(self)
+        self.fast = FastWithdrawals(self)
+        self._done: deque[tuple[int, Callable[[], object]]] = deque()
+        """How to undo what L1's blocks did here, with their slots, the latest last."""
         chain.world.ledger.mint(self.l1.name, rules.asset, self.account, rules.escrow)
         self._column: Any = chain.world.ledger.column(self.l1.name, rules.asset)
 
@@ -56,15 +64,38 @@ class LiveBridge:
         open_ = [one for one in self.since(0) if (one.number, one.account) not in self.paid]
         owed = fsum(one.amount for one in open_)
         worth = min(1.0, self.escrow() / owed) if owed else 0.0
-        return [Claim(one.account, self.rules.asset, one.amount * worth) for one in open_]
+        holders = self.fast.holders
+        mine = [Claim(holders.get((one.number, one.account), one.account), self.rules.asset, one.amount * worth) for one in open_]
+        return mine + self.deposits.claims()
+
+    def exists(self, number: int, account: int, amount: float) -> bool:
+        """Whether the rollup's own state has such a withdrawal."""
+        found = self.book.withdrawal(number)
+        return found is not None and found.account == account and found.amount == amount
+
+    def remember(self, undo: Callable[[], object]) -> None:
+        """Something was done in the L1 block that is being made; how to undo it, should L1 undo that block."""
+        if self.l1.history is not None:
+            while self._done and self._done[0][0] <= self.l1.safe:
+                self._done.popleft()
+            self._done.append((self.l1.after.slot, undo))
+
+    def undo(self, until: int) -> None:
+        """L1 undid its blocks after a slot, and the calls in them are pending again: so is what they did here."""
+        while self._done and self._done[-1][0] > until:
+            self._done.pop()[1]()
+        self.deposits.undone_on_l1(until)
 
     def prove(self, number: int, account: int, assertion: int, cost: float, replica: "Replica | None" = None) -> bool:
         """Accept a proof that a withdrawal is in the state that an assertion claims; whether it is.
 
-        Who proves against a state that never was has to show that state: a replica with the asserted digest.
+        Who proves against a state that never was has to show that state: a replica with the asserted digest. Where the rollup's data
+        are withheld, nobody can make a proof from the state.
         """
         case = self._assertions().cases[assertion]
-        if case.status == "rejected":
+        if case.status == "rejected" or self._assertions().paused:
+            return False
+        if replica is None and not self.chain.publication.knows(case.assertion.last):
             return False
         if replica is None:
             found = self.book.withdrawal(number)
@@ -75,9 +106,17 @@ class LiveBridge:
         if found is None or found.account != account or not shown:
             return False
         now = self.chain.world.clock.now
+        before = self.proofs.get((number, account))
         self.proofs[number, account] = Proof(found, assertion, case.valid, now)
+        self.remember(lambda: self._restore((number, account), before))
         self.chain.world.record(WithdrawalProven(self.name, account, number, assertion, cost))
         return True
+
+    def _restore(self, key: tuple[int, int], before: Proof | None) -> None:
+        if before is None:
+            self.proofs.pop(key, None)
+        else:
+            self.proofs[key] = before
 
     def due(self, proof: Proof) -> int | None:
         """When a withdrawal may be paid (ns), where its assertion is final: the later of that and the proof's maturity."""
@@ -87,21 +126,22 @@ class LiveBridge:
     def pay(
         self, number: int, account: int, cost: float, assertion: int | None = None, replica: "Replica | None" = None
     ) -> bool:  # fmt: skip
-        """Pay a withdrawal that is due, and proved or to be proved now against an assertion; whether it was."""
+        """Pay a withdrawal that is due, and proved or to be proved now against an assertion, to whoever owns it; whether it was."""
         world, key = self.chain.world, (number, account)
         if assertion is not None:
             self.prove(number, account, assertion, 0.0, replica)
         proof = self.proofs.get(key)
         due = None if proof is None else self.due(proof)
-        if proof is None or due is None or world.clock.now < due or key in self.paid:
+        if self._assertions().paused or proof is None or due is None or world.clock.now < due or key in self.paid:
             return False
         amount, held = proof.withdrawal.amount, self.escrow()
         if held < amount:
             world.record(WithdrawalRefused(self.name, account, number, amount, held, cost))
             return False
         self.paid.add(key)
+        self.remember(lambda: self.paid.discard(key))
         self.l1.pay(self.rules.asset, self.account, -amount)
-        self.l1.pay(self.rules.asset, account, amount)
+        self.l1.pay(self.rules.asset, self.fast.holders.get(key, account), amount)
         world.record(WithdrawalFinalized(self.name, account, number, amount, int(proof.valid), cost))
         return True
 

@@ -6,6 +6,7 @@ import numpy as np
 from simpy.events import Event
 
 from l2sim.books import Opening, Owed
+from l2sim.data_fees import NO_CHARGE, Charge
 from l2sim.events import BlockSealed, TransactionDropped, TransactionIncluded
 from l2sim.markets import Market
 from l2sim.ordering import Ordering
@@ -13,7 +14,9 @@ from l2sim.state import Journal, PriceSource, State
 from l2sim.streams import mix
 from l2sim.transactions import STEPS, Receipt, Rows, Status
 from l2sim.world.attribution import Attribution
+from l2sim.world.censorship import Censor, admit
 from l2sim.world.execution import Block, Executed, Execution
+from l2sim.world.forced import LiveForced, join
 from l2sim.world.history import History
 from l2sim.world.inbox import NO_ROWS, Cut, Inbox
 from l2sim.world.reflexes import LiveReflex, wanted
@@ -36,13 +39,16 @@ class LiveChain:
         self.region = "us_east"
         self.ordering: Ordering | None = None
         self.inbox = Inbox(world.engines[name] == "arrays")
+        self.censor: Censor | None = None
+        self.forced: LiveForced | None = None
         self.service: Service | None = None
         """What executes transactions, where that takes time."""
         self.height = 0
         self.last_block = 0
         reversible = name in world.reversible
-        journal = Journal() if reversible or (world.atomic and rules.trades) else None
-        self.state = world.ledger.found(name, State(world.ledger.capacity, world.engines[name] == "arrays", journal, reversible))
+        tries = rules.tries()
+        journal = Journal() if reversible or tries or (world.atomic and rules.trades) else None
+        self.state = world.ledger.found(name, State(world.ledger.capacity, world.engines[name] == "arrays", journal, reversible or tries))
         self.execution = Execution(self.state, self.collect)
         self.books = self.execution.books
         self.markets: list[Market] = []
@@ -66,7 +72,7 @@ class LiveChain:
 
     # ---- what kinds of chain say differently
 
-    def instants(self) -> list[int]:
+    def instants(self) -> list[int] | range:
         """The nominal times of its blocks (ns), known before the run; prices are drawn there."""
         return []
 
@@ -80,9 +86,9 @@ class LiveChain:
         """Execution base fee of the next block, wei per gas."""
         return 0
 
-    def data_price(self) -> float:
-        """What a compressed byte costs its sender, ETH per byte."""
-        return 0.0
+    def charge(self, now: int | None = None) -> Charge:
+        """What transactions of the next block pay besides execution, as one can tell now; of the block that is made ``now`` (ns)."""
+        return NO_CHARGE
 
     def block_interval(self) -> int:
         """Usual time between blocks, ns."""
@@ -171,33 +177,36 @@ class LiveChain:
     # ---- blocks
 
     def make_block(self, now: int, gas_limit: int, blobs: int = 0, blob_base_fee: int = 0) -> tuple[int, int]:
-        """Take what has arrived, execute it, write it down, tell who waits. Returns gas used and bytes of the rows."""
-        base_fee, per_byte = self.base_fee(), self.data_price()
+        """Take what has arrived, execute it, write it down, tell who waits. Returns gas that counts and bytes of the rows."""
+        base_fee, charge = self.base_fee(), self.charge(now)
         if self.history is not None:
             self.history.open()
         self.execution.now = now
+        forced = NO_ROWS if self.forced is None else self.forced.take(now)
+        barred = self.forced is not None and self.forced.barred
         fresh = self.inbox.arrivals(now)
         if fresh is not None:
             self._set_references(fresh)
-            self.inbox.admit(fresh)
+        admit(self, now, fresh)
         self.last_block = now
         seen = tuple([self.world.prices.index(name) for name in self.outside])
         self.execution.begin(now, seen)
-        if self.reflexes and (reflexes := wanted(self, now, base_fee, per_byte)) is not None:
+        if self.reflexes and not barred and (reflexes := wanted(self, now, base_fee, charge)) is not None:
             self._set_references(reflexes)
-            self.inbox.admit(reflexes)
+            admit(self, now, reflexes)
         payments: tuple[tuple[int, int, float], ...] = ()
         if self.payments:
             payments = tuple(self.payments)
             self.payments.clear()
         executed, included, cut = NOTHING_EXECUTED, 0, NO_ROWS
-        if len(self.inbox) and self.ordering is not None:
+        if len(self.inbox) and self.ordering is not None and not barred:
             queue = self.inbox if self.service is None else self.service
-            cut, reasons, dropped = queue.select(now, base_fee, gas_limit, self.ordering, self._ordering_luck)
+            cut, reasons, dropped = queue.select(now, base_fee, gas_limit, self.ordering, self._ordering_luck, charge)
             if dropped is not None:
                 for i, status in reasons:
                     self._drop(now, dropped, i, status)
-        block = Block(self.height, now, base_fee, per_byte, seen, *cut, payments)
+        cut = join(self, forced, cut)
+        block = Block(self.height, now, base_fee, charge, seen, *cut, payments)
         if cut.stop > cut.start:
             block, executed = self._execute(block)
             included = block.stop - block.start
@@ -213,7 +222,7 @@ class LiveChain:
         self.tell(now)
         if included:
             self._answer(block, executed)
-        return executed.gas, executed.size
+        return executed.metered, executed.size
 
     def make_again(self, block: Block, sealed: BlockSealed | None) -> None:
         """Make a block again that was undone, and write it down again; what its senders were told then they are not told again."""
@@ -280,6 +289,8 @@ class LiveChain:
 
     def _write(self, block: Block, executed: Executed) -> None:
         """Write the rows of a block down."""
+        if self.forced is not None:
+            self.forced.tell(block)
         rows, start, stop, traits = block.rows, block.start, block.stop, block.traits
         fees, data = executed.fees, executed.data
         markets, calls = self._calls(rows, start, stop, traits.market)
@@ -288,7 +299,7 @@ class LiveChain:
         self.included.extend(
             stop - start, block.time, self.log_code, block.height, rows.submitted[start:stop], rows.sender[start:stop], markets, calls,
             executed.status if executed.failed else 0, traits.gas if alike else rows.gas[start:stop],
-            fees[0] if alike and not traits.tips else fees, data[0] if traits.size is not None else data, executed.x, executed.y,
+            fees[0] if alike and not traits.tips else fees, data[0] if alike and traits.size is not None else data, executed.x, executed.y,
         )  # fmt: skip
 
     def _able(self, block: Block, fees: list[float], data: list[float]) -> list[int]:

@@ -1,17 +1,15 @@
 """The docket: assertions about a rollup as everybody sees them on L1, and what their parties may do there."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from simpy.events import Event
 
 from l2sim.streams import mix
 from l2sim.units import ETH, GWEI
-from l2sim.world.assertions import Assertion, Assertions, Side, Status
+from l2sim.world.assertions import Assertion, Assertions, Budget, Manner, Side, Status
 
 if TYPE_CHECKING:
-    from l2sim.markets.bridge import Withdrawal
-    from l2sim.world.bridge import LiveBridge, Proof
     from l2sim.world.calling import Caller
     from l2sim.world.history import Replica
 
@@ -41,7 +39,7 @@ class Docket:
     def head(self, which: Head = "latest") -> int:
         """The rollup's last block, the last one in a batch, or the last one whose batch is final."""
         chain = self._assertions.chain
-        return {"latest": chain.height, "safe": chain.safe, "finalized": chain.finalized}[which]
+        return {"latest": chain.height, "safe": chain.publication.posted(), "finalized": chain.finalized}[which]
 
     def final(self) -> int:
         """The newest block under a final assertion."""
@@ -69,10 +67,38 @@ class Docket:
         """What an assertion takes, and a challenge again (ETH)."""
         return float(self._assertions.rules.stake() / ETH)
 
+    def standing(self, number: int) -> str:
+        """Where an assertion stands in the settlement's own terms; its status where it has none."""
+        case = self._assertions.cases[number]
+        return case.status if case.contest is None else str(case.contest.state)
+
+    def paused(self) -> bool:
+        """Whether payments on L1 are stopped."""
+        return self._assertions.paused
+
     def luck(self, number: int) -> float:
         """A uniform number that belongs to an assertion and is the same for all, for what befalls everybody at once."""
         key = self._seat._world.streams.key(f"chains/{self._assertions.chain.name}/assertions")
         return mix(key, self._assertions.cases[number].assertion.key) / 2.0**64
+
+    @property
+    def contract(self) -> Any:
+        """What the settlement keeps on L1 besides assertions, for those who play by its rules; None where it keeps nothing."""
+        return self._assertions.contract
+
+    def side(self, digests: "Digests | None" = None, steps: "Steps | None" = None, tip: int = TIP) -> Side:
+        """Its owner as a party to disputes, who holds what honest execution gives to be true, but for what is given."""
+        return self._side(digests, steps, tip)
+
+    # ---- whose data are there
+
+    def known(self, number: int) -> bool:
+        """Whether the state that an assertion is about can be computed by others than the rollup's operator."""
+        return self._assertions.chain.publication.knows(self._assertions.cases[number].assertion.last)
+
+    def released(self) -> Event:
+        """When an operator that withheld the rollup's data gives them out again."""
+        return self._assertions.chain.publication.back.wait(self._seat._key)
 
     # ---- executing blocks again
 
@@ -105,9 +131,33 @@ class Docket:
         """When the status of an assertion changes."""
         return self._assertions.cases[number].turned.wait(self._seat._key)
 
+    def stirs(self) -> Event:
+        """When something changes in the settlement's contract."""
+        return self._assertions.stirred.wait(self._seat._key)
+
+    def stands(self, number: int) -> Event:
+        """When an assertion's standing changes, or somebody makes a claim about it."""
+        case = self._assertions.cases[number]
+        event: Event = (case.turned if case.contest is None else case.contest.changed).wait(self._seat._key)
+        return event
+
+    def resumed(self) -> Event:
+        """When payments on L1 go on."""
+        return self._assertions.resumed.wait(self._seat._key)
+
     # ---- what its owner does
 
-    def propose(self, last: int, digest: int, *, digests: Digests | None = None, steps: Steps | None = None, tip: int = TIP) -> Event:
+    def manner(self, response: int | None = None, stalls: int | None = None, budget: int | None = None) -> Manner:
+        """A manner of arguing: time for a move, how long before its clock runs out it moves (ns), what it stakes at most (wei).
+
+        A budget is shared by all that is asserted and challenged in the same manner.
+        """
+        return Manner(response, stalls, None if budget is None else Budget(budget))
+
+    def propose(
+        self, last: int, digest: int, *, digests: Digests | None = None, steps: Steps | None = None, tip: int = TIP,
+        manner: Manner | None = None,
+    ) -> Event:  # fmt: skip
         """Assert on L1 the digest of the state after block ``last``; the event's value is Posted, its answer the number.
 
         The answer is -1 where the bond could not be paid. ``digests`` and ``steps`` are what it will say in a dispute; without
@@ -119,80 +169,46 @@ class Docket:
         chain = self._assertions.chain
         if not 0 < last <= chain.height:
             raise ValueError(f"it asserts block {last} of '{chain.name}', which has made {chain.height} so far")
-        side = self._side(digests, steps, tip)
+        side = self._side(digests, steps, tip, manner)
         gas = self._assertions.rules.assertion_gas
         return self._post(gas, tip, lambda cost: self._assertions.make(side, last, digest, cost))
 
-    def challenge(self, number: int, *, digests: Digests | None = None, steps: Steps | None = None, tip: int = TIP) -> Event:
+    def challenge(
+        self, number: int, *, digests: Digests | None = None, steps: Steps | None = None, tip: int = TIP, manner: Manner | None = None
+    ) -> Event:  # fmt: skip
         """Challenge an assertion on L1, ready to say other ``digests`` and ``steps`` than honest execution gives, where they are given.
 
         The event's value is Posted, its answer whether the challenge was taken up.
         """
-        side = self._side(digests, steps, tip)
+        side = self._side(digests, steps, tip, manner)
         gas = self._assertions.rules.cost_of_challenge()
         return self._post(gas, tip, lambda cost: self._assertions.challenge(side, number, cost))
+
+    def join(
+        self, number: int, *, digests: Digests | None = None, steps: Steps | None = None, tip: int = TIP, manner: Manner | None = None
+    ) -> bool:  # fmt: skip
+        """Argue about an assertion on the side of these digests, whoever begins; whether the settlement lets many do so."""
+        return self._assertions.join(self._side(digests, steps, tip, manner), number)
+
+    def govern(self, act: str, number: int = -1, *, gas: int = 200_000, tip: int = TIP) -> Event:
+        """As guardian, ``pause`` or ``resume`` payments or do what the settlement knows; Posted, its answer whether it did."""
+        account = self._seat.accounts.start
+        return self._post(gas, tip, lambda cost: self._assertions.govern(account, act, number, cost))
 
     def spend(self, wei: int) -> None:
         """Pay for computing, out of its ether on L1."""
         self._assertions.spend(self._seat.accounts.start, wei)
 
-    def _side(self, digests: Digests | None, steps: Steps | None, tip: int) -> Side:
+    def _side(self, digests: Digests | None, steps: Steps | None, tip: int, manner: Manner | None = None) -> Side:
         seat = self._seat
         return Side(
             seat.accounts.start,
             digests or self.digest,
             steps or self.steps,
-            lambda gas: self._post(gas, tip, lambda cost: None),
+            lambda gas, call=lambda cost: None: self._post(gas, tip, call),
             seat.credit,
+            manner or Manner(),
         )
 
     def _post(self, gas: int, tip: int, call: Callable[[float], object]) -> Event:
         return self._seat.post(self.l1, gas, call, tip=tip)
-
-
-class Gate:
-    """A bridge, for one seat."""
-
-    __slots__ = ("_bridge", "_seat")
-
-    def __init__(self, bridge: "LiveBridge", seat: "Caller") -> None:
-        self._bridge = bridge
-        self._seat = seat
-
-    def escrow(self) -> float:
-        """What lies on L1, in units of the bridge's asset."""
-        return self._bridge.escrow()
-
-    def withdrawals(self, after: int) -> "list[Withdrawal]":
-        """The withdrawals after a number, the oldest first, as the rollup shows them after its last block."""
-        return self._bridge.since(after)
-
-    def proof(self, number: int, account: int | None = None) -> "Proof | None":
-        """The proof of a withdrawal of its own, where it was accepted."""
-        return self._bridge.proofs.get((number, self._seat._own(account)))
-
-    def due(self, number: int, account: int | None = None) -> int | None:
-        """When a withdrawal of its own may be paid (ns); None as long as that cannot be said."""
-        proof = self.proof(number, account)
-        return None if proof is None else self._bridge.due(proof)
-
-    def prove(self, number: int, assertion: int, account: int | None = None, replica: "Replica | None" = None) -> Event:
-        """Prove on L1 that a withdrawal is in the state that an assertion claims; Posted, its answer whether it is.
-
-        Without a replica that shows the state, it is the true one.
-        """
-        own, bridge = self._seat._own(account), self._bridge
-        gas = bridge.rules.proof_gas
-        return self._seat.post(bridge.l1.name, gas, lambda cost: bridge.prove(number, own, assertion, cost, replica), account=account)
-
-    def pay(
-        self, number: int, account: int | None = None, assertion: int | None = None, replica: "Replica | None" = None
-    ) -> Event:  # fmt: skip
-        """Ask L1 to pay a withdrawal; Posted, its answer whether it did. Given an assertion, it is proved in the same transaction."""
-        own, bridge = self._seat._own(account), self._bridge
-        gas = bridge.rules.payment_gas + (0 if assertion is None else bridge.rules.proof_gas)
-        return self._seat.post(bridge.l1.name, gas, lambda cost: bridge.pay(number, own, cost, assertion, replica), account=account)
-
-    def forge(self, replica: "Replica", amount: float) -> int:
-        """In a copy of the rollup's state, give itself an amount that nobody loses, and withdraw it there; the withdrawal's number."""
-        return self._bridge.forge(replica, self._seat.accounts.start, amount)

@@ -1,10 +1,12 @@
 """Duty: what a rollup lets those that it appointed, its sequencer, its batch poster and its settlement, see and do."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from simpy.events import Event
 
 if TYPE_CHECKING:
+    from l2sim.availability import Availability
     from l2sim.world.assertions import Assertions
     from l2sim.world.rollup import LiveRollup
 
@@ -34,7 +36,7 @@ class Duty:
         """Whether it makes no blocks."""
         return self._chain.halted
 
-    def instants(self) -> list[int]:
+    def instants(self) -> list[int] | range:
         """The times of its blocks (ns), as the sequencer plans them."""
         return self._chain.instants()
 
@@ -50,23 +52,39 @@ class Duty:
 
     def oldest(self) -> int | None:
         """Time (ns) of the oldest block that is in no batch; None where there is none."""
-        return self._chain.oldest()
+        return self._chain.batches.oldest()
 
     def ripe(self, most: int, age: int) -> Event:
         """When unsent blocks are ``most`` bytes together, or the oldest of them is that old (ns)."""
-        return self._chain.ripe(most, age)
+        return self._chain.batches.ripe(most, age)
 
     def unsent_bytes(self) -> int:
         """Bytes of the blocks that are in no batch."""
-        return self._chain.unsent_bytes()
+        return self._chain.batches.unsent
 
     def batch(self, most: int) -> tuple[int, int, int]:
         """Take blocks for a batch of at most ``most`` bytes (at least one block): first, last, bytes."""
-        return self._chain.batch(most)
+        return self._chain.batches.take(most)
 
-    def posted(self, batch: tuple[int, int, int], blobs: int, submitted: int, slot: int, cost: float) -> None:
-        """L1 included a batch: the safe head moves, the backlog shrinks."""
-        self._chain.posted(batch, blobs, submitted, slot, cost)
+    def posted(
+        self, batch: tuple[int, int, int], blobs: int, submitted: int, slot: int, cost: float, pieces: Sequence[tuple[int, int, float]] = ()
+    ) -> None:  # fmt: skip
+        """L1 included a batch: the safe head moves, the backlog shrinks. ``pieces``: submitted, slot, cost of each transaction."""
+        self._chain.batches.posted(batch, blobs, submitted, slot, cost, pieces)
+
+    @property
+    def availability(self) -> "Availability":
+        """Where the rollup's data are."""
+        return self._chain.rules.availability
+
+    @property
+    def withholds(self) -> bool:
+        """Whether the operator posts nothing, as an attack."""
+        return self._chain.publication.holds_batches
+
+    def pay_committee(self, account: int, wei: int) -> None:
+        """Pay those who keep data off chain, on L1."""
+        self._chain.publication.pay(account, wei)
 
     # ---- the settlement's
 

@@ -7,6 +7,7 @@ from operator import add
 from typing import Any, NamedTuple
 
 from l2sim.books import Book
+from l2sim.data_fees import Charge
 from l2sim.state import PriceSource, State
 from l2sim.transactions import STEPS, Output, Rows, Status, Step
 from l2sim.units import ETH
@@ -27,8 +28,8 @@ class Block(NamedTuple):
     """ns."""
     base_fee: int
     """Wei per gas."""
-    per_byte: float
-    """Data price, ETH per byte."""
+    charge: Charge
+    """What its transactions pay besides execution."""
     prices: tuple[float, ...]
     """What each source that looks outside saw, in their order."""
     rows: Rows
@@ -64,11 +65,13 @@ class Executed(NamedTuple):
     size: int
     failed: bool
     """Whether any reverted."""
+    metered: int
+    """Gas that fills the block and moves the base fee: what was used, or the footprint of its data where that is larger."""
 
     @classmethod
     def nothing(cls) -> "Executed":
         """Of a block without rows."""
-        return cls([], [], [], [], [], 0, 0, False)
+        return cls([], [], [], [], [], 0, 0, False, 0)
 
 
 class Execution:
@@ -165,7 +168,13 @@ class Execution:
             fees = [used * (min(block.base_fee + tip, cap) / ETH) for used, tip, cap in tipped]
         else:
             fees = [gas * per_gas] * n if gas is not None else [used * per_gas for used in rows.gas[start:stop]]
-        data = [size * block.per_byte] * n if size is not None else [one * block.per_byte for one in rows.size[start:stop]]
+        charge = block.charge
+        if size is not None and gas is not None:
+            data = [charge.of(size, gas)] * n
+        elif charge.linear:
+            data = [size * charge.per_byte] * n if size is not None else [one * charge.per_byte for one in rows.size[start:stop]]
+        else:
+            data = list(map(charge.of, rows.size[start:stop], rows.gas[start:stop]))
         token, broke = self.token(), False
         if gas is not None and size is not None and not traits.tips:
             cost = fees[0] + data[0]
@@ -205,7 +214,10 @@ class Execution:
         gas = self.paid(block, fees, data)
         size = sum(rows.size[start:stop]) if traits.size is None else traits.size * (stop - start)
         status, x, y = self.run(rows, start, stop, traits.market)
-        return Executed(status, x, y, fees, data, gas, size, any(status))
+        metered = gas
+        if block.charge.footprint:
+            metered = max(gas, sum(map(block.charge.counts, rows.size[start:stop])))
+        return Executed(status, x, y, fees, data, gas, size, any(status), metered)
 
     def run(self, rows: Rows, start: int, stop: int, alike: int | None = None) -> Outcomes:
         """Execute rows in order, in runs of one market each, or of the one for which all are: statuses, x and y."""

@@ -1,13 +1,15 @@
 """The inbox: transactions on their way to a chain, and those that wait in its mempool."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
+from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from l2sim.data_fees import NO_CHARGE, Charge
 from l2sim.ordering import Ordering, Pending
 from l2sim.transactions import ANY_FEE, NEVER, Rows, Status
 
@@ -112,10 +114,17 @@ class Inbox:
         self.waiting = NO_ROWS
         self._backlog: Rows | None = None
 
+    def earliest(self) -> float:
+        """When the next transaction arrives (ns), minus infinity where one waits already."""
+        if len(self):
+            return -inf
+        arrivals = [cut.rows.arrives[cut.start] for cut in self._columns]
+        return min([*arrivals, *(message[0] for message in self._messages[:1])], default=inf)
+
     def __len__(self) -> int:
         return self.waiting.stop - self.waiting.start
 
-    def stretch(self, times: list[int]) -> "tuple[Rows, npt.NDArray[np.int64], Traits] | None":
+    def stretch(self, times: Sequence[int]) -> "tuple[Rows, npt.NDArray[np.int64], Traits] | None":
         """The arrivals of blocks at these times, as far as nothing but crowds' columns arrives; nothing is taken.
 
         Returns columns, the positions at which the rows of each block begin and the last one's end, and the traits; None where
@@ -198,9 +207,15 @@ class Inbox:
         self._keep(rows)
 
     def select(
-        self, now: int, base_fee: int, gas_limit: int, ordering: Ordering, luck: Callable[[], np.random.Generator]
+        self,
+        now: int,
+        base_fee: int,
+        gas_limit: int,
+        ordering: Ordering,
+        luck: Callable[[], np.random.Generator],
+        charge: Charge = NO_CHARGE,
     ) -> tuple[Cut, list[tuple[int, Status]], Rows | None]:
-        """Take a block's rows out of the mempool, in the order of execution.
+        """Take a block's rows out of the mempool, in the order of execution; their data's footprint must fit like their gas.
 
         Returns the rows taken; then indices and reasons of rows that were dropped, and the rows that these point into.
         """
@@ -210,8 +225,13 @@ class Inbox:
         if not self.in_turn(base_fee, ordering):
             ranked = self.ranked(base_fee, ordering, luck())
             fits = np.cumsum([rows.gas[i] for i in ranked]) <= gas_limit
+            if charge.footprint:
+                fits &= np.cumsum([charge.counts(rows.size[i]) for i in ranked]) <= gas_limit
             return self.take(ranked if fits.all() else ranked[: int(np.argmin(fits))]), reasons, dropped
-        if (sum(rows.gas[start:end]) if traits.gas is None else traits.gas * (end - start)) <= gas_limit:
+        if charge.footprint and sum(map(charge.counts, rows.size[start:end])) > gas_limit:
+            footprints = np.cumsum(list(map(charge.counts, rows.size[start:end])))
+            end = start + int(np.searchsorted(footprints, gas_limit, side="right"))
+        elif (sum(rows.gas[start:end]) if traits.gas is None else traits.gas * (end - start)) <= gas_limit:
             self.waiting = NO_ROWS
             return waiting, reasons, dropped
         gas, stop = rows.gas, start

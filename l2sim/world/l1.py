@@ -3,30 +3,34 @@
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 from simpy.events import Event
 
+from l2sim.consensus import Consensus
+from l2sim.consensus.simple import Simple
 from l2sim.demand import Demand
 from l2sim.events import BlockSealed, HeadAdvanced
-from l2sim.fees import FeeState, Used
-from l2sim.fees.blob import Blob
-from l2sim.fees.eip1559 import Eip1559
+from l2sim.fees.blob import Blob, Fork
+from l2sim.fees.eip1559 import Eip1559, transaction_gas
 from l2sim.ordering import Ordering
-from l2sim.units import ETH, GWEI, SECOND, Duration, Fraction, Gas, Positive, Share, Wei
+from l2sim.part import Refers
+from l2sim.units import GWEI, SECOND, Duration, Fraction, Gas, Positive, Share, Wei
 from l2sim.world import Chain
+from l2sim.world.builders import Auction, Maker, Mempool, agreed
+from l2sim.world.building import Building
 from l2sim.world.chain import LiveChain
-from l2sim.world.ledger import BURNED, GAS_TOKEN
-from l2sim.world.mail import BlobTransaction, Posted, Saturation
-from l2sim.world.rollup import GAS_PER_BLOB
+from l2sim.world.execution import Block, Executed
+from l2sim.world.fee_market import FeeMarket, Quiet
+from l2sim.world.ledger import BURNED
+from l2sim.world.mail import BlobTransaction, Room, Saturation
+from l2sim.world.validators import Validators
 
 if TYPE_CHECKING:
     from l2sim.world.world import World
-
-CHUNK = 4096
 
 
 def _instant(text: str) -> str:
@@ -44,16 +48,20 @@ class L1(Chain):
 
     slot: Annotated[Duration, Positive] = 12 * SECOND
     """Time between slots."""
-    slots_per_epoch: int = 32
+    slots_per_epoch: Annotated[int, Field(ge=1)] = 32
     """Slots in an epoch."""
     missed: Annotated[Fraction, Share] = 0.0
-    """Share of slots without a block."""
+    """Share of slots without a block, whoever's turn they are."""
     justification: Annotated[Fraction, Share] = 1.0
     """Probability that an epoch gathers the two thirds of stake that justify it, each on its own."""
+    consensus: Consensus | None = None
+    """Who proposes blocks and votes for checkpoints; without it nobody in particular, and ``justification`` says what is justified."""
     region: str = "us_east"
     """Region of the network that stands for its peer-to-peer mesh."""
     begins: Annotated[str, AfterValidator(_instant)] = "2026-06-01T00:00:00+00:00"
-    """Calendar time of the start of the run: it decides which fork is in force."""
+    """Calendar time of the start of the run: it decides which fork is in force, and a run may cross the next."""
+    fork: str | None = None
+    """Begin with this fork's first block instead, a name in the schedule of ``blob_fee`` such as ``prague``."""
     gas_limit: Annotated[Gas, Positive] = 60_000_000
     """Gas limit of a block."""
     base_fee: Eip1559
@@ -68,25 +76,46 @@ class L1(Chain):
     """Priority fee of everybody else, wei per gas; who pays more goes first, who pays less gets what is left."""
     ordering: Ordering
     """How a block orders the transactions of the run."""
+    builders: dict[str, Maker] = {}
+    """Who builds blocks for proposers, by name; without any, proposers build them themselves and leave out nobody."""
+    relays: dict[str, Maker] = {}
+    """Through whom builders offer blocks, by name; without any, directly."""
+    bundles: tuple[Annotated[str, Refers("agents|attacks")], ...] = ()
+    """Agents who hand their transactions to builders in bundles with revert protection: one that would revert is left out, and pays
+    nothing."""
+
+    @model_validator(mode="after")
+    def _agreed(self) -> Self:
+        if self.consensus is not None and self.justification != 1:
+            raise PydanticCustomError(
+                "two_rules", "'consensus' says which epochs are justified: leave 'justification' out, or write it under 'consensus'"
+            )
+        if self.fork is not None:
+            self.blob_fee.named(self.fork)
+        agreed(self.builders, "builders")
+        agreed(self.relays, "relays")
+        return self
+
+    def began(self) -> int:
+        """When the run begins, unix time in seconds."""
+        if self.fork is not None:
+            return self.blob_fee.named(self.fork).begins
+        begins = datetime.fromisoformat(self.begins)
+        return int(begins.replace(tzinfo=begins.tzinfo or UTC).timestamp())
+
+    def tries(self) -> bool:
+        return bool(self.bundles)
+
+    @property
+    def agreement(self) -> Consensus:
+        """Who proposes and votes."""
+        return self.consensus or Simple(justification=self.justification)
+
+    def undoes(self) -> bool:
+        return self.agreement.undoes()
 
     def start(self, name: str, world: "World") -> "LiveL1":
         return LiveL1(self, name, world)
-
-
-class Quiet(NamedTuple):
-    """L1 after a slot, between its slots."""
-
-    slot: int
-    height: int
-    """The slot of the last block."""
-    base: FeeState
-    blob: FeeState
-    blob_price: int
-    """Blob base fee of the next block, wei per blob gas."""
-    justified_before: bool
-    """Whether the epoch before the last was justified."""
-    justified: bool
-    """Whether the last was."""
 
 
 class LiveL1(LiveChain):
@@ -98,16 +127,15 @@ class LiveL1(LiveChain):
         self.region = rules.region
         self.ordering = rules.ordering
         self.account = world.ledger.open(name, rules.kind, "chains").start
-        self.began = int(
-            datetime.fromisoformat(rules.begins).replace(tzinfo=datetime.fromisoformat(rules.begins).tzinfo or UTC).timestamp()
-        )
         self.safe = 0
         """The last justified checkpoint."""
         self.finalized = 0
         self.blob_transactions: list[BlobTransaction] = []
         self.saturation: dict[str, Saturation] = {}
-        genesis = rules.blob_fee.genesis()
-        self.after = Quiet(0, 0, rules.base_fee.genesis(), genesis, rules.blob_fee.price(genesis, self.began), True, True)
+        self.building = Building(self)
+        self.market = FeeMarket(name, rules, world)
+        self.after = self.market.genesis()
+        self.validators = Validators(self)
         """The state after the last slot."""
         self._ahead: deque[tuple[Quiet, tuple[Any, ...]]] = deque()
         """Slots to come, worked out as if nothing happened till then, and their facts."""
@@ -115,20 +143,35 @@ class LiveL1(LiveChain):
         self._armed: int | None = None
         """The next slot at whose time it wakes."""
         self._waiting_for_finality: list[tuple[int, Callable[[], None]]] = []
-        self._luck: dict[str, tuple[int, Any]] = {}
+        self.mempool = Mempool(world.engines[name] == "arrays") if rules.builders else None
+        if self.mempool is not None:
+            self.inbox = self.mempool
+        self.auction = Auction(name, rules, self.market.uniform, world.ledger)
         self.taken: deque[tuple[int, BlobTransaction]] = deque()
         """Batches in blocks that can still be undone, with their slots."""
         self.before: dict[int, Quiet] = {}
         """The state before each slot that can still be undone."""
 
-    def instants(self) -> list[int]:
-        return list(range(self.rules.slot, self.world.duration + 1, self.rules.slot))
+    def instants(self) -> range:
+        return range(self.rules.slot, self.world.duration + 1, self.rules.slot)
 
     def block_interval(self) -> int:
         return self.rules.slot
 
     def gas_limit(self) -> int:
         return self.rules.gas_limit
+
+    def most_gas(self) -> int:
+        most = self.fork().transaction_gas
+        return self.rules.gas_limit if most is None else min(most, self.rules.gas_limit)
+
+    def fork(self) -> Fork:
+        """The fork in force now."""
+        return self.market.fork(self.world.clock.now // self.rules.slot)
+
+    def transaction_gas(self, zeros: int, nonzeros: int, execution: int = 0) -> int:
+        """Gas of a transaction with so many zero and other bytes of calldata that executes so much, the floor of the fork applied."""
+        return transaction_gas(zeros, nonzeros, execution, self.fork().calldata_floor)
 
     def base_fee(self) -> int:
         self.catch_up()
@@ -139,14 +182,18 @@ class LiveL1(LiveChain):
         self.catch_up()
         return self.after.blob_price
 
-    def blob_base_fees(self, times: Any) -> Any:
-        """The same at several times, increasing, before the last of which nothing happens here (ns)."""
+    def fees(self, times: Any) -> tuple[list[tuple[int, int]], Any]:
+        """Base fee and blob base fee of several next blocks, and which of them holds at each of several times.
+
+        The times (ns) increase, and nothing happens here before the last of them.
+        """
         self.catch_up()
         slot = self.rules.slot
         while (self._ahead[-1][0].slot if self._ahead else self.after.slot) * slot + slot <= times[-1]:
             self._ahead.append(self._empty(self._ahead[-1][0] if self._ahead else self.after))
-        prices = np.array([self.after.blob_price, *(ahead.blob_price for ahead, _ in self._ahead)], np.float64)
-        return prices[np.searchsorted([ahead.slot * slot for ahead, _ in self._ahead], times, side="right")]
+        states = [self.after, *(ahead for ahead, _ in self._ahead)]
+        which = np.searchsorted([ahead.slot * slot for ahead in states[1:]], times, side="right")
+        return [(self.rules.base_fee.price(state.base), state.blob_price) for state in states[: int(which[-1]) + 1]], which
 
     def look(self) -> None:
         self.catch_up()
@@ -199,165 +246,91 @@ class LiveL1(LiveChain):
     def catch_up(self) -> None:
         """Make the slots whose time has come."""
         clock, slot = self.world.clock, self.rules.slot
+        sealed: list[tuple[Any, ...]] = []
         while (self.after.slot + 1) * slot <= clock.now and not self._making:
             time = (self.after.slot + 1) * slot
             if self._quiet():
-                self._enter(time, *(self._ahead.popleft() if self._ahead else self._empty(self.after)))
+                after, facts = self._ahead.popleft() if self._ahead else self._empty(self.after)
+                self._enter(time, after, facts, sealed)
             else:
+                self._seal(sealed)
                 self._making = True
                 with clock.at(time):
+                    self.validators.leave_out_late()
                     self._make(self._vote(self.after))
                 self._making = False
+        self._seal(sealed)
 
-    def _enter(self, time: int, after: Quiet, facts: tuple[tuple[Any, ...], ...]) -> None:
-        """A slot in which nothing happened but what was worked out for it."""
+    def _enter(self, time: int, after: Quiet, facts: tuple[tuple[Any, ...], ...], sealed: list[tuple[Any, ...]]) -> None:
+        """A slot in which nothing happened but what was worked out for it; its block is to be written down with others."""
         self.after = after
         for fact in facts:
+            if type(fact) is BlockSealed:
+                sealed.append((time, *fact))
+                self.last_block = time
+                continue
             self.world.log.record(time, fact)
             if isinstance(fact, HeadAdvanced):
                 with self.world.clock.at(time):
                     self._head(fact)
-        self.last_block = time if after.height == after.slot else self.last_block
 
-    def _vote(self, before: Quiet) -> tuple[Quiet, list[HeadAdvanced]]:
+    def _seal(self, sealed: list[tuple[Any, ...]]) -> None:
+        """Write blocks down that hold nothing of the run's, in one go."""
+        if sealed:
+            time, _, *columns = map(list, zip(*sealed, strict=True))
+            self.seals.extend(len(sealed), time, self.log_code, *columns)
+            sealed.clear()
+
+    def _vote(self, before: Quiet) -> tuple[Quiet, list[tuple[Any, ...]]]:
         """The next slot before its block, and what became of the checkpoints."""
-        slot, justified_before, justified = before.slot + 1, before.justified_before, before.justified
-        heads: list[HeadAdvanced] = []
-        epoch, position = divmod(slot, self.rules.slots_per_epoch)
-        if position == 0 and epoch >= 1:
-            # The votes of the epoch that just ended count now; two justified epochs in a row finalize the former.
-            justified_before, justified = justified, self._uniform("justification", epoch - 1) < self.rules.justification
-            if justified and epoch >= 2:
-                heads.append(HeadAdvanced(self.name, "safe", (epoch - 1) * self.rules.slots_per_epoch))
-                if justified_before:
-                    heads.append(HeadAdvanced(self.name, "finalized", (epoch - 2) * self.rules.slots_per_epoch))
-        return Quiet(slot, before.height, before.base, before.blob, before.blob_price, justified_before, justified), heads
-
-    def _missed(self, slot: int) -> bool:
-        return self._uniform("missed", slot) < self.rules.missed
+        slot, votes = before.slot + 1, before.votes
+        facts: list[tuple[Any, ...]] = []
+        if slot % self.rules.slots_per_epoch == 0:
+            votes, facts = self.validators.close(before)  # the votes of the epoch that just ended count now
+        return Quiet(slot, before.height, before.base, before.blob, before.blob_price, votes, before.parent), facts
 
     def _empty(self, before: Quiet) -> tuple[Quiet, tuple[tuple[Any, ...], ...]]:
         """The next slot if it holds only what everybody else wants of it, and its facts."""
-        after, heads = self._vote(before)
-        facts: list[tuple[Any, ...]] = [*heads]
-        if self._missed(after.slot):
-            return after, tuple(facts)
-        rules, timestamp = self.rules, self.began + after.slot * self.rules.slot // SECOND
-        base_fee = rules.base_fee.price(after.base)
-        gas, blobs, most = self._background(after, timestamp, base_fee)
-        gas, blobs = min(gas, rules.gas_limit), min(blobs, most)
-        facts.append(BlockSealed(self.name, after.slot, 0, 0, base_fee, after.blob_price, blobs, 0))
-        return self._after(after, timestamp, base_fee, gas, blobs), tuple(facts)
+        after, facts = self._vote(before)
+        turn = self.validators.turn(after.votes, after.slot)
+        facts += self.validators.tells(after.slot, turn)
+        if turn is not None and not turn.made:
+            return self.market.passed(after), tuple(facts)
+        gas, blobs, _ = self.market.background(after)
+        facts.append(BlockSealed(self.name, after.slot, 0, 0, self.rules.base_fee.price(after.base), after.blob_price, blobs, 0))
+        return self.market.after(after, gas, blobs), tuple(facts)
 
-    def _background(self, state: Quiet, timestamp: int, base_fee: int) -> tuple[int, int, int]:
-        """What everybody else wants of a block: gas and blobs; and the most blobs that it may have."""
-        rules, slot = self.rules, state.slot
-        target, most = rules.blob_fee.target_and_max(timestamp)
-        gas_target = rules.gas_limit // rules.base_fee.elasticity
-        gas = self._wanted("gas_demand", rules.gas_demand, slot, base_fee, gas_target, rules.gas_limit)
-        return gas, self._wanted("blob_demand", rules.blob_demand, slot, state.blob_price, target, most), most
-
-    def _after(self, state: Quiet, timestamp: int, base_fee: int, gas: int, blobs: int) -> Quiet:
-        """The state after a block."""
-        rules, next_time = self.rules, timestamp + self.rules.slot // SECOND
-        used = Used(gas, rules.gas_limit, blobs, base_fee, next_time)
-        blob = rules.blob_fee.next(state.blob, used)
-        price = rules.blob_fee.price(blob, next_time)
-        base = rules.base_fee.next(state.base, used)
-        return Quiet(state.slot, state.slot, base, blob, price, state.justified_before, state.justified)
-
-    def _uniform(self, purpose: str, index: int) -> float:
-        chunk, within = divmod(index, CHUNK)
-        held = self._luck.get(purpose)
-        if held is None or held[0] != chunk:
-            name = f"chains/{self.name}/{purpose}"
-            generator = self.world.streams.generator(name, chunk)
-            held = (chunk, generator.random(CHUNK).tolist())
-            self._luck[purpose] = held
-        return float(held[1][within])
-
-    def _wanted(self, purpose: str, demand: Demand, slot: int, fee: int, target: int, limit: int) -> int:
-        luck = self._luck.get(purpose)
-        if luck is None:
-            generator = self.world.streams.generator(f"chains/{self.name}/{purpose}")
-            luck = (0, demand.draw(generator, self.world.duration // self.rules.slot + 2).tolist())
-            self._luck[purpose] = luck
-        return demand.amount(luck[1][slot], fee, target, limit)
-
-    def _make(self, voted: tuple[Quiet, list[HeadAdvanced]]) -> None:
+    def _make(self, voted: tuple[Quiet, list[tuple[Any, ...]]]) -> None:
         before = self.after
-        self.after, heads = voted
+        self.after, facts = voted
         state, slot, now = self.after, self.after.slot, self.world.clock.now
-        for head in heads:
-            self.world.record(head)
-            self._head(head)
-        if self._missed(slot):
+        turn = self.validators.turn(state.votes, slot)
+        for fact in (*facts, *self.validators.tells(slot, turn)):
+            self.world.record(fact)
+            if isinstance(fact, HeadAdvanced):
+                self._head(fact)
+        if turn is not None and not turn.made:
+            self.after = self.market.passed(state)
             return
-        rules, timestamp, blob_fee = self.rules, self.began + now // SECOND, state.blob_price
+        rules, market, blob_fee = self.rules, self.market, state.blob_price
         if self.history is not None:
             self.before[slot] = before
+            self.validators.made(slot, turn)
         base_fee = rules.base_fee.price(state.base)
-        background_gas, background_blobs, blob_most = self._background(state, timestamp, base_fee)
+        background_gas, background_blobs, blob_most = market.background(state)
         self.after = state._replace(height=slot)
 
-        # Whoever pays a higher priority fee is served first: batches, saturation bought on purpose, everybody else.
-        blobs_left, gas_left, blobs_used, gas_used = blob_most, rules.gas_limit, 0, 0
-        due = [t for t in self.blob_transactions if t.arrives < now and self._next(t)]
-        claims: list[tuple[int, int, str, Any]] = [(-t.tip, t.tie, "batch", t) for t in due]
-        claims += [(-s.tip, 0, "saturation", s) for s in self.saturation.values()]
-        claims.append((-rules.background_tip, 0, "background", None))
-        for _, _, what, who in sorted(claims, key=lambda claim: (claim[0], claim[2] == "background", claim[1])):
-            if what == "batch":
-                if who.blobs <= blobs_left and who.gas <= gas_left and who.cap >= base_fee and who.blob_cap >= blob_fee:
-                    blobs, gas = who.blobs, who.gas
-                    self._include(who, slot, base_fee, blob_fee)
-                else:
-                    continue
-            elif what == "saturation":
-                blobs, gas = min(who.blobs, blobs_left), min(who.gas, gas_left)
-                self._charge_saturation(who, gas, blobs, base_fee, blob_fee)
-            else:
-                blobs, gas = min(background_blobs, blobs_left), min(background_gas, gas_left)
-            blobs_left -= blobs
-            gas_left -= gas
-            blobs_used += blobs
-            gas_used += gas
-
+        room = Room(slot, rules.gas_limit, blob_most, base_fee, blob_fee, market.fork(slot), self.auction.made(slot))
+        gas_used, blobs_used = self.building.fill(room, background_gas, background_blobs)
         # Transactions of the run pay the background's tip or more in practice; they get at least a quarter of the block.
-        room = max(gas_left, rules.gas_limit // 4)
-        gas, _ = self.make_block(now, room, blobs_used, blob_fee)
+        left = max(rules.gas_limit - gas_used, rules.gas_limit // 4)
+        gas, _ = self.make_block(now, left, blobs_used, blob_fee)
         gas_used = min(gas_used + gas, rules.gas_limit)
-        self.after = self._after(self.after, timestamp, base_fee, gas_used, blobs_used)
+        self.building.signed(room)
+        self.after = market.after(self.after, gas_used, blobs_used)
 
-    def _next(self, transaction: BlobTransaction) -> bool:
-        """Whether it is its sender's turn: an account's batches are included in the order of their nonces; calls share a block."""
-        if transaction.call is not None:
-            return True
-        earlier = (other for other in self.blob_transactions if other.account == transaction.account)
-        return all(other.submitted >= transaction.submitted for other in earlier)
-
-    def _include(self, transaction: BlobTransaction, slot: int, base_fee: int, blob_fee: int) -> None:
-        tip = min(transaction.tip, transaction.cap - base_fee)
-        burned = transaction.gas * base_fee + transaction.blobs * GAS_PER_BLOB * blob_fee
-        cost = self._pay(transaction.account, burned, transaction.gas * tip)
-        self.blob_transactions.remove(transaction)
-        if self.history is not None:
-            self.taken.append((slot, transaction))
-        told = slot, cost, transaction.submitted
-        answer = told if transaction.call is None else Posted(*told, transaction.call(cost))
-        self.world.clock.wake(transaction.included, self.world.clock.now, 0, answer)
-
-    def _charge_saturation(self, saturation: Saturation, gas: int, blobs: int, base_fee: int, blob_fee: int) -> None:
-        burned = gas * base_fee + blobs * GAS_PER_BLOB * blob_fee
-        self._pay(saturation.account, burned, gas * saturation.tip)
-        saturation.spent(burned + gas * saturation.tip)
-
-    def _pay(self, account: int, burned: int, tip: int) -> float:
-        """Move wei from a payer to the burn and to L1's validators; what it was in ETH."""
-        self.pay(GAS_TOKEN, account, -(burned + tip) / ETH)
-        self.pay(GAS_TOKEN, self.world.ledger.groups[BURNED].accounts.start, burned / ETH)
-        self.pay(GAS_TOKEN, self.account, tip / ETH)
-        return (burned + tip) / ETH
+    def _execute(self, block: Block) -> tuple[Block, Executed]:
+        return super()._execute(self.building.bundled(block) if self.rules.bundles else block)
 
     def collect(self, token: list[float], fees: float, data: float, base: float) -> None:
         token[self.world.ledger.groups[BURNED].accounts.start] += base

@@ -68,6 +68,10 @@ class Ledger:
         self.column(place, asset)[account] += amount
         self._minted.setdefault((place, asset), []).append(amount)
 
+    def bring(self, place: str, asset: str, amount: float) -> None:
+        """Note that an amount comes from outside the modelled world, which is credited apart from this."""
+        self._minted.setdefault((place, asset), []).append(amount)
+
     def held(self, place: str, asset: str, group: str) -> float:
         """What the accounts of a group hold together."""
         accounts = self.groups[group].accounts

@@ -5,6 +5,25 @@ from typing import Any, NamedTuple
 
 from simpy.events import Event
 
+from l2sim.fees.blob import GAS_PER_BLOB, Fork
+from l2sim.world.builders import Made
+
+
+class Room(NamedTuple):
+    """What a block of L1 has room for, at which fees, and who makes it."""
+
+    slot: int
+    gas: int
+    blobs: int
+    base_fee: int
+    """Wei per gas."""
+    blob_fee: int
+    """Wei per blob gas."""
+    fork: Fork
+    """The fork in force."""
+    made: Made
+    """Who makes it."""
+
 
 class BlobTransaction(NamedTuple):
     """A batch on its way into L1."""
@@ -54,3 +73,18 @@ class Saturation(NamedTuple):
     tip: int
     spent: Callable[[int], None]
     """Told what was spent in a slot, wei."""
+    pays: Callable[[int], bool] | None = None
+    """Asked before each slot is bought whether it pays so much (wei) for it; without it, it pays whatever a slot costs."""
+    carrier: int = 0
+    """Execution gas of a transaction that carries blobs."""
+
+    def fits(self, room: Room, gas: int, blobs: int) -> tuple[int, int]:
+        """Gas and blobs that it buys where so much is left in a block."""
+        blobs = min(self.blobs, blobs)
+        carriers = -(-blobs // (room.fork.blobs_per_transaction or room.fork.maximum)) * self.carrier
+        gas = min(self.gas + carriers, gas)
+        return (gas, blobs) if self.pays is None or self.pays(self.cost(room, gas, blobs)) else (0, 0)
+
+    def cost(self, room: Room, gas: int, blobs: int) -> int:
+        """What so much of a block costs, wei."""
+        return gas * (room.base_fee + self.tip) + blobs * GAS_PER_BLOB * room.blob_fee

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import numpy as np
 
 from l2sim.events import OutsideTraded
+from l2sim.events.bridging import FundsCarried
 from l2sim.units import MINUTE, Duration, Fraction, NotNegative, Positive, Usd, Volatility
 from l2sim.world import Chain
 from l2sim.world.chain import LiveChain
 
 if TYPE_CHECKING:
+    from l2sim.world.l1 import LiveL1
     from l2sim.world.world import World
 
 ONE_PERCENT = 0.01
@@ -112,6 +114,15 @@ class LiveOutside(LiveChain):
         dollars[self.account] += cost
         units[account] += quantity
         units[self.account] -= quantity
+
+    def carry(self, l1: "LiveL1", asset: str, amount: float, account: int) -> None:
+        """Hand units to an account on an L1 out of what it holds here, or take them from there (amount < 0)."""
+        here = self.state.purses[self.state.purse(asset)]
+        here[account] -= amount
+        here[self.account] += amount
+        l1.pay(asset, self.account, -amount)
+        l1.pay(asset, account, amount)
+        self.world.record(FundsCarried(l1.name, account, asset, amount))
 
     def _depth(self, price: str) -> float:
         if not self.rules.thinning:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from l2sim.data_fees import Charge
 from l2sim.kernels import INTENT, INTENTS, MEMORY
 from l2sim.streams import mix
 from l2sim.transactions import ANY_FEE, Receipt, Rows
@@ -56,10 +57,13 @@ class LiveReflex:
         self.part.answered(self.seat, self.actions[action], receipt)
 
 
-def wanted(chain: "LiveChain", now: int, base_fee: int, per_byte: float) -> Cut | None:
+def wanted(chain: "LiveChain", now: int, base_fee: int, charge: Charge) -> Cut | None:
     """What all reflexes want in the block that is about to be made; each decides on the same state."""
     rows: list[tuple[int | float, ...]] = []
-    facts = [base_fee / ETH, per_byte, chain.world.gas_token_price(), now / 1e9, float(chain.height)]
+    facts = [
+        base_fee / ETH + charge.per_gas, charge.per_byte, chain.world.gas_token_price(), now / 1e9, float(chain.height),
+        float(charge.floor_bytes), charge.per_transaction,
+    ]  # fmt: skip
     pending = chain.inbox.waiting
     shown = (pending.start, pending.stop) if chain.shows() else (0, 0)
     columns = pending.rows

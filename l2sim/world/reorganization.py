@@ -6,7 +6,8 @@ from simpy.events import Event
 
 from l2sim.events import ChainReorganized
 from l2sim.transactions import ANY_FEE, Rows
-from l2sim.world.rollup import Batch, LiveRollup
+from l2sim.world.batches import Batch, Piece
+from l2sim.world.rollup import LiveRollup
 
 if TYPE_CHECKING:
     from l2sim.world.l1 import LiveL1
@@ -31,7 +32,7 @@ def reorganize(l1: "LiveL1", slots: int) -> None:
     for slot in made:
         del l1.before[slot]
     # The fees are those before the first block undone; slots and votes go on.
-    l1.after = before._replace(slot=last, justified_before=voted.justified_before, justified=voted.justified)
+    l1.after = before._replace(slot=last, votes=voted.votes)
     l1.forgets(until)
     rows = Rows.none()
     for record in undone:
@@ -39,25 +40,39 @@ def reorganize(l1: "LiveL1", slots: int) -> None:
     if rows.number:
         l1.inbox.put_back(rows)
     rollups = [chain for chain in l1.world.chains.values() if isinstance(chain, LiveRollup) and chain.l1 is l1]
-    batches = [(rollup, batch) for rollup in rollups for batch in rollup.unsettle(until)]
+    for rollup in rollups:
+        if rollup.forced is not None:
+            rollup.forced.unsent(until)
+        for bridge in rollup.bridges.values():
+            bridge.undo(until)
+    batches = [(rollup, batch) for rollup in rollups for batch in rollup.batches.unsettle(until)]
+    again: dict[Any, tuple[LiveRollup, Batch, list[Event]]] = {}
     while l1.taken and l1.taken[-1][0] > until:
         _, transaction = l1.taken.pop()
         included = Event(l1.world.clock)
         l1.blob_transactions.append(transaction._replace(included=included, cap=ANY_FEE, blob_cap=ANY_FEE))
         for rollup, batch in batches:
             poster = l1.world.ledger.groups[f"{rollup.name}.batch_poster"].accounts
-            if transaction.account in poster and batch.submitted == transaction.submitted:
-                _posts_again(included, rollup, batch)
+            if transaction.account in poster and any(transaction.submitted == piece.submitted for piece in batch.pieces):
+                again.setdefault((rollup.name, batch.blocks), (rollup, batch, []))[2].append(included)
+    for rollup, batch, pieces in again.values():
+        _posts_again(pieces, rollup, batch, until)
     l1.world.record(ChainReorganized(l1.name, made[0], last, rows.number, 0))
 
 
-def _posts_again(included: Event, rollup: LiveRollup, batch: Batch) -> None:
-    """Once L1 has a batch again, the rollup's safe head moves again."""
+def _posts_again(events: list[Event], rollup: LiveRollup, batch: Batch, until: int) -> None:
+    """Once L1 has all of a batch again, of which what it had by slot ``until`` stayed, the rollup's safe head moves again."""
+    pieces = [piece for piece in batch.pieces if piece.slot <= until]
+    whole = len(pieces) + len(events)
 
     def posted(event: Event) -> None:
         told: Any = event.value
         slot, cost, submitted = told
-        rollup.posted(batch.blocks, batch.blobs, submitted, slot, cost)
+        pieces.append(Piece(submitted, slot, cost))
+        if len(pieces) == whole:
+            cost = sum(piece.cost for piece in pieces)
+            rollup.batches.posted(batch.blocks, batch.blobs, submitted, slot, cost, tuple(pieces))
 
-    assert included.callbacks is not None  # noqa: S101
-    included.callbacks.append(posted)
+    for event in events:
+        assert event.callbacks is not None  # noqa: S101
+        event.callbacks.append(posted)

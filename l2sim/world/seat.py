@@ -1,24 +1,27 @@
 """Seat: all that an agent may touch; its local name is ``me``. What it shows, its owner could have seen at that time."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from simpy.events import AnyOf, Event
 
+from l2sim.data_fees.scalar import BYTES_A_BLOB
 from l2sim.streams import mix
-from l2sim.transactions import STEPS, Failure
+from l2sim.transactions import ANY_FEE, NEVER, STEPS, Failure
 from l2sim.units import ETH
-from l2sim.world.calling import Caller
+from l2sim.world.arriving import Arrival
+from l2sim.world.censorship import Censor, Unwanted
 from l2sim.world.chain import LiveChain
 from l2sim.world.duty import Duty
 from l2sim.world.l1 import LiveL1
 from l2sim.world.ledger import GAS_TOKEN
 from l2sim.world.mail import BlobTransaction, Saturation
 from l2sim.world.reorganization import reorganize
-from l2sim.world.rollup import BYTES_A_BLOB
+from l2sim.world.rollup import LiveRollup
 from l2sim.world.sending import Do, Ints
+from l2sim.world.validators import Validators
 
 if TYPE_CHECKING:
     from l2sim.world.world import World
@@ -53,7 +56,7 @@ class Waits(NamedTuple):
     """Priority fee, wei per gas."""
 
 
-class Seat(Caller):
+class Seat(Arrival):
     """One agent's place in the world: its name, its accounts, its luck, its view, and what it may do."""
 
     gas_token = GAS_TOKEN
@@ -106,14 +109,22 @@ class Seat(Caller):
         return self._world.chains[chain].height
 
     def silence(self, chain: str) -> int:
-        """Time since the chain's last block (ns)."""
+        """Time since the chain's last block that its operator has shown (ns)."""
         live = self._world.chains[chain]
         live.look()
-        return self.now - live.last_block
+        return self.now - (live.available_until() if isinstance(live, LiveRollup) else live.last_block)
+
+    def gas_limit(self, chain: str) -> int:
+        """Gas that fits into the chain's next block."""
+        return self._world.chains[chain].gas_limit()
 
     def block_interval(self, chain: str) -> int:
         """The chain's usual time between blocks (ns)."""
         return self._world.chains[chain].block_interval()
+
+    def within(self, market: str, patience: int) -> int:
+        """The deadline of a transaction that may wait so long (ns) for a block, but for two usual blocks of the market's chain at least."""
+        return self.now + max(patience, 2 * self._world.home[market].block_interval())
 
     def base_fee(self, chain: str) -> int:
         """Execution base fee of the chain's next block (wei per gas)."""
@@ -127,8 +138,9 @@ class Seat(Caller):
         """What an action would cost now in US dollars: execution and data, at the gas token's price; ``gas`` where it uses other gas."""
         chain = self._world.home[market]
         rules = chain.markets[chain.codes[market]]
-        execution = (rules.gas[action] if gas is None else gas) * (chain.base_fee() + tip) / ETH
-        return (execution + rules.size[action] * chain.data_price()) * self._world.gas_token_price()
+        used = rules.gas[action] if gas is None else gas
+        execution = used * (chain.base_fee() + tip) / ETH
+        return (execution + chain.charge().of(rules.size[action], used)) * self._world.gas_token_price()
 
     def mid(self, market: str) -> float:
         """The market's mid price after the last block."""
@@ -165,10 +177,14 @@ class Seat(Caller):
             if rows.market[i] != STEPS
         ]  # fmt: skip
 
-    def charges(self, chain: str) -> tuple[float, float, float]:
-        """What transactions on a chain pay now: ETH per gas, ETH per byte, and what an ether is worth (USD)."""
+    def charges(self, chain: str) -> list[float]:
+        """What transactions on a chain pay now, as reflexes are told it (``l2sim.kernels.Reflex``, ``chain``)."""
         live = self._world.chains[chain]
-        return live.base_fee() / ETH, live.data_price(), self._world.gas_token_price()
+        charge, per_gas, ether = live.charge(), live.base_fee() / ETH, self._world.gas_token_price()
+        return [
+            per_gas + charge.per_gas, charge.per_byte, ether, self.now / 1e9, float(live.height), float(charge.floor_bytes),
+            charge.per_transaction,
+        ]  # fmt: skip
 
     def balance(self, place: str, asset: str, account: int | None = None) -> float:
         """What one of its accounts (by default the first) holds of an asset on a chain or an outside venue."""
@@ -255,65 +271,6 @@ class Seat(Caller):
         l1 = self._world.l1(self.duty.settles_on)
         l1.blob_transactions = [t for t in l1.blob_transactions if t.included is not included]
 
-    # ---- before the clock starts
-
-    def endow(self, place: str, asset: str, amount: "float | npt.NDArray[np.float64]") -> None:
-        """Bring an amount for each of its accounts (one number, or one per account) from outside the modelled world."""
-        amounts = np.broadcast_to(np.asarray(amount, np.float64), (len(self.accounts),)).tolist()
-        for account, one in zip(self.accounts, amounts, strict=True):
-            self._world.ledger.mint(place, asset, account, one)
-
-    def carry(self, price: str, units: float) -> None:
-        """Hold units outside already, bought at today's price on credit: what they gain and lose from now on is its own."""
-        self._world.carried.append((price, units, self._own(None)))
-
-    def establish(
-        self, market: str, size: npt.NDArray[np.float64], entry: npt.NDArray[np.float64], margin: npt.NDArray[np.float64]
-    ) -> None:
-        """Hold positions already: signed size, entry price and margin, one per account; the margin is brought from outside."""
-        chain = self._world.home[market]
-        code = chain.codes[market]
-        vault = self._world.ledger.groups[market].accounts.start
-        self._world.ledger.mint(chain.name, "usd", vault, float(margin.sum()))
-        accounts = np.arange(self.accounts.start, self.accounts.stop)
-        chain.books[code].establish(accounts, size, entry, margin)
-
-    def establish_loans(
-        self, market: str, collateral: Mapping[str, npt.NDArray[np.float64]], debt: Mapping[str, npt.NDArray[np.float64]]
-    ) -> None:  # fmt: skip
-        """Hold loans already: units supplied and owed by asset, one per account, the first accounts first.
-
-        The collateral is brought from outside; what was borrowed was spent before the start.
-        """
-        chain = self._world.home[market]
-        vault = self._world.ledger.groups[market].accounts.start
-        for asset, units in collateral.items():
-            self._world.ledger.mint(chain.name, asset, vault, float(units.sum()))
-        n = max(len(units) for units in (*collateral.values(), *debt.values()))
-        book: Any = chain.books[chain.codes[market]]
-        book.establish_loans(np.arange(self.accounts.start, self.accounts.start + n), collateral, debt)
-
-    def table(self, data: str) -> Mapping[str, npt.NDArray[np.float64]]:
-        """The columns of a recording whose rows are not in time.
-
-        Raises:
-            ValueError: there is no such recording, or it is a series, which would tell the future.
-        """
-        recording = self._world.recordings.get(data)
-        if recording is None or len(recording.times):
-            raise ValueError(f"'{data}' is no table: leave out 'time' in data.{data}")
-        return recording.columns
-
-    def admit(self, feed: str) -> None:
-        """Become a reporter of a feed."""
-        chain = self._world.home[feed]
-        chain.books[chain.codes[feed]].admit(self._own(None))
-
-    def adopt(self, market: str) -> float:
-        """As a market maker, take over what the market itself holds against the positions brought; signed units taken over."""
-        chain = self._world.home[market]
-        return float(chain.books[chain.codes[market]].adopt(self._own(None)))
-
 
 class AttackSeat(Seat):
     """The seat of an attack: it may also do what the protocol does not forbid an adversary."""
@@ -324,9 +281,41 @@ class AttackSeat(Seat):
         """Take a rollup's sequencer down."""
         self._world.chains[chain].halt()  # type: ignore[attr-defined]
 
+    def withhold(self, chain: str, members: int, serves: bool) -> None:
+        """As a rollup's operator, together with members of its committee, give nobody its data any more; ``serves`` users or not."""
+        self._world.chains[chain].publication.withhold(members, serves)  # type: ignore[attr-defined]
+
+    def release(self, chain: str) -> None:
+        """Give out a rollup's data again."""
+        self._world.chains[chain].publication.release()  # type: ignore[attr-defined]
+
     def resume(self, chain: str) -> None:
         """Let it come back."""
         self._world.chains[chain].resume()  # type: ignore[attr-defined]
+
+    def censor(self, chain: str, unwanted: Unwanted | None, *, forced: bool = True, stubborn: bool = False) -> None:
+        """Have a rollup's sequencer leave out what is unwanted; None ends that.
+
+        Args:
+            chain: the rollup.
+            unwanted: whether a transaction is left out, by its sender's account, its market and its action.
+            forced: whether that goes for what comes through L1 too, as long as the rules let it.
+            stubborn: whether it goes on where its blocks may then hold nothing else.
+        """
+        live: Any = self._world.chains[chain]
+        if live.censor is not None:
+            live.censor.end()
+        live.censor = None if unwanted is None else Censor(live, unwanted)
+        if live.forced is not None:
+            live.forced.censor(unwanted if forced else None, stubborn)
+
+    def accounts_of(self, group: str) -> range:
+        """The ledger accounts of an agent."""
+        return self._world.ledger.groups[group].accounts
+
+    def validators(self, l1: str) -> Validators:
+        """The validators of an L1, some of whom may misbehave."""
+        return self._world.l1(l1).validators
 
     def reorganize(self, chain: str, depth: int, lost: float = 0.0) -> None:
         """Undo the latest blocks of a rollup or an L1, on a rollup dropping a share of their transactions for good."""
@@ -337,14 +326,34 @@ class AttackSeat(Seat):
             luck = self._world.streams.key(f"attacks/{self.name}/lost")
             live.reorganize(depth, lambda tie: mix(luck, tie) < lost * 2.0**64)  # type: ignore[attr-defined]
 
-    def demand(self, l1: str, gas: int, blobs: int, tip: int, spent: Any = lambda wei: None) -> None:
+    def fund(self, chain: str, ether: float) -> None:
+        """Bring ether for fees to a chain, from outside the modelled world."""
+        self._world.ledger.bring(chain, GAS_TOKEN, ether)
+        self._world.chains[chain].pay(GAS_TOKEN, self._own(None), ether)
+
+    def fill(self, market: str, size: int, gas: int, *, tip: int = 0, deadline: int = NEVER) -> None:
+        """Send so many incompressible bytes to a market's contract, which makes nothing of them but that they are paid and posted."""
+        chain = self._world.home[market]
+        self._send(chain, chain.codes[market], 0, (0.0, 0.0, 0.0), inf, 0.0, gas, size, tip, ANY_FEE, deadline, None, False)
+
+    def demand(
+        self, l1: str, gas: int, blobs: int, tip: int, spent: Callable[[int], None] = lambda wei: None,
+        pays: Callable[[int], bool] | None = None, carrier: int = 0,
+    ) -> None:  # fmt: skip
         """Buy gas and blobs in every slot from now on, with that priority fee; 0 and 0 stop it.
 
-        ``spent`` is told what each slot cost, in wei.
+        Args:
+            l1: the chain.
+            gas: in every slot, as far as there is room.
+            blobs: the same.
+            tip: wei per gas.
+            spent: told what each slot cost, in wei.
+            pays: asked before each slot whether it pays so much for it, in wei; without it, whatever it costs.
+            carrier: execution gas of each transaction that carries blobs.
         """
         self._world.l1(l1).stirred()
         saturation = self._world.l1(l1).saturation
         if gas or blobs:
-            saturation[self.name] = Saturation(self._own(None), gas, blobs, tip, spent)
+            saturation[self.name] = Saturation(self._own(None), gas, blobs, tip, spent, pays, carrier)
         else:
             saturation.pop(self.name, None)

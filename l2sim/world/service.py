@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from l2sim.data_fees import NO_CHARGE, Charge
 from l2sim.events import TransactionServed
 from l2sim.ordering import Ordering
 from l2sim.transactions import Rows, Status
@@ -39,7 +40,13 @@ class Service:
         self._served = chain.world.log.table(TransactionServed) if "TransactionServed" in chain.world.needs else None
 
     def select(
-        self, now: int, base_fee: int, gas_limit: int, ordering: Ordering, luck: Callable[[], np.random.Generator]
+        self,
+        now: int,
+        base_fee: int,
+        gas_limit: int,
+        ordering: Ordering,
+        luck: Callable[[], np.random.Generator],
+        charge: Charge = NO_CHARGE,
     ) -> tuple[Cut, list[tuple[int, Status]], Rows | None]:
         """Like ``Inbox.select``, of what is executed by ``now``; what came into the mempool at this very instant takes no time."""
         inbox = self._inbox
@@ -50,14 +57,15 @@ class Service:
         in_turn = current in (None, start) and inbox.in_turn(base_fee, ordering)
         ranked = list(range(newest, stop)) if in_turn else inbox.ranked(base_fee, ordering, luck())
         turns: Iterable[int] = range(start, newest) if in_turn else self._turns(rows, [i for i in ranked if i < newest], current)
-        taken, begins, ends, room = self._execute(rows, turns, now, gas_limit)
+        taken, begins, ends, room, left = self._execute(rows, turns, now, gas_limit, charge)
         if self._served is not None and taken:
             columns = ([column[i] for i in taken] for column in (rows.submitted, rows.sender, rows.arrives))
             self._served.extend(len(taken), now, self._chain_code, *columns, begins, ends)
         for i in (i for i in ranked if i >= newest):
-            if rows.gas[i] > room:
+            if rows.gas[i] > room or charge.counts(rows.size[i]) > left:
                 break
             room -= rows.gas[i]
+            left -= charge.counts(rows.size[i])
             taken.append(i)
         in_front = taken == list(range(start, start + len(taken)))
         return inbox.take_first(len(taken)) if in_front else inbox.take(taken), reasons, dropped
@@ -73,8 +81,11 @@ class Service:
         self.free = self._last
         return None
 
-    def _execute(self, rows: Rows, turns: Iterable[int], now: int, room: int) -> tuple[list[int], list[int], list[int], int]:
-        """Execute rows in their turns until ``now``: those that are done, when each began and ended, and the gas left in the block."""
+    def _execute(
+        self, rows: Rows, turns: Iterable[int], now: int, room: int, charge: Charge
+    ) -> tuple[list[int], list[int], list[int], int, int]:
+        """Execute rows in their turns until ``now``: those that are done, when each began and ended, gas and footprint left."""
+        left = room
         taken: list[int] = []
         begun: list[int] = []
         ended: list[int] = []
@@ -89,15 +100,16 @@ class Service:
                 self._begun = arrives[i], rows.tie[i]
                 free = begins
                 break
-            if gas[i] > room:
+            if gas[i] > room or charge.counts(rows.size[i]) > left:
                 break
             room -= gas[i]
+            left -= charge.counts(rows.size[i])
             free = ends
             taken.append(i)
             begun.append(begins)
             ended.append(ends)
         self.free = now if self._begun is None else free
-        return taken, begun, ended, room
+        return taken, begun, ended, room, left
 
     def _turns(self, rows: Rows, ranked: list[int], current: int | None) -> Iterator[int]:
         """Positions in the order of execution: the current one; then always the first by rank of what has arrived."""

@@ -1,5 +1,6 @@
 """A stretch: blocks that nobody looks at in between, made in one go by compiled code, with the same bits as one by one."""
 
+from collections.abc import Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +66,8 @@ class Machine:
                 self.gas_of[m, k], self.size_of[m, k] = market.gas[action], market.size[action]
                 self.log_codes[m, k] = chain.call_codes[m][1][k]
         self.log_markets = np.array([code for code, _ in chain.call_codes], np.int64)
-        self.after = pointer(chain.rules.fee.kernel, i(i, i, i, wholes))
-        self.after = listed(types.FunctionType(i(i, i, i, wholes)), [self.after])
+        self.after = pointer(chain.rules.fee.kernel, i(wholes, i, i, i, i, wholes))
+        self.after = listed(types.FunctionType(i(wholes, i, i, i, i, wholes)), [self.after])
         self.terms = np.array([*chain.rules.fee.terms(), 0], np.int64)
         self.outside = chain.outside_sources()
         self.slots = np.array([source.slot for _, source in self.outside], np.int64)
@@ -74,7 +75,7 @@ class Machine:
         self.purses = state.table
         n = INTENTS * max(len(reflexes), 1)
         self.scratch = (
-            np.zeros((INTENTS, INTENT)), np.zeros(5), np.zeros((n, INTENT)), np.zeros(n, np.int64), np.zeros(n, np.uint64),
+            np.zeros((INTENTS, INTENT)), np.zeros(7), np.zeros((n, INTENT)), np.zeros(n, np.int64), np.zeros(n, np.uint64),
             np.zeros((len(reflexes), MEMORY)),
         )  # fmt: skip
         self.out = np.zeros(OUT)
@@ -113,7 +114,7 @@ def able(chain: "LiveRollup") -> bool:
     )
 
 
-def stretch(chain: "LiveRollup", times: list[int]) -> int:
+def stretch(chain: "LiveRollup", times: Sequence[int]) -> int:
     """Make the blocks at these times, as far as they are plain: how many were made, 0 where the first is not.
 
     Plain blocks take all that has arrived from senders who can pay and wait for nothing. Nothing may happen in the world between
@@ -134,29 +135,31 @@ def stretch(chain: "LiveRollup", times: list[int]) -> int:
     for k, (name, _) in enumerate(machine.outside):
         whole[:, k] = world.prices.indices(name, at)
     backlog = rules.backlog_limit if rules.batch_poster is not None else None
-    ripe = chain.ripens - chain.unsent_bytes() if chain.ripens is not None else NO_LIMIT
+    ripe = NO_LIMIT if chain.batches.ripens is None else chain.batches.ripens - chain.batches.unsent
     ways = machine.ways
     ways[kernel.TIPS], ways[kernel.GAS_LIMIT], ways[kernel.RIPE] = traits.tips, chain.gas_limit(), ripe
     ways[kernel.BACKLOG_LIMIT] = NO_LIMIT if backlog is None else backlog
-    progress = np.array([chain.base_fee(), chain.height, 0 if backlog is None else chain.unposted_bytes, 0, 0], np.int64)
+    progress = np.array([chain.base_fee(), chain.height, 0 if backlog is None else chain.batches.backlog, 0, 0], np.int64)
     answered = np.array([chain.answered.get(code, 0) if chain.listens(code) else NO_LIMIT for code in range(len(chain.books))], np.int64)
     reflexes = len(chain.reflexes)
     most = int((bounds[1:] - bounds[:-1]).max()) + INTENTS * reflexes
     columns, notes, order, before = machine.room(arrivals + 4 * n * reflexes + most, most)
     blocks = np.empty((4, n), np.int64)
-    per_byte, ether = chain.data_prices(at), world.gas_token_prices(at)
+    charges, ether = chain.charging.several(at), world.gas_token_prices(at)
+    ways[kernel.FOOTPRINT], state = charges.footprint, np.array(chain.fee_state, np.int64)
     made = machine.make(
         machine.kernels, machine.begins, machine.mids, machine.cells, machine.codes, machine.calls, answered, machine.purses,
         machine.prices, rows.market, rows.action, rows.sender, rows.a, rows.b, rows.c, rows.slippage, rows.reference, rows.tip,
-        rows.gas, rows.size, bounds, at, machine.slots, whole, per_byte, ether, machine.after, machine.terms, ways, progress,
-        machine.decides, machine.settings, machine.memory, machine.owns, machine.homes, machine.luck, machine.gas_of, machine.size_of,
-        *machine.scratch, order, before, machine.out, *columns, notes, *blocks,
+        rows.gas, rows.size, bounds, at, machine.slots, whole, charges.rows, chain.second(at), ether, state, machine.after, machine.terms,
+        ways, progress, machine.decides, machine.settings, machine.memory, machine.owns, machine.homes, machine.luck,
+        machine.gas_of, machine.size_of, *machine.scratch, order, before, machine.out, *columns, notes, *blocks,
     )  # fmt: skip
     if made:
         chain.inbox.taken(times[made - 1])
         told = _write(chain, machine, rows, at[:made], blocks[:, :made], columns, int(progress[kernel.ROWS]))
         _tell(chain, times[:made], notes[: progress[kernel.NOTES]], rows, told)
-        chain.fee_state = (int(progress[kernel.BASE_FEE]),)
+        chain.fee_state = tuple(state.tolist())
+        charges.made(int(made))
     return int(made)
 
 
@@ -231,7 +234,7 @@ def _write(chain: "LiveRollup", machine: Machine, rows: Rows, times: Any, blocks
     return told
 
 
-def _tell(chain: "LiveRollup", times: list[int], notes: Any, rows: Rows, told: Told) -> None:
+def _tell(chain: "LiveRollup", times: Sequence[int], notes: Any, rows: Rows, told: Told) -> None:
     """Make facts of what kernels told, and tell agents what became of their transactions, at the times of the blocks."""
     world, reflexes = chain.world, chain.reflexes
     if len(notes):

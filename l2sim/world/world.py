@@ -71,15 +71,15 @@ def _cast(description: Description) -> list[tuple[str, Any, str | None]]:
 
 
 def _reversible(description: Description) -> set[str]:
-    """The chains that somebody may reorganize, or whose state is disputed."""
+    """The chains that somebody or their own rules may reorganize, or whose state is disputed."""
     attacked = {name for attack in description.attacks.values() for name in attack.reverses()}
-    return attacked | {name for name, chain in description.chains.items() if chain.disputed()}
+    return attacked | {name for name, chain in description.chains.items() if chain.disputed() or chain.undoes()}
 
 
 def _accounts(description: Description) -> int:
-    """How many ledger accounts there will be: two sinks, one for each chain, market and attack, and those of the agents."""
+    """How many ledger accounts there will be: two sinks, two for each chain (its own, its committee's), markets, attacks, agents."""
     of_agents = sum(int(part.count * part.accounts()) for _, part, _ in _cast(description))
-    return 2 + len(description.chains) + len(description.markets) + len(description.attacks) + of_agents
+    return 2 + 2 * len(description.chains) + len(description.markets) + len(description.attacks) + of_agents
 
 
 class World:
@@ -143,7 +143,7 @@ class World:
 
     def _calendar(self) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
         instants = [np.array([0, self.duration], np.int64)]
-        instants += [np.array(chain.instants(), np.int64) for chain in self.chains.values()]
+        instants += [np.array(chain.instants(), np.int64) for chain in self.chains.values() if self.description.prices]
         return np.unique(np.concatenate(instants))
 
     def _open_markets(self, markets: Mapping[str, Market]) -> None:
@@ -387,7 +387,7 @@ class World:
             "chains": {
                 name: {
                     "kind": chain.kind,
-                    "settles_on": getattr(self.description.chains[name], "settles_on", None),
+                    **{field: getattr(self.description.chains[name], field, None) for field in ("settles_on", "final_after")},
                     "block_time": chain.block_interval() or None,
                     "blocks": chain.height,
                 }

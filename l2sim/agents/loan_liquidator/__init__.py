@@ -10,6 +10,7 @@ from l2sim.agents import Agent, Waiting, hold
 from l2sim.agents.loan_liquidator.amounts import ALL, TO_TARGET
 from l2sim.agents.loan_liquidator.desk import Desk
 from l2sim.agents.loan_liquidator.reflex import react
+from l2sim.agents.rebalancer import Rebalancer
 from l2sim.kernels import Reflex
 from l2sim.part import Refers
 from l2sim.transactions import Receipt, Status
@@ -36,7 +37,7 @@ class LoanLiquidator(Agent):
     """What it brings to the chain of each asset that it can repay, worth in US dollars; nothing where it borrows."""
     sells: Literal["outside", "pool", "never"] = "outside"
     """What it does with seized collateral: trade it outside once it has it, sell it to ``pool`` within the transaction, or keep it.
-    What it trades outside stays on the chain, as what it repaid with is gone from there, until somebody carries it across."""
+    What it trades outside stays on the chain, as what it repaid with is gone from there, until it is carried across (``rebalance``)."""
     pool: Annotated[str, Refers("markets", offers=("buy", "sell"))] | None = None
     """The pool that it sells to, which takes one asset against US dollars: it liquidates such pairs only, and no more of a loan than
     sells best there."""
@@ -56,13 +57,15 @@ class LoanLiquidator(Agent):
     in_flight: Annotated[int, Field(ge=1)] = 100
     """Most liquidations that it has on the way at once; colocated, that it sends into one block, at most 63."""
     patience: Annotated[Duration, Positive] = 10 * SECOND
-    """How long a transaction may wait for a block before it is dropped."""
+    """How long a transaction may wait for a block before it is dropped; two usual blocks of the chain at least."""
     attention: Annotated[Duration, Positive] = 10 * SECOND
     """How often it looks again at loans that did not pay."""
     tip: Wei = 0
     """Priority fee, wei per gas."""
     gas: Wei = 10 * ETH
     """Ether that it brings for fees."""
+    rebalance: dict[str, Rebalancer] = {}
+    """How it carries what it seized to the venue outside, and what it sold that for back; without it, each stays where it is."""
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -72,6 +75,8 @@ class LoanLiquidator(Agent):
             raise PydanticCustomError(
                 "funding", "a flash loan is paid back at once: sell what is seized in the same transaction, with 'sells: pool'"
             )
+        if self.colocated and self.rebalance:
+            raise PydanticCustomError("colocated", "colocated, it does nothing between blocks: no 'rebalance', or 'colocated: false'")
         if self.colocated and (self.sells == "pool" or self.repays == "two_steps"):
             raise PydanticCustomError(
                 "colocated",
@@ -90,12 +95,17 @@ class LoanLiquidator(Agent):
         me.endow(chain, me.gas_token, self.gas / ETH)
         for asset, worth in self.capital.items() if self.funding == "capital" else ():
             me.endow(chain, asset, worth / (1.0 if asset == "usd" else me.price(asset)))
+        for _, one in sorted(self.rebalance.items()):
+            one.equip(me)
 
     def run(self, me: Seat) -> Waiting:
         if self.colocated:
             return
         chain, desk = me.chain_of(self.market), Desk(self, me)
         brought = {asset: me.balance(chain, asset) for asset in desk.view.assets if asset != "usd"}
+        away: dict[str, float] = {}
+        for _, one in sorted(self.rebalance.items()):
+            me.start(one.move(me, away, tuple(brought)))
         news = me.news(self.market)
         while True:
             if desk.fresh or desk.pending:
@@ -106,7 +116,7 @@ class LoanLiquidator(Agent):
                 news = me.news(self.market)
             desk.look()
             for asset, units in brought.items() if self.sells == "outside" else ():
-                hold(me, asset, units - me.balance(chain, asset))
+                hold(me, asset, units - me.balance(chain, asset) - away.get(asset, 0.0))
 
     # ---- colocated
 

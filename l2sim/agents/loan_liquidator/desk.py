@@ -233,7 +233,7 @@ class Desk:
             fields = [(owed, plan.cost * (1.0 + GROWTH)), *fields, (owed, inf)]
             limits = [0.0, *limits, 0.0]
         actions = self._actions(len(plan.repaid), plan.collateral != "usd")
-        deadline = me.now + traits.patience
+        deadline = me.within(traits.market, traits.patience)
         if len(actions) == 1:
             ticket = me.submit(traits.market, "liquidate", *fields[0], tip=traits.tip, deadline=deadline, wait=True)  # type: ignore[arg-type]
         else:

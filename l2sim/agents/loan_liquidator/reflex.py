@@ -125,7 +125,7 @@ def react(
         return 0
     memory[SEEN] = codes[CALLS]
     n, capacity, found = codes[ASSETS], codes[CAPACITY], 0
-    fee = (settings[GAS] * (chain[0] + settings[TIP] / ETH) + settings[SIZE] * chain[1]) * chain[2]
+    fee = (settings[GAS] * (chain[0] + settings[TIP] / ETH) + max(settings[SIZE], chain[5]) * chain[1] + chain[6]) * chain[2]
     draft, most = intents[MOST], min(MOST, int(settings[LIMIT]))
     for pair in range(n * n):
         node = codes[codes[ROOTS] + 2 * pair + 1] if within(settings, n, pair) else 0

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from l2sim.events import FundingSettled
+from l2sim.events.positions import PositionsBrought
 from l2sim.markets import Book, Claim, Opening
 from l2sim.markets.perpetual.makers import Makers
 from l2sim.markets.perpetual.positions import Position, discrepancy
@@ -165,7 +166,7 @@ class PerpetualAccounts(Book):
     ) -> None:
         """Hold positions from before the start, one an account, faced by the market itself until a maker adopts them.
 
-        The vault has been given the sum of the margins. No fact is recorded: they were not opened in this run.
+        The vault has been given the sum of the margins. No fact says that they were opened, which they were not in this run.
 
         Raises:
             ValueError: a size of 0, an entry that is no price, a negative margin, or an account that has a position already.
@@ -184,6 +185,8 @@ class PerpetualAccounts(Book):
         finally:
             if collecting:
                 gc.enable()
+        units, notional = float(np.abs(size).sum()), float((np.abs(size) * entry).sum())
+        self.facts.append(PositionsBrought(self.name, len(owners), units, notional, float(margin.sum())))  # type: ignore[call-arg]
         self._traded += float(np.abs(size).sum())
         self._hold(-float(size.sum()), float((size * entry).sum()), self.vault)
         self.long += float(size[size > 0].sum())

@@ -1,0 +1,48 @@
+"""Blob saturation."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from l2sim.attacks import Attack
+from l2sim.part import Refers
+from l2sim.units import GWEI, Gas, Wei
+from l2sim.world.seat import AttackSeat
+
+EVERYTHING = 2**31
+
+
+class BlobSaturation(Attack):
+    """Somebody fills every block of an L1 with blobs of its own, so that no rollup can post.
+
+    It buys whatever blobs are left, at a priority fee that outbids batch posters, until its budget does not pay for another block
+    or the attack ends. What it spends is its loss: the price of the attack. As in Chaliasos et al. 2025, arXiv 2509.17126.
+    """
+
+    on: Annotated[str, Refers("chains", kind="l1")]
+    """The L1 whose blobs it buys."""
+    tip: Wei = 10 * GWEI
+    """Priority fee paid for the gas of its transactions, wei per gas; those who offer more are served before it."""
+    gas: Gas = 21_000
+    """Execution gas of each of its transactions, which carry as many blobs as the fork allows (yellow paper, G_transaction)."""
+    budget: Wei | None = None
+    """What it spends at most; without one it goes on until the attack ends."""
+
+    def strike(self, me: AttackSeat) -> None:
+        me.demand(self.on, 0, EVERYTHING, self.tip, pays=pays_until(self.budget), carrier=self.gas)
+
+    def relent(self, me: AttackSeat) -> None:
+        me.demand(self.on, 0, 0, 0)
+
+
+def pays_until(budget: int | None) -> Callable[[int], bool] | None:
+    """Whether so many wei are paid, time after time, until a budget does not pay for another; None for one who pays anything."""
+    if budget is None:
+        return None
+    left = budget
+
+    def pays(wei: int) -> bool:
+        nonlocal left
+        left = left - wei if wei <= left else -1
+        return left >= 0
+
+    return pays

@@ -1,0 +1,122 @@
+"""Capital efficiency: how much notional a unit of collateral carries."""
+
+from math import fsum
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from l2sim.events import AccountClosed, BadDebtIncurred, PositionClosed, PositionLiquidated, PositionOpened
+from l2sim.events.positions import PositionsBrought
+from l2sim.metrics import Metric
+from l2sim.metrics.capital_locked import worth
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from l2sim.log import Log
+
+Floats = npt.NDArray[np.float64]
+Times = npt.NDArray[np.int64]
+ROUNDING = 1e-9
+"""Relative; what is left of a position below this is nothing."""
+
+
+class CapitalEfficiency(Metric):
+    """Notional that was open per unit of collateral behind it, per market that keeps positions or loans.
+
+    ``notional`` is the open interest of a perpetual (the time average of the notional of all positions of traders, at entry), or what
+    is owed to a lending pool. ``collateral`` is what stood behind it: margins of those positions and all that makers, liquidators and
+    the insurance fund had on the chain for it at the start; the collateral of loans. ``efficiency`` is the one over the other.
+
+    ``sufficient`` counts the bad debt of the run as collateral that was missing: notional / (collateral + bad debt). With so much
+    collateral nobody would have been left unpaid. Its p-quantile over replications is therefore the notional that a unit of
+    collateral supports at a probability p of bad debt.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("PositionsBrought",)
+    units: ClassVar[dict[str, str]] = {"notional": "USD", "collateral": "USD", "bad_debt": "USD"}
+    key: ClassVar[tuple[str, ...]] = ("efficiency", "sufficient")
+
+    def measure(self, log: "Log") -> "pd.DataFrame":
+        import pandas as pd
+
+        rows = {}
+        for name, market in sorted(log.about.get("markets", {}).items()):
+            found = {"perpetual": _perpetual, "lending_pool": _loans}.get(market["kind"])
+            if found is not None:
+                notional, collateral = found(name, market["on"], log)
+                missing = fsum(log.select(BadDebtIncurred, "amount", market=name)[0])
+                rows[name] = {
+                    "notional": notional,
+                    "collateral": collateral,
+                    "bad_debt": missing,
+                    "efficiency": notional / collateral if collateral > 0.0 else np.nan,
+                    "sufficient": notional / (collateral + missing) if collateral + missing > 0.0 else np.nan,
+                }
+        columns = ["notional", "collateral", "bad_debt", "efficiency", "sufficient"]
+        return pd.DataFrame.from_dict(rows, orient="index", columns=columns, dtype=float)
+
+
+def _perpetual(name: str, chain: str, log: "Log") -> tuple[float, float]:
+    times, notional, margin = positions(name, log)
+    total = log.about.get("duration", 0)
+    if not total:
+        return np.nan, np.nan
+    spans = np.diff(np.append(times, total)).astype(np.float64)
+    held = fsum(_opening(log, place, ("market_maker", "liquidator")) for place in (chain, name))
+    insurance = max(0.0, _opening(log, chain, ("perpetual",), name) - margin[0])  # its account holds the margins brought too
+    return float((notional * spans).sum() / total), float((margin * spans).sum() / total) + held + insurance
+
+
+def positions(name: str, log: "Log") -> tuple[Times, Floats, Floats]:
+    """The times of changes of a perpetual's positions (ns), and notional and margin of all traders after each; liquidators are none.
+
+    Of positions from before the start only the sums are known: each unit of them that is closed takes its share of these.
+    """
+    brought = [column.sum() for column in log.select(PositionsBrought, "size", "notional", "margin", market=name)]
+    entry_, posted_ = (brought[1] / brought[0], brought[2] / brought[0]) if brought[0] else (0.0, 0.0)
+    changes: list[tuple[int, int, int, float, float, float]] = []
+    for fact in (PositionClosed, PositionLiquidated):
+        times, accounts, sizes = log.select(fact, "time", "account", "size", market=name)
+        rows = zip(times.tolist(), accounts.tolist(), sizes.tolist(), strict=True)
+        changes += [(time, 0, account, size, 0.0, 0.0) for time, account, size in rows]
+    opened = [column.tolist() for column in log.select(PositionOpened, "time", "account", "size", "entry", "margin", market=name)]
+    changes += [(time, 1, *rest) for time, *rest in zip(*opened, strict=True)]
+    makers = [
+        range(one["first"], one["last"]) for one in log.about.get("groups", {}).values() if one["kind"] in ("market_maker", "liquidator")
+    ]
+    held: dict[int, tuple[float, float, float]] = {}
+    times_, notional, margin = [0], [float(brought[1])], [float(brought[2])]
+    for time, opens, account, size, entry, posted in sorted(changes, key=lambda change: change[:2]):
+        if any(account in accounts for accounts in makers):
+            continue
+        before = held.pop(account, (0.0, 0.0, 0.0) if opens else (size, entry_, posted_ * abs(size)))
+        left = 1.0 - size / before[0] if before[0] else 0.0
+        after = (size, entry, posted) if opens else (before[0] - size, before[1], before[2] * left) if left > ROUNDING else (0.0, 0.0, 0.0)
+        if after[0]:
+            held[account] = after
+        times_.append(time)
+        notional.append(notional[-1] + abs(after[0]) * after[1] - abs(before[0]) * before[1])
+        margin.append(margin[-1] + after[2] - before[2])
+    return np.array(times_, np.int64), np.array(notional), np.array(margin)
+
+
+def _loans(name: str, chain: str, log: "Log") -> tuple[float, float]:
+    """Debt and collateral of those who owe, at the start and its prices."""
+    columns = log.select(AccountClosed, "group", "asset", "opening", place=name)
+    owed = kept = 0.0
+    for group, code, opening in zip(*(column.tolist() for column in columns), strict=True):
+        asset = log.names.all[code]
+        value = opening * worth(log, None if asset == "usd" else asset, np.zeros(1, np.int64))[0]
+        if group != log.names.find(name) and opening < 0.0:
+            owed -= value
+        elif group != log.names.find(name) and opening > 0.0:
+            kept += value
+    return float(owed), float(kept)
+
+
+def _opening(log: "Log", place: str, kinds: tuple[str, ...], group: str | None = None) -> float:
+    """US dollars that groups of some kinds held at a place when the run began."""
+    names, openings = log.select(AccountClosed, "kind", "opening", place=place, asset="usd", group=group)
+    return fsum(opening for code, opening in zip(names.tolist(), openings.tolist(), strict=True) if log.names.all[code] in kinds)

@@ -1,0 +1,197 @@
+"""Dispute economics: what a delay costs whoever causes it, whoever fights it, and whoever waits."""
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from l2sim.events import AssertionChallenged, AssertionConfirmed, AssertionMade, AssertionRejected, BondSlashed, DisputeMoved
+from l2sim.events.dispute_game import ClaimMade, ClaimResolved
+from l2sim.events.stakes import DefenderPaid, StakeForfeited, StakePosted, StakeReturned
+from l2sim.metrics import Metric
+from l2sim.units import DAY, SECOND, Duration, Positive, Usd, Yearly
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from l2sim.log import Log
+
+FIGURES = (
+    "attackers_gas", "attackers_locked", "attackers_lost", "defenders_gas", "defenders_locked", "defenders_staked", "defenders_lost",
+    "defenders_rewards", "resource_ratio", "delay", "delay_per_ether", "opportunity_cost",
+)  # fmt: skip
+
+
+class DisputeEconomics(Metric):
+    """For each rollup, what attackers and defenders spend on disputes, how long these delay it, and what that costs who waits.
+
+    Attackers are attacks of the scenario and whoever stands for a false assertion, defenders everybody else. Gas is that of false
+    assertions, challenges and moves; a true assertion's own is not counted. ``locked`` is the most that a side had staked at a time,
+    ``lost`` what it forfeited; ``defenders_staked`` is all that defenders staked besides what stands behind their own assertions. The
+    resource ratio is the attackers' gas and stakes over the defenders' gas and such stakes (BoLD paper, section 6). The delay is the
+    longest time from the first assertion up to a block until a true one up to it is final, less the usual time. Who waits has
+    ``value`` that earns nothing meanwhile: value x rate x delay / 365 d.
+    """
+
+    units: ClassVar[dict[str, str]] = {
+        **dict.fromkeys(FIGURES[:8], "ETH"), "delay": "s", "delay_per_ether": "s/ETH", "opportunity_cost": "USD",
+    }  # fmt: skip
+    key: ClassVar[tuple[str, ...]] = ("delay", "attackers_lost", "attackers_gas", "defenders_gas", "defenders_locked", "opportunity_cost")
+
+    value: Annotated[Usd, Field(ge=0)] = 5.4e9
+    """What waits for finality on each rollup (5.4 bn USD: Arbitrum One in "Economics of Disputes in Arbitrum BoLD")."""
+    rate: Yearly = 0.05
+    """What it would earn in a year (5 %, the same source)."""
+    usual: Annotated[Duration, Positive] | None = None
+    """Time from an assertion to finality where nobody disputes; without it, the shortest in the run."""
+
+    def measure(self, log: "Log") -> "pd.DataFrame":
+        import pandas as pd
+
+        rows = {chain: self._of(chain, log) for chain in log.present(AssertionMade, "chain")}
+        return pd.DataFrame(list(rows.values()), pd.Index(list(rows), dtype=object), list(FIGURES), dtype=float)
+
+    def _of(self, chain: str, log: "Log") -> dict[str, float]:
+        false, account = log.select(AssertionMade, "valid", "account", chain=chain)
+        groups = log.about.get("groups", {}).values()
+        attackers = {number for group in groups if group["section"] == "attacks" for number in range(group["first"], group["last"])}
+        attackers |= set(account[false == 0].tolist())
+        money = _Money(attackers)
+        _stakes(chain, log, money)
+        _bonds(chain, log, money)
+        valid, who, cost = log.select(AssertionMade, "valid", "account", "cost", chain=chain)
+        gas = {True: float(cost[valid == 0].sum()), False: 0.0}
+        for fact in (AssertionChallenged, DisputeMoved):
+            who, cost = log.select(fact, "account", "cost", chain=chain)
+            for account_, paid in zip(who.tolist(), cost.tolist(), strict=True):
+                gas[account_ in attackers] += paid
+        delay = self.delay(chain, log) / SECOND
+        spent, defended = gas[True] + money.lost[True], gas[False] + money.staked[False]
+        return {
+            "attackers_gas": gas[True],
+            "attackers_locked": money.peak(True),
+            "attackers_lost": money.lost[True],
+            "defenders_gas": gas[False],
+            "defenders_locked": money.peak(False),
+            "defenders_staked": money.staked[False],
+            "defenders_lost": money.lost[False],
+            "defenders_rewards": money.rewards,
+            "resource_ratio": (gas[True] + money.posted[True]) / defended if defended else np.nan,
+            "delay": delay,
+            "delay_per_ether": delay / spent if spent else np.nan,
+            "opportunity_cost": opportunity_cost(self.value, self.rate, delay),
+        }
+
+    def delay(self, chain: str, log: "Log") -> float:
+        """How much longer than usual the slowest true assertion took (ns); what is open at the end has taken until then at least."""
+        made, upto = log.select(AssertionMade, "time", "last", chain=chain)
+        confirmed, reached, valid = log.select(AssertionConfirmed, "time", "last", "valid", chain=chain)
+        confirmed, reached = confirmed[valid == 1], reached[valid == 1]
+        took: list[int] = []
+        still: list[int] = []
+        for last in np.unique(upto):
+            since = made[upto == last].min()
+            ends = confirmed[reached >= last]
+            (took if len(ends) else still).append(int((ends.min() if len(ends) else log.about["duration"]) - since))
+        if not took and self.usual is None:
+            return float("nan")
+        usual = self.usual if self.usual is not None else min(took)
+        return float(max([0, *(time - usual for time in (*took, *still))]))
+
+
+def opportunity_cost(value: float, rate: float, seconds: float) -> float:
+    """What an amount would have earned in that time at a yearly rate, without compounding, the year having 365 days."""
+    return value * rate * (seconds / (DAY / SECOND)) / 365.0
+
+
+class _Money:
+    """What each side (attackers: True) put down and lost."""
+
+    def __init__(self, attackers: set[int]) -> None:
+        self.attackers = attackers
+        self.changes: list[tuple[int, bool, float]] = []
+        self.posted = {True: 0.0, False: 0.0}
+        self.staked = {True: 0.0, False: 0.0}
+        """Without what stands behind assertions."""
+        self.lost = {True: 0.0, False: 0.0}
+        self.rewards = 0.0
+
+    def put(self, time: int, account: int, amount: float, behind_assertion: bool) -> None:
+        side = account in self.attackers
+        self.changes.append((time, side, amount))
+        self.posted[side] += amount
+        self.staked[side] += 0.0 if behind_assertion else amount
+
+    def free(self, time: int, account: int, amount: float, lost: bool) -> None:
+        side = account in self.attackers
+        self.changes.append((time, side, -amount))
+        self.lost[side] += amount if lost else 0.0
+
+    def reward(self, account: int, amount: float) -> None:
+        self.rewards += 0.0 if account in self.attackers else amount
+
+    def peak(self, side: bool) -> float:
+        """The most that a side had down at a time."""
+        amounts = [amount for _, of, amount in sorted(self.changes, key=lambda change: change[0]) if of == side]
+        return float(max([0.0, *np.cumsum(amounts)]))
+
+
+def _stakes(chain: str, log: "Log", money: _Money) -> None:
+    """Stakes of settlements in which assertions exclude each other."""
+    for purpose in ("assertion", "edge"):
+        columns = log.select(StakePosted, "time", "account", "amount", chain=chain, purpose=purpose)
+        for time, account, amount in zip(*map(np.ndarray.tolist, columns), strict=True):
+            money.put(time, account, amount, purpose == "assertion")
+    for fact in (StakeReturned, StakeForfeited):
+        for time, account, amount in _rows(log, chain, fact, "time", "account", "amount"):
+            money.free(time, account, amount, fact is StakeForfeited)
+    for account, refund, reward in _rows(log, chain, DefenderPaid, "account", "refund", "reward"):
+        money.reward(account, refund + reward)
+
+
+def _bonds(chain: str, log: "Log", money: _Money) -> None:
+    """Bonds of assertions and challenges, and those of claims where there are games."""
+    owners = {}
+    for time, number, account, bond in _rows(log, chain, AssertionMade, "time", "number", "account", "bond"):
+        owners[number] = account, bond
+        money.put(time, account, bond, True)
+    games = False
+    for time, claim, account, bond in _rows(log, chain, ClaimMade, "time", "claim", "account", "bond"):
+        games = True
+        if claim:
+            money.put(time, account, bond, False)
+    for time, account, recipient, bond in _rows(log, chain, ClaimResolved, "time", "account", "recipient", "bond"):
+        games = True
+        money.free(time, account, bond, account != recipient)
+        if account != recipient:
+            money.reward(recipient, bond)
+    if games:
+        return
+    open_: dict[int, tuple[int, float]] = {}
+    facts: list[tuple[int, int, int]] = []
+    for order, fact in enumerate((AssertionChallenged, BondSlashed, AssertionConfirmed, AssertionRejected)):
+        facts += [(time, order, number) for time, number in _rows(log, chain, fact, "time", "number")]
+    challenges = iter(list(_rows(log, chain, AssertionChallenged, "account", "bond", "taken")))
+    slashed = iter(list(_rows(log, chain, BondSlashed, "account", "winner", "reward", "burned")))
+    for time, order, number in sorted(facts, key=lambda fact: fact[:2]):
+        if order == 0:
+            account, bond, taken = next(challenges)
+            if taken:
+                open_[number] = account, bond
+                money.put(time, account, bond, False)
+        elif order == 1:
+            account, winner, reward, burned = next(slashed)
+            money.free(time, account, reward + burned, True)
+            money.reward(winner, reward)
+            if account != owners[number][0]:
+                open_.pop(number, None)
+        else:
+            if order == 2:
+                money.free(time, *owners[number], False)
+            if number in open_:
+                money.free(time, *open_.pop(number), False)
+
+
+def _rows(log: "Log", chain: str, fact: type, *columns: str) -> list[tuple[Any, ...]]:
+    """The rows of a fact about a chain, in the order in which they were written."""
+    return list(zip(*map(np.ndarray.tolist, log.select(fact, *columns, chain=chain)), strict=True))

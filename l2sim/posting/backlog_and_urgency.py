@@ -1,0 +1,91 @@
+"""Offers that grow with the batches behind and with age, as those of Arbitrum Nitro's data poster do.
+
+Source: nitro arbnode/dataposter/data_poster.go and arbnode/batch_poster.go, commit 6dce8d13 (2026-04-23): the default formula of the fee
+cap, its division between execution and blobs, tips, replacement times and the least increase of a replacement; Arbitrum's documentation,
+gas-and-fees.mdx, of the brotli level.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from l2sim.posting import Look, Offer, Posting, Terms
+from l2sim.units import GWEI, HOUR, MINUTE, Duration, Fraction, Positive, Wei
+
+GAS_PER_BLOB = 131_072
+"""Blob gas of a blob (EIP-4844)."""
+BLOB_GAS_AS_CALLDATA = 16 * 4096 * 254 // 8
+"""Gas that a blob counts as in the formula: 16 for each byte that it can hold (blobs.BlobEncodableData x TxDataNonZeroGasEIP2028)."""
+LEAST_INCREASE = 11, 10
+LEAST_BLOB_INCREASE = 2, 1
+"""Factors by which a replacement has to outbid what it replaces (minNonBlobRbfIncrease, minBlobRbfIncrease)."""
+
+
+class BacklogAndUrgency(Posting):
+    """A batch goes when it is full or old; it may cost, by unit of gas, (backlog x urgency)^2 + (age / base)^2 x importance + target gwei.
+
+    The backlog counts full batches that wait, and a blob counts as the calldata that it replaces. What a transaction may cost in all is
+    divided between execution and blobs as their fees stand. An offer that was not taken is replaced at set ages, at a least increase,
+    and where the fees of the day are above what it may pay it stands as it is.
+    """
+
+    urgency: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
+    """What each waiting batch adds, gwei, squared (UrgencyGwei)."""
+    elapsed_base: Annotated[Duration, Positive] = 10 * MINUTE
+    """Unit of age (ElapsedTimeBase)."""
+    elapsed_importance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
+    """Weight of age, gwei (ElapsedTimeImportance)."""
+    target: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
+    """What it pays without backlog or age, gwei (TargetPriceGwei)."""
+    most_tip: Wei = 12 * GWEI // 10
+    """Highest priority fee of a first offer, wei per gas (MaxTipCapGwei)."""
+    replacements: Annotated[tuple[Duration, ...], Field(min_length=1)] = tuple(
+        minutes * MINUTE for minutes in (5, 10, 20, 30, 60, 120, 240)
+    )
+    """Ages of a transaction at which it is replaced, calldata (replacement-times; those after an hour are assumed)."""
+    blob_replacements: Annotated[tuple[Duration, ...], Field(min_length=1)] = (5 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, 4 * HOUR)
+    """The same for blobs (blob-tx-replacement-times)."""
+    best_level_size: Annotated[Fraction, Positive] = 0.98
+    """Size of a batch when 20 to 60 wait and brotli works at its best level, relative to the level 6 that fewer get (measured on generated
+    transactions, ``benchmarks/compression.py``: 0.97 to 0.99)."""
+    low_level_size: Annotated[Fraction, Positive] = 1.05
+    """Size of a batch when more than 60 wait and brotli works at level 4, relative to level 6 (measured there: 1.02 to 1.07)."""
+
+    def cap(self, batches: int, age: int) -> float:
+        """What a unit of gas may cost, gwei: the formula, at most 10^9."""
+        elapsed = (max(0, age) / self.elapsed_base) ** 2 * self.elapsed_importance
+        return min((batches * self.urgency) ** 2 + elapsed + self.target, 1e9)
+
+    def offer(self, look: Look, terms: Terms, last: Offer | None) -> Offer:
+        allowed = int(self.cap(look.unsent // terms.full, look.now - look.oldest) * GWEI)
+        most = allowed * (look.gas + look.blobs * BLOB_GAS_AS_CALLDATA)
+        up, down = LEAST_BLOB_INCREASE if look.blobs else LEAST_INCREASE
+        tip = min(terms.tip, self.most_tip)
+        if last is not None:
+            tip = max(tip, last.tip * up // down)
+        blob_gas, fee = look.blobs * GAS_PER_BLOB, look.base_fee + tip
+        blob_cap = most * look.blob_fee // (look.blob_fee * blob_gas + fee * look.gas)
+        if last is not None and look.blobs:
+            blob_cap = max(blob_cap, last.blob_cap * up // down)
+        cap = (most - blob_cap * blob_gas) // look.gas
+        if last is not None and look.blobs and cap * down < last.cap * up:
+            cap = last.cap * up // down
+            blob_cap = (most - cap * look.gas) // blob_gas
+        if last is not None and (cap < fee or (look.blobs and blob_cap < look.blob_fee)):
+            return last
+        return Offer(max(min(tip, cap), 0), max(cap, 1), max(blob_cap, 1))
+
+    def patience(self, attempt: int, blobs: int, terms: Terms) -> int:
+        ages = (0, *(self.blob_replacements if blobs else self.replacements))
+        return max(ages[min(attempt + 1, len(ages) - 1)] - ages[min(attempt, len(ages) - 2)], 1)
+
+    def most(self, look: Look, terms: Terms) -> int:
+        return int(terms.full / self._size(look, terms))
+
+    def pieces(self, size: int, look: Look, terms: Terms) -> list[int]:
+        return [max(1, int(size * self._size(look, terms)))]
+
+    def _size(self, look: Look, terms: Terms) -> float:
+        """Size of a batch relative to brotli's level 6, which depends on how many wait."""
+        waiting = look.unsent // terms.full
+        return 1.0 if waiting <= 20 else self.best_level_size if waiting <= 60 else self.low_level_size

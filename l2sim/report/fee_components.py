@@ -1,0 +1,119 @@
+"""Fee components: what a transaction pays for base fee, priority, data and the operator, by chain and over time."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from l2sim.metrics.fee_components import COMPONENTS, paid
+from l2sim.report.evidence import Evidence
+from l2sim.report.figures import BLUE, ORANGE, SKY, Drawing, Picture, canvas, legend, quantity_axis
+from l2sim.report.tables import Table, head_of, row_of
+from l2sim.units import SECOND
+from l2sim.wording import listed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from l2sim.log import Log
+
+BINS = 48
+"""Parts that the run is cut into."""
+GWEI_A_ETH = 1e9
+LOOKS = {
+    "base": ("base fee", {"facecolor": SKY}),
+    "priority": ("priority fee", {"facecolor": BLUE}),
+    "data": ("data on L1", {"facecolor": "white", "hatch": "//////"}),
+    "operator": ("operator", {"facecolor": ORANGE, "hatch": "...."}),
+}
+"""Hatches tell them apart where colours do not."""
+Floats = npt.NDArray[np.float64]
+
+
+def picture(evidence: Evidence, name: str) -> Picture | None:
+    """For each chain the mean cost of a transaction over time, its components upon one another; with the scenario's attacks."""
+    logs = [evidence.written.log(number) for number in evidence.written.measured]
+    chains = [chain for chain in evidence.subjects(name) if " on " not in chain]
+    means = {chain: _mean([over_time(log, chain) for log in logs]) for chain in chains if _paid(logs, chain)}
+    if not means:
+        return None
+    duration = logs[0].about["duration"] / SECOND
+    edges = np.linspace(0.0, duration, BINS + 1)
+    with canvas(0.55 + 1.45 * len(means)) as figure:
+        stack = figure.subplots(len(means), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, (chain, mean) in zip(stack, means.items(), strict=True):
+            axes.set_title(f"on {chain}")
+            lower = np.zeros(BINS)
+            for component, values in zip(COMPONENTS, mean.T, strict=True):
+                words, look = LOOKS[component]
+                upper = lower + np.nan_to_num(values)
+                axes.fill_between(edges, np.append(lower, lower[-1]), np.append(upper, upper[-1]), step="post", label=words,
+                                  edgecolor="#333333", linewidth=0.5, **look)  # fmt: skip
+                lower = upper
+            axes.set_ylim(0.0, 1.08 * float(lower.max()))
+            axes.set_ylabel("gwei a transaction")
+        legend(stack[0], columns=5)
+        stack[-1].set_xlim(0.0, duration)
+        stack[-1].set_xlabel(f"simulated time, {quantity_axis(stack[-1].xaxis, 's', duration)}")
+        drawn = Drawing(figure, evidence.anchor("fee_components", name))
+    caption = f"Means of all transactions in each {BINS}th of the run"
+    caption += f" and over n = {len(logs)} replications." if len(logs) > 1 else ", one replication."
+    caption += " Scales differ from chain to chain; a gwei is a thousand-millionth of an ether."
+    return Picture(
+        evidence.anchor("fee_components", name),
+        "What a transaction pays, by component",
+        caption,
+        f"Components of the mean cost of a transaction over time on {listed(list(means))}.",
+        drawn,
+        _data(means, edges),
+    )
+
+
+def over_time(log: "Log", chain: str) -> Floats:
+    """Mean of each component (gwei a transaction) in equal parts of the run, shape (BINS, 4); NaN where nothing was included."""
+    times, _, components = paid(log, chain)
+    part = np.minimum(times * BINS // log.about["duration"], BINS - 1)
+    number = np.bincount(part, minlength=BINS)
+    sums = np.column_stack([np.bincount(part, weights=one, minlength=BINS) for one in components.T])
+    with np.errstate(invalid="ignore"):
+        means: Floats = sums / np.where(number, number, np.nan)[:, None] * GWEI_A_ETH
+    return means
+
+
+def table(evidence: Evidence, name: str) -> Table | None:
+    """The same in numbers, of each group of senders too."""
+    money = "usd" if any(evidence.level(f"{name}.{subject}.base_mean_usd").n for subject in evidence.subjects(name)) else "eth"
+    rows = [
+        row_of(evidence, f"{name}.{subject}.{component}_mean_{money}", f"{subject}: {LOOKS[component][0]}, mean")
+        for subject in evidence.subjects(name)
+        for component in COMPONENTS
+        if not evidence.is_nothing(f"{name}.{subject}.{component}_mean_{money}")
+    ]
+    return (
+        Table(f"Cost of a transaction by component and payer{evidence.which(name)}: {evidence.how}", head_of(evidence), rows)
+        if rows
+        else None
+    )
+
+
+def _mean(replications: list[Floats]) -> Floats:
+    """Over those in which something was included; NaN where that is none of them."""
+    number = np.isfinite(replications).sum(axis=0)
+    mean: Floats = np.where(number > 0, np.nansum(replications, axis=0) / np.maximum(number, 1), np.nan)
+    return mean
+
+
+def _paid(logs: "list[Log]", chain: str) -> bool:
+    return any(paid(log, chain)[2].any() for log in logs)
+
+
+def _data(means: dict[str, Floats], edges: Floats) -> "pd.DataFrame":
+    import pandas as pd
+
+    frames = [
+        pd.DataFrame(
+            {"chain": chain, "from_s": edges[:-1], "to_s": edges[1:], **{f"{one}_gwei": mean[:, k] for k, one in enumerate(COMPONENTS)}}
+        )
+        for chain, mean in means.items()
+    ]
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,117 @@
+"""Settlement by validity proofs: what is proved is final, and nothing false can be proved."""
+
+from itertools import count
+from typing import Annotated, Any, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from l2sim.distributions import Distribution, In
+from l2sim.distributions.constant import Constant
+from l2sim.events.proofs import ProofsVerified
+from l2sim.settlement import Settlement, Waiting
+from l2sim.settlement.validity_proof.market import LiveProofMarket, ProofMarket
+from l2sim.units import ETH, HOUR, Duration, Gas, Positive, Quantity, Wei
+from l2sim.world.seat import Seat
+
+
+class ValidityProof(Settlement):
+    """An assertion is final when L1 has verified a proof of it. Whoever asserts has the proof made and pays for it.
+
+    Proofs of several assertions are made at the same time; a later one that is ready first makes the blocks before it final too. A
+    state that honest execution does not give has no proof, so its assertion stays where it is and costs its owner the gas. With a
+    ``market``, agents of kind ``prover`` make the proofs, as far as they have machines free; without one, there are always enough.
+    """
+
+    proving_time: Annotated[Distribution, In("duration")] = Constant(value=Quantity(float(HOUR), "duration"))
+    """Time to make a proof (assumed; about an hour for a batch of ZKsync); with a ``market``, its provers know."""
+    proof_cost: Wei = 0
+    """What a proof costs its owner in machines and power, ether; with a ``market``, its provers' price."""
+    verification_gas: Gas = 400_000
+    """Gas of verifying a proof on L1 (assumed; Groth16: 207,000 and 7,160 for each public input; Groth16 of SP1: 270,000)."""
+    execution_delay: Duration = 0
+    """Time between verification and finality (ZKsync Era: 3 h)."""
+    market: ProofMarket | None = None
+    """Where proofs are bought; without one, they are made by whoever asserts."""
+    aggregate: Annotated[int, Field(ge=1)] = 1
+    """Proofs that are aggregated into one, which L1 verifies once; their owners share the gas."""
+    aggregate_for: Annotated[Duration, Positive] | None = None
+    """How long the first of them waits at most for the others (bundles of Scroll: 36,000 s); without it, until they are there."""
+    aggregation_time: Duration = 0
+    """Time to aggregate proofs (assumed)."""
+    gas_per_proof: Gas = 0
+    """Gas of verification for each proof in an aggregate besides, for its public inputs (Groth16: 7,160 each)."""
+
+    @model_validator(mode="after")
+    def _buys(self) -> Self:
+        given = [name for name in ("proving_time", "proof_cost") if getattr(self, name) != type(self).model_fields[name].default]
+        if self.market is not None and given:
+            raise PydanticCustomError(
+                "market", "with a 'market', the provers have '{name}' of their own: leave it out here", {"name": given[0]}
+            )
+        if self.aggregate == 1 and self.aggregate_for is not None:
+            raise PydanticCustomError("aggregate", "'aggregate_for' is how long a proof waits for others: say under 'aggregate' how many")
+        return self
+
+    def deploy(self, assertions: Any) -> LiveProofMarket | None:
+        return None if self.market is None else LiveProofMarket(self.market, assertions)
+
+    def run(self, me: Seat) -> Waiting:
+        assertions, shelf = me.duty.assertions, Shelf()
+        for number in count():
+            while len(assertions.cases) <= number:
+                yield assertions.made.wait()
+            me.start(self._prove(me, assertions.cases[number], shelf))
+
+    def _prove(self, me: Seat, case: Any, shelf: "Shelf") -> Waiting:
+        """Have an assertion proved and verified, where it can be."""
+        assertion = case.assertion
+        docket = me.settlement(me.duty.name)
+        if docket.digest(assertion.last) != assertion.digest:
+            return
+        if self.market is not None:
+            yield docket.contract.prove(case).made
+        else:
+            me.duty.assertions.spend(assertion.account, self.proof_cost)
+            luck = max(me.luck("proving_time", assertion.key), 2.0**-54)
+            yield me.sleep(int(self.proving_time.quantile(np.array([luck]))[0]))
+        shelf.cases.append(case)
+        if len(shelf.cases) == self.aggregate:
+            yield from self._verify(me, shelf.clear())
+        elif len(shelf.cases) == 1 and self.aggregate_for is not None:
+            waiting = shelf.cases
+            yield me.sleep(self.aggregate_for)
+            if shelf.cases is waiting:
+                yield from self._verify(me, shelf.clear())
+
+    def _verify(self, me: Seat, cases: list[Any]) -> Waiting:
+        """Have L1 verify proofs, at the expense of all who asserted what they are of, and make that final."""
+        assertions, poster = me.duty.assertions, cases[-1].asserter
+        if self.aggregation_time:
+            yield me.sleep(self.aggregation_time)
+        gas = self.verification_gas + len(cases) * self.gas_per_proof
+        posted = yield poster.post(gas)
+        if self.market is not None or self.aggregate > 1:
+            last = max(case.assertion.number for case in cases)
+            me.announce(ProofsVerified(me.duty.name, last, len(cases), gas, posted.cost))
+        for case in cases[:-1]:
+            share = int(posted.cost / len(cases) * ETH)
+            if case.asserter.account != poster.account and assertions.affords(case.asserter, share):
+                assertions.transfer(case.asserter.account, poster.account, share)
+        if self.execution_delay:
+            yield me.sleep(self.execution_delay)
+        for case in sorted(cases, key=lambda case: int(case.assertion.number)):
+            assertions.confirm(case)
+
+
+class Shelf:
+    """Proofs that wait to be aggregated."""
+
+    def __init__(self) -> None:
+        self.cases: list[Any] = []
+
+    def clear(self) -> list[Any]:
+        """Take all of them."""
+        cases, self.cases = self.cases, []
+        return cases

@@ -1,0 +1,77 @@
+"""Censorship: what a sequencer leaves out of its blocks on purpose."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from l2sim.events.inclusion import TransactionCensored
+from l2sim.transactions import STEPS, Rows, Status
+from l2sim.world.inbox import NO_ROWS, Cut
+
+if TYPE_CHECKING:
+    from l2sim.world.chain import LiveChain
+
+Unwanted = Callable[[int, str, str], bool]
+"""Whether a transaction is left out, by its sender's account, its market and its action."""
+
+
+class Censor:
+    """A sequencer that leaves some transactions out for as long as it likes; everything else goes on in honest order."""
+
+    def __init__(self, chain: "LiveChain", unwanted: Unwanted) -> None:
+        self.chain = chain
+        self.unwanted = unwanted
+        self.held = Rows.none()
+        """What was left out and has not been given up."""
+        waiting = chain.inbox.waiting
+        rest = self.sift(chain.world.clock.now, Cut(waiting.rows.slice(waiting.start, waiting.stop), 0, len(chain.inbox), waiting.traits))
+        chain.inbox.waiting = NO_ROWS if rest is None else rest
+
+    def sift(self, now: int, fresh: Cut | None) -> Cut | None:
+        """Of what arrives, that which the sequencer does not leave out; who gave up meanwhile is told so."""
+        self._expire(now)
+        if fresh is None or fresh.start == fresh.stop:
+            return None
+        rows = fresh.rows
+        out = [i for i in range(fresh.start, fresh.stop) if self._left_out(rows, i)]
+        if not out:
+            return fresh
+        gone = set(out)
+        self.held.extend(rows.take([i for i in out if rows.ticket[i] >= 0]))  # what a reflex wanted for this block it wants again
+        kept = [i for i in range(fresh.start, fresh.stop) if i not in gone]
+        return Cut.whole(rows.take(kept)) if kept else None
+
+    def _left_out(self, rows: Rows, i: int) -> bool:
+        chain, sender = self.chain, rows.sender[i]
+        if rows.market[i] == STEPS:
+            calls = [(step.market, step.action) for step in chain.execution.bundles[int(rows.a[i])]]
+        else:
+            calls = [(rows.market[i], rows.action[i])]
+        for market, action in calls:
+            names = chain.market_names[market], list(chain.markets[market].actions)[action]
+            if self.unwanted(sender, *names):
+                if rows.ticket[i] >= 0:
+                    chain.world.record(TransactionCensored(chain.name, rows.submitted[i], sender, *names))
+                return True
+        return False
+
+    def _expire(self, now: int) -> None:
+        late = [i for i, deadline in enumerate(self.held.deadline) if deadline < now]
+        if late:
+            for i in late:
+                self.chain._drop(now, self.held, i, Status.DEADLINE)
+            gone = set(late)
+            self.held = self.held.take([i for i in range(self.held.number) if i not in gone])
+
+    def end(self) -> None:
+        """What was left out waits like everything else, in the order of arrival."""
+        if self.held.number:
+            self.chain.inbox.put_back(self.held.sorted())
+            self.held = Rows.none()
+
+
+def admit(chain: "LiveChain", now: int, fresh: Cut | None) -> None:
+    """Let what arrives into the mempool, but for what the sequencer leaves out."""
+    if chain.censor is not None:
+        fresh = chain.censor.sift(now, fresh)
+    if fresh is not None:
+        chain.inbox.admit(fresh)

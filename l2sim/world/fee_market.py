@@ -1,0 +1,119 @@
+"""The fee market of an L1: what everybody who is not in the run wants of its blocks, and what its fees become after each."""
+
+from array import array
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from l2sim.demand import Demand
+from l2sim.fees import FeeState, Used
+from l2sim.fees.blob import Fork
+from l2sim.transactions import NEVER
+from l2sim.units import SECOND
+
+if TYPE_CHECKING:
+    from l2sim.world.l1 import L1
+    from l2sim.world.world import World
+
+CHUNK = 4096
+"""Uniform numbers that are drawn together."""
+
+
+class Quiet(NamedTuple):
+    """L1 after a slot, between its slots."""
+
+    slot: int
+    height: int
+    """The slot of the last block."""
+    base: FeeState
+    blob: FeeState
+    blob_price: int
+    """Blob base fee of the next block, wei per blob gas."""
+    votes: Any
+    """The state of the consensus: who validates, and what has been voted for."""
+    parent: tuple[FeeState, Used] | None = None
+    """Of the last block, what its successor's blob fee follows from: the state and the use."""
+
+
+class FeeMarket:
+    """Demand, base fee and blob fee, slot by slot, under the fork of each slot's time."""
+
+    def __init__(self, name: str, rules: "L1", world: "World") -> None:
+        self.name = name
+        self.rules = rules
+        self.slots = world.duration // rules.slot + 2
+        self.began = rules.began()
+        """Unix time of the start, in seconds."""
+        self.gas_target = rules.gas_limit // rules.base_fee.elasticity
+        self._fork, self._since, self._until = rules.blob_fee.fork(self.began), 0, 0
+        """The fork of the slot asked for last, and between which slots it is in force."""
+        self._streams = world.streams
+        self._chunks: dict[str, tuple[int, list[float]]] = {}
+        self._drawn: dict[str, array[float]] = {}
+
+    def genesis(self) -> Quiet:
+        """Before the first slot."""
+        state = self.rules.blob_fee.genesis()
+        return Quiet(
+            0, 0, self.rules.base_fee.genesis(), state, self.rules.blob_fee.price(state, self._time(1)), self.rules.agreement.genesis()
+        )
+
+    def _time(self, slot: int) -> int:
+        """Unix time of a slot, in seconds."""
+        return self.began + slot * self.rules.slot // SECOND
+
+    def fork(self, slot: int) -> Fork:
+        """The fork in force in a slot."""
+        if not self._since <= slot < self._until:
+            self._fork = self.rules.blob_fee.fork(self._time(slot))
+            self._since = slot
+            later = [fork.begins for fork in self.rules.blob_fee.forks.values() if fork.begins > self._time(slot)]
+            # The first slot whose time in whole seconds is not before the next fork.
+            self._until = -(-(min(later) - self.began) * SECOND // self.rules.slot) if later else NEVER
+        return self._fork
+
+    def missed(self, slot: int) -> bool:
+        """Whether a slot has no block."""
+        return self.uniform("missed", slot) < self.rules.missed
+
+    def background(self, state: Quiet) -> tuple[int, int, int]:
+        """What everybody else wants of a block, as far as it has room: gas and blobs; and the most blobs that it may have."""
+        rules, slot, fork = self.rules, state.slot, self.fork(state.slot)
+        most, limit = fork.maximum, rules.gas_limit
+        gas = rules.gas_demand.amount(self._luck("gas_demand", rules.gas_demand)[slot], state.base[0], self.gas_target, limit)
+        blobs = rules.blob_demand.amount(self._luck("blob_demand", rules.blob_demand)[slot], state.blob_price, fork.target, most)
+        return gas if gas < limit else limit, blobs if blobs < most else most, most
+
+    def after(self, state: Quiet, gas: int, blobs: int) -> Quiet:
+        """The state after a block, which the next slot's fork decides."""
+        rules, slot = self.rules, state.slot
+        used = Used(gas, rules.gas_limit, blobs, state.base[0], self._time(slot + 1))
+        fork = self.fork(slot + 1)
+        blob = rules.blob_fee.under(fork, state.blob, used)
+        price = rules.blob_fee.priced(fork, blob)
+        base = rules.base_fee.next(state.base, used)
+        return Quiet(state.slot, state.slot, base, blob, price, state.votes, (state.blob, used))
+
+    def passed(self, state: Quiet) -> Quiet:
+        """The state after a slot without a block: where the next one is the first of a fork, its blob fee goes by that fork's rules."""
+        blob_fee, fork, blob = self.rules.blob_fee, self.fork(state.slot), state.blob
+        if (coming := self.fork(state.slot + 1)) is fork:
+            return state
+        if state.parent is not None:
+            blob = blob_fee.under(coming, *state.parent)
+        return state._replace(blob=blob, blob_price=blob_fee.priced(coming, blob))
+
+    def uniform(self, purpose: str, index: int) -> float:
+        """A uniform number for a purpose and a slot or epoch: the same pair, the same number, whenever it is asked."""
+        chunk, within = divmod(index, CHUNK)
+        held = self._chunks.get(purpose)
+        if held is None or held[0] != chunk:
+            held = (chunk, self._streams.generator(f"chains/{self.name}/{purpose}", chunk).random(CHUNK).tolist())
+            self._chunks[purpose] = held
+        return held[1][within]
+
+    def _luck(self, purpose: str, demand: Demand) -> "array[float]":
+        """The luck of all slots, drawn when it is first asked for."""
+        luck = self._drawn.get(purpose)
+        if luck is None:
+            drawn = demand.draw(self._streams.generator(f"chains/{self.name}/{purpose}"), self.slots)
+            luck = self._drawn[purpose] = array("d", drawn.tobytes())
+        return luck

@@ -1,0 +1,77 @@
+"""Hatch: how money leaves a rollup whose operator is gone, against its last final state."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from l2sim.events.inclusion import FundsEscaped, RollupFrozen
+
+if TYPE_CHECKING:
+    from l2sim.world.forced import LiveForced
+    from l2sim.world.history import Replica
+
+
+class Hatch:
+    """The escape hatch of a rollup: once nothing has become final for long enough, anybody may stop the rollup for good.
+
+    What the last final state says somebody holds of a bridge's asset is then paid out of the bridge's escrow, once, to whoever shows
+    it, which takes its data. What happened on the rollup after that state did not happen.
+    """
+
+    def __init__(self, forced: "LiveForced") -> None:
+        self._forced = forced
+        self._chain = forced.chain
+        self.l1 = forced.l1
+        self.gas = forced.rules.escape_gas
+        """Of L1 that taking money out needs."""
+        self.block = 0
+        """The last final block, once the rollup is frozen."""
+        self.paid: set[tuple[str, int]] = set()
+        """Who has taken what was theirs, by bridge and account."""
+
+    def opens(self) -> int | None:
+        """When anybody may stop the rollup, if nothing becomes final until then (ns); None where nobody ever may."""
+        after = self._forced.rules.escape_after
+        finals = [case.settled for case in self._chain.assertions.cases if case.status == "final"]
+        return None if after is None else max(finals, default=0) + after
+
+    def pay(self, market: str, account: int, cost: float) -> bool:
+        """Pay what is somebody's out of a bridge, and stop the rollup if that has not been done; whether it was paid."""
+        chain, world = self._chain, self._chain.world
+        opens, bridge = self.opens(), chain.bridges[market]
+        if not chain.frozen:
+            if opens is None or world.clock.now < opens:
+                return False
+            self._freeze(account)
+        if not chain.publication.knows(self.block):
+            return False  # a balance is shown by data that nobody has
+        asset = bridge.rules.asset
+        amount, held = float(self._state.state.purses[self._state.state.purse(asset)][account]), bridge.escrow()
+        if (market, account) in self.paid or amount <= 0.0:
+            return False
+        paid = min(amount, held)
+        self.paid.add((market, account))
+        # What it holds in blocks that never became final is void: it is given up like a withdrawal that was paid.
+        column = world.ledger.column(chain.name, asset)
+        given = min(paid, float(column[account]))
+        if given > 0.0:
+            number = len(bridge.book.entries) + 1
+            chain.pay(asset, account, -given)
+            chain.pay(asset, bridge.account, given)
+            bridge.book.entries[number] = (account, given, world.clock.now)
+            bridge.paid.add((number, account))
+        bridge.l1.pay(asset, bridge.account, -paid)
+        bridge.l1.pay(asset, account, paid)
+        world.record(FundsEscaped(market, account, self.block, paid, held, cost))
+        return True
+
+    def _freeze(self, account: int) -> None:
+        chain = self._chain
+        self.block = chain.assertions.final
+        chain.frozen = True
+        chain.halt()
+        chain.world.record(RollupFrozen(chain.name, account, self.block))
+
+    @cached_property
+    def _state(self) -> "Replica":
+        """The last final state."""
+        return self._chain.assertions.history.replica(self.block)

@@ -1,0 +1,87 @@
+"""A sequencer that leaves transactions out: whose, which, for how long; and that everything else goes on as it did."""
+
+from functools import cache
+from typing import Any
+
+import pytest
+from test_validation_inclusion import scenario
+from worlds import differences, frames, lived, small
+
+from l2sim.log import Log
+from l2sim.metrics.censorship_delay import CensorshipDelay
+from l2sim.scenario import Scenario, ScenarioError
+from l2sim.units import MINUTE, SECOND
+
+WHO = {"kind": "censorship", "on": "arb", "begins": "2min", "lasts": "3min"}
+
+
+@cache
+def censored(**which: Any) -> Log:
+    return lived(Scenario.of(small("duration=8min").resolved() | {"attacks": {"censor": WHO | {k: list(v) for k, v in which.items()}}}))
+
+
+@cache
+def calm() -> Log:
+    return lived(small("duration=8min").without_attacks())
+
+
+def of(log: Log, group: str, table: str = "TransactionIncluded") -> Any:
+    return frames(log)[table].query(f"sender.str.startswith('{group}/')", engine="python")
+
+
+def test_until_it_begins_nothing_differs() -> None:
+    assert differences(frames(censored(agents=("traders",)), before=2 * MINUTE), frames(calm(), before=2 * MINUTE)) == []
+
+
+def test_the_agents_named_wait_and_nobody_else_does() -> None:
+    log = censored(agents=("traders",))
+    rows, others = of(log, "traders"), frames(log)["TransactionIncluded"]
+    assert not rows["time"].between(2 * MINUTE + SECOND, 5 * MINUTE).any()
+    assert others["time"].between(2 * MINUTE + SECOND, 5 * MINUTE).sum() > 20
+    # When it is over, what waited is taken, with the time at which it was sent; who had a deadline gave up.
+    told = frames(log)["TransactionCensored"]
+    late = rows[rows["submitted"].isin(told["submitted"]) & (rows["time"] >= 5 * MINUTE)]
+    given_up = of(log, "traders", "TransactionDropped")["submitted"].isin(told["submitted"]).sum()
+    assert len(told) == len(late) + given_up > 20
+    assert set(told["sender"].str.split("/").str[0]) == {"traders"}
+    assert (late["time"] > 5 * MINUTE).all()
+
+
+def test_actions_and_markets_are_left_out_by_name() -> None:
+    log = censored(markets=("pool",), actions=("buy",))
+    rows = frames(log)["TransactionIncluded"].query("time > 120.5e9 and time <= 300e9")
+    pool = rows.query("market == 'pool'")
+    assert "buy" not in set(pool["action"])
+    assert {"sell"} <= set(pool["action"])
+    assert len(rows) > len(pool)
+
+
+def test_the_delay_is_counted_from_the_first_attempt() -> None:
+    log = censored(agents=("traders",))
+    by_chain, by_agent = (CensorshipDelay(by=by).measure(log) for by in ("chain", "agent"))  # type: ignore[arg-type]
+    assert by_chain.loc["arb", "attempts"] == by_agent.loc["traders", "attempts"] > 10
+    assert 0 < by_chain.loc["arb", "mean"] < by_chain.loc["arb", "max"] < 400
+    assert CensorshipDelay().measure(calm()).loc["arb"].drop(["attempts", "never", "failed"]).isna().all()
+
+
+def test_never_is_no_delay() -> None:
+    attack = {"kind": "censorship", "on": "zk", "agents": ["user"], "begins": "0 s", "lasts": "60h"}
+    steps = {"a": {"at": "700s", "market": "zk_pool", "action": "buy", "fields": {"quote_in": "10 USD"}, "forced_after": "5min"}}
+    made = CensorshipDelay().measure(lived(scenario("3h", {"attack": attack}, steps)))
+    assert made.loc["zk", ["attempts", "never"]].tolist() == [1, 1]
+    assert made.loc["zk"].drop(["attempts", "never", "failed"]).isna().all()
+    assert made.loc["op", "attempts"] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({}, "leaves nothing out"),
+        ({"agents": ["nobody"]}, "there is no agent 'nobody'"),
+        ({"markets": ["poool"]}, "did you mean 'pool'"),
+        ({"agents": ["traders"], "on": "l1"}, "'l1'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(change: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ScenarioError, match=problem):
+        Scenario.of(small().resolved() | {"attacks": {"censor": WHO | change}})

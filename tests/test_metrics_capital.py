@@ -1,0 +1,189 @@
+"""Capital locked, value at risk before finality and capital efficiency, from logs small enough to work out by hand."""
+
+import numpy as np
+import pytest
+from validation import run, run_file
+from worlds import small
+
+from l2sim.events import (
+    AccountClosed,
+    AssertionConfirmed,
+    BadDebtIncurred,
+    BlockSealed,
+    HeadAdvanced,
+    PositionClosed,
+    PositionLiquidated,
+    PositionOpened,
+    PriceMoved,
+    WithdrawalFinalized,
+    WithdrawalInitiated,
+)
+from l2sim.events.bridging import DepositCredited, DepositMade, WithdrawalAdvanced
+from l2sim.events.positions import PositionsBrought
+from l2sim.log import Log
+from l2sim.metrics.capital_efficiency import CapitalEfficiency
+from l2sim.metrics.capital_locked import CapitalLocked, level
+from l2sim.metrics.time_to_finality import TimeToFinality
+from l2sim.metrics.value_at_risk_before_finality import ValueAtRiskBeforeFinality
+from l2sim.metrics.withdrawal_delay import WithdrawalDelay
+from l2sim.units import DAY, SECOND
+
+
+@pytest.fixture
+def bridged() -> Log:
+    """10 ether leave at 10 s, are advanced at 20 s and paid at 60 s; 4 go in at 30 s and are there at 40 s; 5 USD each, from 25 s on 6."""
+    log = Log()
+    log.about = {
+        "duration": 100 * SECOND,
+        "markets": {"gate": {"kind": "bridge", "on": "op", "base": "eth"}},
+        "groups": {},
+        "prices": {"eth": 6.0},
+    }
+    facts = [
+        (0, PriceMoved("eth", 5.0, 5.0)),
+        (10, BlockSealed("op", 1, 1, 0, 0, 0, 0, 0)),
+        (10, WithdrawalInitiated("gate", 7, 1, 10.0)),
+        (20, WithdrawalAdvanced("gate", 7, 1, 9, 10.0, 0.5, 1, 0.0)),
+        (25, PriceMoved("eth", 6.0, 6.0)),
+        (30, DepositMade("gate", 7, 1, 4.0, 3, 0.0)),
+        (40, BlockSealed("op", 2, 1, 0, 0, 0, 0, 0)),
+        (40, DepositCredited("gate", 7, 1, 4.0, 2)),
+        (50, HeadAdvanced("op", "safe", 1)),
+        (55, HeadAdvanced("op", "finalized", 1)),
+        (60, AssertionConfirmed("op", 0, 1, 1)),
+        (60, WithdrawalFinalized("gate", 7, 1, 10.0, 1, 0.0)),
+    ]
+    for time, fact in facts:
+        log.record(time * SECOND, fact)
+    return log
+
+
+def test_what_is_on_its_way(bridged: Log) -> None:
+    found = CapitalLocked(rate=0.365).measure(bridged).loc["gate"]
+    # 50 USD for 10 s with its owner, 40 s with the provider; 24 USD for 10 s.
+    assert found[["waiting_mean", "advanced_mean", "inward_mean"]].tolist() == pytest.approx([5.0, 20.0, 2.4])
+    assert found["locked_mean"] == pytest.approx(27.4)
+    assert found["locked_max"] == pytest.approx(74.0)
+    assert found["cost"] == pytest.approx(27.4 * 0.001 * 100 * SECOND / DAY)
+    late = CapitalLocked.model_validate({"kind": "capital_locked", "warm_up": "15s", "cool_down": "75s"}).measure(bridged).loc["gate"]
+    assert late[["waiting_mean", "advanced_mean"]].tolist() == pytest.approx([25.0, 25.0])
+    assert np.isnan(CapitalLocked().measure(_empty()).loc["gate", "locked_mean"])
+
+
+def _empty() -> Log:
+    log = Log()
+    log.about = {"duration": 10, "markets": {"gate": {"kind": "bridge", "on": "op", "base": None}}, "groups": {}, "prices": {}}
+    return log
+
+
+def test_amounts_that_change_hands_at_once_are_not_counted_twice() -> None:
+    begins, ends, amounts = np.array([0, 10]), np.array([10, 20]), np.array([3.0, 3.0])
+    assert level(begins, ends, amounts, 0, 20) == (3.0, 3.0)
+
+
+@pytest.mark.parametrize(("until", "out"), [("safe", 40.0), ("finalized", 45.0), ("withdrawable", 50.0)])
+def test_value_that_is_not_final(bridged: Log, until: str, out: float) -> None:
+    metric = ValueAtRiskBeforeFinality.model_validate({"kind": "value_at_risk_before_finality", "until": until})
+    found = metric.measure(bridged).loc["op"]
+    # The deposit's block never becomes final: 24 USD from 40 s to the end.
+    assert found["bridged_mean"] == found["mean"] == pytest.approx((50.0 * out + 24.0 * 60.0) / 100.0)
+    assert found["max"] == 74.0
+    assert np.isnan(found["traded_mean"])
+
+
+def test_trades_count_with_their_notional() -> None:
+    log = Log()
+    log.about = {"duration": 100 * SECOND, "markets": {"perp": {"kind": "perpetual", "on": "op", "base": "eth"}}, "groups": {}}
+    log.record(10 * SECOND, BlockSealed("op", 1, 2, 0, 0, 0, 0, 0))
+    log.record(10 * SECOND, PositionOpened("perp", 1, -2.0, 100.0, 20.0, 0.0, 0.0))
+    log.record(10 * SECOND, PositionClosed("perp", 2, 1.0, 110.0, 0.0))
+    log.record(20 * SECOND, HeadAdvanced("op", "finalized", 1))
+    found = ValueAtRiskBeforeFinality().measure(log).loc["op"]
+    assert found["traded_mean"] == pytest.approx(31.0)
+    assert found["max"] == 310.0
+
+
+def test_the_value_on_its_way_of_a_run_is_what_the_bridge_still_owes() -> None:
+    log = run_file("fast_withdrawals", "duration=10h")
+    left, paid = log.frame("WithdrawalInitiated"), log.frame("WithdrawalFinalized")
+    found = CapitalLocked().measure(log).loc["bridge"]
+    times = np.concatenate([left["time"], paid["time"]])
+    steps = np.concatenate([left["amount"], -paid["amount"]])[np.argsort(times, kind="stable")]
+    times = np.append(np.sort(times), 10 * 3600 * SECOND)
+    assert found["locked_mean"] == pytest.approx((np.cumsum(steps) * np.diff(times)).sum() / times[-1])
+    assert found["waiting_mean"] + found["advanced_mean"] == pytest.approx(found["locked_mean"])
+
+
+# ---- capital efficiency
+
+
+def test_notional_per_unit_of_collateral() -> None:
+    """1000 USD from before for 100 s, of which a quarter is closed half way; 300 USD opened at a quarter, liquidated at three."""
+    log = Log()
+    groups = {"house": ("market_maker", 50), "crowd": ("crowd", 60)}
+    log.about = {
+        "duration": 100 * SECOND,
+        "markets": {"perp": {"kind": "perpetual", "on": "op", "base": "eth"}},
+        "groups": {name: {"kind": kind, "section": "agents", "first": at, "last": at + 5} for name, (kind, at) in groups.items()},
+    }
+    for time, fact in [
+        (0, PositionsBrought("perp", 2, 10.0, 1000.0, 100.0)),
+        (25, PositionOpened("perp", 61, 3.0, 100.0, 60.0, 0.0, 0.0)),
+        (30, PositionOpened("perp", 51, 9.0, 100.0, 60.0, 0.0, 0.0)),
+        (50, PositionClosed("perp", 62, -2.5, 90.0, 0.0)),
+        (75, PositionLiquidated("perp", 61, 50, 3.0, 80.0, 80.0, 0.0, 0.0, 0.0, 20.0)),
+        (75, BadDebtIncurred("perp", 61, 20.0)),
+        (100, AccountClosed("house", "market_maker", "op", "usd", 200.0, 0.0, 1.0, 0.0)),
+        (100, AccountClosed("perp", "perpetual", "op", "usd", 130.0, 0.0, 1.0, 0.0)),
+    ]:
+        log.record(time * SECOND, fact)
+    found = CapitalEfficiency().measure(log).loc["perp"]
+    assert found["notional"] == pytest.approx(1000.0 - 250.0 / 2 + 300.0 / 2)
+    # Margins of 100, a quarter less from half way, and 60 for half of the time; the maker's 200, and 30 of insurance.
+    assert found["collateral"] == pytest.approx(100.0 - 25.0 / 2 + 60.0 / 2 + 200.0 + 30.0)
+    assert found["bad_debt"] == 20.0
+    assert found["efficiency"] == pytest.approx(found["notional"] / found["collateral"])
+    assert found["sufficient"] == pytest.approx(found["notional"] / (found["collateral"] + 20.0))
+
+
+def test_loans_count_with_what_is_owed_and_pledged() -> None:
+    log = Log()
+    log.about = {"duration": 100, "markets": {"pool": {"kind": "lending_pool", "on": "op", "base": None}}, "groups": {}}
+    log.record(0, PriceMoved("eth", 3000.0, 3000.0))
+    for group, asset, opening in [("some", "eth", 2.0), ("some", "usd", -4000.0), ("pool", "usd", 4000.0), ("pool", "eth", -2.0)]:
+        log.record(100, AccountClosed(group, "", "pool", asset, opening, 0.0, 1.0, 0.0))
+    found = CapitalEfficiency().measure(log).loc["pool"]
+    assert found[["notional", "collateral"]].tolist() == [4000.0, 6000.0]
+
+
+def test_a_market_of_a_run_has_the_margins_and_makers_that_were_brought() -> None:
+    log = run(small("metrics.capital={kind: capital_efficiency}", "duration=20min"))
+    found = CapitalEfficiency().measure(log).loc["eth_perp"]
+    brought = log.frame("PositionsBrought")
+    assert found["collateral"] == pytest.approx(2e6 + 3 * 2e5 + 500.0 + brought["margin"][0], rel=0.05)
+    assert 0.5 * brought["notional"][0] < found["notional"] < 1.5 * brought["notional"][0]
+    assert "PositionsBrought" not in run(small("duration=1min")).tables
+
+
+# ---- delays
+
+
+def test_fast_withdrawals_have_figures_of_their_own() -> None:
+    log = run_file("fast_withdrawals")
+    found = WithdrawalDelay().measure(log).loc["bridge"]
+    assert found["fast"] == len(log.frame("WithdrawalAdvanced"))
+    # A wait for a block every two minutes, and a slot.
+    assert found["fast_mean"] == pytest.approx((60 + 12) / 3600, rel=0.1)
+    assert found["fast_max"] < 0.05
+    assert found["min"] <= found["p05"] <= found["p25"] <= found["p50"] <= found["p75"] <= found["p95"]
+    advanced = log.frame("WithdrawalAdvanced")
+    assert found["fast_fee"] == pytest.approx((advanced["fee"] / advanced["amount"]).mean())
+
+
+def test_withdrawable_is_a_level_of_finality_where_assertions_are_made() -> None:
+    log = run_file("fast_withdrawals")
+    found = TimeToFinality.model_validate({"kind": "time_to_finality", "cool_down": "9h"}).measure(log).loc["op"]
+    # Half an interval of proposals and its slot, then the window.
+    assert found["withdrawable_mean"] == pytest.approx((7.5 * 3600) + 12, rel=0.01)
+    assert found["withdrawable_unresolved"] == 0
+    assert "withdrawable_mean" not in TimeToFinality().measure(run_file("waits_on_a_rollup", "duration=1min")).columns

@@ -1,0 +1,138 @@
+"""The presets of chains: what comes with them and when, what is refused on top of them, and finality by a consensus of a chain's own."""
+
+from typing import Any
+
+import pytest
+from worlds import lived
+
+from l2sim import presets
+from l2sim.events import HeadAdvanced, TransactionIncluded
+from l2sim.metrics.time_to_finality import TimeToFinality
+from l2sim.metrics.value_at_risk_before_finality import ValueAtRiskBeforeFinality
+from l2sim.scenario import Scenario
+from l2sim.scenario.mistakes import ScenarioError
+from l2sim.units import DAY, HOUR, SECOND
+from l2sim.world.world import World
+
+SETTLED = {"op_mainnet", "base", "arbitrum_one", "unichain", "zksync_era", "starknet", "scroll", "linea", "taiko", "validium"}
+OWN = {"hyperliquid_like", "dydx_like"}
+
+
+def of(name: str, chain: dict[str, Any] | None = None, **sections: Any) -> Scenario:
+    chains = {"l1": {"preset": "ethereum"}, "it": {"preset": name, **(chain or {})}}
+    return Scenario.of({"duration": "1h", "prices": {}, "chains": chains, **sections})
+
+
+BRIDGE = {"door": {"kind": "bridge", "on": "it", "asset": "usd", "escrow": 1e6}}
+
+
+def test_the_presets_there_are() -> None:
+    assert set(presets.names()) == SETTLED | OWN | {"ethereum", "minimal"}
+
+
+@pytest.mark.parametrize("name", sorted(SETTLED))
+def test_claims_are_made_where_something_depends_on_them(name: str) -> None:
+    quiet = of(name).chains["it"]
+    assert quiet.settlement is None
+    assert quiet.proposer is None
+    assert not quiet.disputed()
+    bridged = of(name, markets=BRIDGE).chains["it"]
+    assert bridged.settlement is not None
+    assert bridged.proposer is not None
+    assert of(name, {"settlement": {}}).chains["it"].settlement == bridged.settlement
+    assert of(name, {"proposer": {"funds": "7 ETH"}}).chains["it"].settlement == bridged.settlement
+    assert of(name, {"settlement": None}, markets={}).chains["it"].proposer is None
+    assert quiet.forced_inclusion == bridged.forced_inclusion is not None
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"agents": {"watch": {"kind": "validator", "on": "it"}}},
+        {"attacks": {"noise": {"kind": "stalled_game", "on": "it", "begins": "1min", "lasts": "1min"}}},
+    ],
+)
+def test_who_is_about_a_settlement_brings_it_along(section: dict[str, Any]) -> None:
+    assert of("op_mainnet", **section).chains["it"].settlement is not None
+
+
+def test_who_is_not_does_not() -> None:
+    section = {"attacks": {"down": {"kind": "sequencer_outage", "on": "it", "begins": "1min", "lasts": "1min"}}}
+    assert of("op_mainnet", **section).chains["it"].settlement is None
+
+
+def test_a_setting_of_the_command_line_counts_as_written() -> None:
+    made = of("op_mainnet").vary(chains__it__settlement__clock="4d").chains["it"]
+    assert made.settlement.clock == 4 * DAY
+    assert made.proposer is not None
+
+
+def test_clocks_and_stakes_are_those_of_the_sources() -> None:
+    game = of("op_mainnet", markets=BRIDGE).chains["it"].settlement
+    assert (game.max_depth, game.split_depth, game.clock, game.extension) == (73, 30, 302_400 * SECOND, 10_800 * SECOND)
+    assert (game.airgap, game.bond_delay, game.preimage_challenge) == (302_400 * SECOND, 604_800 * SECOND, 86_400 * SECOND)
+    bold = of("arbitrum_one", markets=BRIDGE).chains["it"].settlement
+    assert (bold.challenge_period, bold.grace) == (45_818 * 12 * SECOND, 14_400 * 12 * SECOND)
+    assert [stake // 10**18 for stake in (bold.assertion_stake, *bold.mini_stakes)] == [3600, 0, 555, 79]
+    era = of("zksync_era", markets=BRIDGE).chains["it"].settlement
+    assert era.execution_delay == 3 * HOUR
+    ladder = [(one.target // 10**6, one.window // SECOND) for one in of("arbitrum_one").chains["it"].fee.constraints.values()]
+    assert sorted(ladder) == [(10, 86400), (14, 13485), (20, 2105), (29, 329), (41, 52), (60, 9)]
+
+
+@pytest.mark.parametrize(
+    ("chains", "reason"),
+    [
+        ({"l1": {"preset": "ethereum", "blob_fee": {"forks": {"bpo2": {"target": 22}}}}}, "'target' must not be above 'maximum'"),
+        ({"op": {"preset": "op_mainnet", "settlement": {"clock": "2h"}}}, "a clock of 2 h is shorter than an extension of it"),
+        ({"op": {"preset": "op_mainnet", "settlement": {"bond_fee": 0}}}, "a bond of zero where one is due"),
+        ({"op": {"preset": "op_mainnet", "settlement": {"kind": "optimistic", "bond": 0}}}, "must be more than 0"),
+        ({"op": {"preset": "arbitrum_one", "settlement": {"assertion_stake": 0}}}, "must be more than 0"),
+        ({"op": {"preset": "arbitrum_one", "settlement": {"mini_stakes": [0, 0, "79 ETH"]}}}, "a stake of zero where one is due"),
+        ({"op": {"preset": "op_mainet"}}, "there is no preset 'op_mainet'; did you mean 'op_mainnet'?"),
+        ({"op": {"preset": "hyperliquid"}}, "did you mean 'hyperliquid_like'?"),
+        ({"op": {"preset": "op_mainnet", "final_after": "1s"}}, "leave 'final_after' or 'settles_on' out"),
+        ({"op": {"preset": "dydx_like", "settlement": {"kind": "optimistic"}}}, "a settlement needs an L1 to be on"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_reason(chains: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ScenarioError) as refused:
+        Scenario.of({"duration": "1h", "chains": {"l1": {"preset": "ethereum"}, **chains}})
+    assert reason in str(refused.value)
+
+
+def traded(final_after: str | None) -> Any:
+    """The log of a minute in which somebody buys for 3000 US dollars on a chain of its own."""
+    chains = {"it": {"preset": "hyperliquid_like", "sequencer": {"block_time": "500ms"}, "final_after": final_after}}
+    steps = {"in": {"at": "10s", "market": "pool", "action": "buy", "fields": {"quote_in": 3000}}}
+    agents = {"one": {"kind": "scripted", "holdings": {"it": {"usd": 10_000}}, "steps": steps}}
+    pool = {"pool": {"kind": "constant_product", "on": "it", "base": "eth", "base_reserve": 100}}
+    prices = {"eth": {"kind": "path", "points": {0: "3000 USD"}}}
+    return lived(Scenario.of({"duration": "1min", "prices": prices, "chains": chains, "markets": pool, "agents": agents}))
+
+
+def test_a_consensus_of_its_own_makes_blocks_final() -> None:
+    log = traded("1500ms")
+    time, submitted = log.select(TransactionIncluded, "time", "submitted", chain="it")
+    assert len(time) == 1
+    assert 0 < time[0] - submitted[0] <= 0.7 * SECOND
+    figures = TimeToFinality().measure(log).loc["it"]
+    assert figures["finalized_mean"] == figures["safe_mean"] == pytest.approx(float(time[0] - submitted[0]) / SECOND + 1.5)
+    assert figures["finalized_unresolved"] == 0
+    assert not len(log.select(HeadAdvanced, "number", chain="it")[0])
+    value = ValueAtRiskBeforeFinality().measure(log).loc["it"]
+    assert value["max"] == pytest.approx(3000.0)
+    assert value["mean"] == pytest.approx(3000.0 * 1.5 / 60.0)
+
+
+def test_without_it_nothing_is_final() -> None:
+    log = traded(None)
+    assert TimeToFinality().measure(log).loc["it", "finalized_unresolved"] == 1
+    assert ValueAtRiskBeforeFinality().measure(log).loc["it", "mean"] > 3000.0 * 40.0 / 60.0
+
+
+def test_blocks_of_a_preset_that_nobody_uses_cost_nothing() -> None:
+    from l2sim.streams import Streams
+
+    world = World(of("op_mainnet"), Streams(1, 0))
+    assert world.chains["it"].idles  # type: ignore[attr-defined]

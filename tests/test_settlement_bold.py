@@ -1,0 +1,242 @@
+"""BoLD edge by edge: the table of states, time that belongs to edges, real digests down to a step, stakes, and what is refused."""
+
+from typing import Any
+
+import pytest
+from validation import SCENARIOS, run
+
+from l2sim.log import Log
+from l2sim.scenario import Scenario
+from l2sim.scenario.mistakes import ScenarioError
+from l2sim.settlement.bold import Bold
+from l2sim.settlement.bold.edges import BISECTED, CONFIRMED, REFINED, RIVALLED, TRANSITIONS, UNRIVALLED, Edge
+from l2sim.settlement.bold.histories import History, Machine, middle
+from l2sim.settlement.bold.players import NEVER
+from l2sim.simulation import RunFailed, simulate
+from l2sim.streams import Streams, mix
+from l2sim.world.world import World
+
+HOUR = 3600 * 10**9
+SHORT = ("chains.arb.settlement.challenge_period=6h", "chains.arb.settlement.grace=2h", "duration=3d", "attacks.rivals.lasts=2d")
+ONCE = "chains.arb.proposer.interval=3d"
+
+
+def plan(*settings: str) -> Scenario:
+    return Scenario.load(SCENARIOS / "delay.yaml", (*SHORT, *settings))
+
+
+# ---- edges
+
+
+def edge(made: int, rivalled: int = NEVER) -> Edge:
+    one = Edge(0, (0, 0, 0, 0, 8), 0, 0, 0, 8, 1, made)
+    one.rivalled = rivalled
+    return one
+
+
+def test_the_table_says_all_that_may_happen() -> None:
+    assert Bold.transitions is TRANSITIONS
+    assert {state for state, _ in TRANSITIONS} == {UNRIVALLED, RIVALLED, BISECTED, REFINED}  # nothing happens to what is confirmed
+    assert set(TRANSITIONS.values()) == {RIVALLED, BISECTED, REFINED, CONFIRMED}
+    one = edge(0)
+    for happening, state in (("rival", RIVALLED), ("bisect", BISECTED), ("expire", CONFIRMED)):
+        one.turn(happening)
+        assert one.state == state
+    for refused in ("rival", "bisect", "refine", "prove", "expire"):
+        with pytest.raises(ValueError, match=f"edge 0 is confirmed: nobody can {refused} it"):
+            one.turn(refused)
+    with pytest.raises(ValueError, match="edge 0 is unrivalled: nobody can bisect it"):
+        edge(0).turn("bisect")
+
+
+def test_time_is_an_edges_own_and_its_weaker_halfs() -> None:
+    whole, left, right = edge(10, rivalled=30), edge(40), edge(40, rivalled=45)
+    whole.halves = left, right
+    assert whole.gathered(100) == 20 + min(60, 5)
+    assert whole.reaches(22) == 42  # two more from both halves
+    assert whole.reaches(30) == NEVER  # the right one's rival waits
+    right.proved = True
+    assert whole.gathered(100) == 20 + 60
+    assert whole.reaches(100) == 40 + 80
+    step, weak, strong = edge(0, rivalled=5), edge(50), edge(20)
+    step.refinements += [weak, strong]
+    assert step.gathered(60) == 5 + 40
+    assert step.reaches(100) == 20 + 95
+    late = edge(7, rivalled=7)
+    assert (late.gathered(100), late.reaches(1)) == (0, NEVER)  # it came when a rival was there
+    first = edge(50, rivalled=50)
+    first.head_start = 90
+    assert (first.reaches(90), first.reaches(91)) == (0, NEVER)  # its assertion had been alone
+
+
+def test_stretches_are_cut_alike() -> None:
+    assert [middle(0, 8), middle(4, 8), middle(0, 2), middle(2, 4), middle(8, 16)] == [4, 6, 1, 3, 12]
+
+
+# ---- histories
+
+
+class Said:
+    """Two blocks of three steps, false from a step of the second on."""
+
+    def __init__(self, wrong: int = 99) -> None:
+        self.wrong = wrong
+
+    def steps(self, block: int) -> list[int]:
+        return [mix(block, i) + (7 if 3 * (block - 1) + i >= self.wrong else 0) for i in range(3)]
+
+    def digest(self, block: int) -> int:
+        return self.steps(block)[-1] if block else 5
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 4, 5])
+def test_commitments_agree_exactly_up_to_the_step_that_is_false(wrong: int) -> None:
+    machine = Machine(3, 3, 4)
+    true, false = (History(machine, 0, 2, 5, said, Said()) for said in (Said(), Said(wrong)))
+    same = [true.root(p) == false.root(p) for p in range((1 << machine.height) + 1)]
+    fault = same.index(False)
+    assert same == [True] * fault + [False] * (len(same) - fault)
+    block, transaction, step = machine.split(fault - 1)
+    assert (block, transaction) == divmod(wrong, 3)
+    assert true.wrong(fault - 1) == (block + 1, transaction - 1)
+    assert 0 <= step < 16
+    roots = [true.root(p) for p in range(len(same))]
+    assert len(set(roots)) == len(roots)  # a history that stands still is committed to as such
+
+
+# ---- challenges
+
+
+def challenge(*settings: str) -> tuple[World, Log]:
+    world = World(plan(*settings), Streams(1, 0))
+    return world, world.run()
+
+
+@pytest.mark.parametrize("rivals", [1, 3])
+def test_all_levels_are_argued_and_the_false_transaction_is_executed(rivals: int) -> None:
+    """Instant replies go down 26 + 19 + 23 bisections to one step, which L1 executes on the digests of real blocks."""
+    settings = ONCE, "attacks.rivals.margin=null", f"attacks.rivals.rivals={rivals}"
+    world, log = challenge(*settings)
+    group = world.ledger.groups["rivals"].accounts.start
+    moves = log.frame("DisputeMoved")
+    ours = moves[moves["account"] == group]
+    assert ours["level"].value_counts().to_dict() == {"block": 27 * rivals, "big step": 20 * rivals, "small step": 24 * rivals}
+    edges = log.frame("EdgeTurned")
+    assert set(edges["state"]) == {UNRIVALLED, RIVALLED, BISECTED, REFINED, CONFIRMED}
+    before: dict[int, str] = {}
+    for row in edges.itertuples():
+        state = before.get(row.edge)
+        assert (state is None and row.state == UNRIVALLED) or row.state in {to for (of, _), to in TRANSITIONS.items() if of == state}
+        before[row.edge] = row.state
+    ended = log.frame("DisputeEnded")
+    assert len(ended) == rivals
+    assert set(ended["winner"]) == set(world.ledger.groups["arb.proposer"].accounts)
+    if rivals == 1:
+        first = 1  # the only rival goes wrong in the first block
+        steps = len(world.chains["arb"].assertions.steps(first))  # type: ignore[attr-defined]
+        place = mix(world.streams.key("agents/rivals/place"), 0) / 2.0**64
+        assert (ended["block"][0], ended["transaction"][0]) == (first, int(place * steps) - 1)
+    assert log.frame("AssertionConfirmed")["valid"].tolist() == [1]
+
+
+def test_stakes_of_who_loses_pay_who_defended() -> None:
+    world, log = challenge(ONCE, "attacks.rivals.margin=null")
+    forfeited = log.frame("StakeForfeited")["amount"].sum()
+    assert forfeited == 3600 + 555 + 79
+    (paid,) = log.frame("DefenderPaid").itertuples()
+    moves = log.frame("DisputeMoved")
+    defender = world.ledger.groups["arb.proposer"].accounts.start
+    assert paid.refund == pytest.approx(moves[moves["account"] == defender]["cost"].sum(), rel=1e-9)
+    assert paid.reward == pytest.approx(0.01 * forfeited)
+    assert world.ledger.held("l1", "gas", "arb.settlement") == pytest.approx(forfeited - paid.refund - paid.reward)
+    assert log.frame("StakeReturned")["amount"].sum() == 3600 + 555 + 79
+    attackers_gas = moves[moves["account"] != defender]["cost"].sum() + log.frame("AssertionMade").query("valid == 0")["cost"].sum()
+    assert -world.ledger.held("l1", "gas", "rivals") == pytest.approx(forfeited + attackers_gas)
+    own = log.frame("AssertionMade").query("valid == 1")["cost"].sum()
+    assert world.ledger.held("l1", "gas", "arb.proposer") == pytest.approx(100_000 + paid.reward - own)
+
+
+def test_the_council_has_its_days_after_a_challenge_only() -> None:
+    _, calm = challenge("attacks.rivals=null", "chains.arb.proposer.interval=2h")
+    made, final = calm.frame("AssertionMade")["time"], calm.frame("AssertionConfirmed")["time"]
+    assert set(final - made[: len(final)]) == {6 * HOUR}
+    assert calm.frame("StakePosted")["amount"].tolist() == [3600.0]  # one stake moves on from assertion to assertion
+    _, log = challenge(ONCE)
+    took = int(log.frame("AssertionConfirmed")["time"][0] - log.frame("AssertionMade")["time"][0])
+    assert 8 * HOUR < took < 9 * HOUR
+
+
+def test_anybody_may_defend_what_is_true_and_answers_what_is_false() -> None:
+    """The proposer's assertions stop; a watcher asserts the truth beside a false one, and both their moves count."""
+    early = "attacks.rivals.early=true", "attacks.rivals.begins=12h", "chains.arb.proposer=null"
+    watch = 'agents.watch={kind: staker, "on": arb, count: 2, response: 0 s}'
+    world, log = challenge(*early, watch)
+    made = log.frame("AssertionMade")
+    assert made["valid"].tolist()[:2] == [0, 1]
+    assert log.frame("AssertionConfirmed")["valid"].tolist() == [1]
+    # Both answer at once; the second is refused as the first says the same, and loses nothing but gas.
+    assert log.frame("AssertionRejected")["valid"].tolist() in ([1, 0], [0, 1], [0])
+    assert log.frame("StakeForfeited")["account"].tolist() == [world.ledger.groups["rivals"].accounts.start]
+
+
+def test_where_nobody_looks_the_false_assertion_is_final() -> None:
+    early = "attacks.rivals.early=true", "attacks.rivals.begins=12h", "chains.arb.proposer=null"
+    for watch in ("", ", failure: 1", ", funds: 3599 ETH"):
+        agents = (f'agents.watch={{kind: staker, "on": arb{watch}}}',) if watch else ()
+        _, log = challenge(*early, *agents)
+        assert log.frame("AssertionConfirmed")["valid"].tolist() == [0]
+
+
+def test_who_is_kept_from_l1_for_longer_than_a_period_loses() -> None:
+    long = "chains.arb.proposer.censored_from=1d", "chains.arb.proposer.censored_for=2d", "attacks.rivals.margin=null"
+    world, log = challenge(ONCE, *long)
+    assert log.frame("AssertionConfirmed")["valid"].tolist() == [0]
+    assert log.frame("StakeForfeited")["account"].tolist() == [world.ledger.groups["arb.proposer"].accounts.start]
+
+
+def test_an_attacker_stops_where_its_budget_ends() -> None:
+    _, log = challenge(ONCE, "attacks.rivals.rivals=5", "attacks.rivals.budget=9000 ETH", "attacks.rivals.margin=null")
+    posted = log.frame("StakePosted")
+    attackers = posted[posted["account"] != posted["account"][0]]
+    assert attackers["purpose"].tolist() == ["assertion"] * 2 + ["edge"] * 4
+    assert attackers["amount"].sum() == 2 * (3600 + 555 + 79)  # another rival would have taken 3600 more
+
+
+# ---- mistakes
+
+
+@pytest.mark.parametrize(
+    ("setting", "place", "message"),
+    [
+        ("chains.arb.settlement.mini_stakes=[0 ETH]", "chains.arb.settlement", "there are 3 heights and 1 mini-stakes"),
+        ("chains.arb.settlement.step_bits=20", "chains.arb.settlement", "add up to 68 bisections, a position has 65 bits"),
+        ("chains.arb.settlement.challenge_period=0", "chains.arb.settlement.challenge_period", "must be more than 0"),
+        ("attacks.rivals.rivals=0", "attacks.rivals.rivals", "greater than or equal to 1"),
+        ("attacks.rivals.on=l1", "attacks.rivals.on", "is of kind 'l1', where kind 'rollup' is due"),
+        ("chains.arb.proposer.failure=2", "chains.arb.proposer.failure", "must be between 0 and 1"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(setting: str, place: str, message: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        plan(setting)
+    told = [str(mistake) for mistake in caught.value.mistakes]
+    assert any(place in one and message in one for one in told), told
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (("chains.arb.proposer={kind: proposer}", "chains.arb.settlement={kind: optimistic}"), "'arb' has no rivals"),
+        (("chains.arb.settlement={kind: optimistic}", "attacks.rivals=null"), "take a validator instead"),
+        (("agents.lost={kind: staker}",), "it watches no rollup: name one under 'on'"),
+    ],
+)
+def test_who_has_nothing_to_play_is_told(settings: tuple[str, ...], message: str) -> None:
+    shrunk: Any = Scenario.load(SCENARIOS / "delay.yaml", ("duration=3d", "attacks.rivals.lasts=2d", *settings))
+    with pytest.raises(RunFailed, match=message):
+        simulate(shrunk)
+
+
+def test_the_same_luck_gives_the_same_challenge() -> None:
+    one, other = (run(plan(ONCE, "attacks.rivals.rivals=2")) for _ in range(2))
+    assert one.frame("EdgeTurned").equals(other.frame("EdgeTurned"))

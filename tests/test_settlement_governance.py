@@ -1,0 +1,151 @@
+"""The permissioned game and the security council: who may play, what is paused, taken out, and proved again."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from test_settlement_dispute_game import FALSE, first
+from test_settlement_dispute_game import plan as of_game
+from test_settlement_disputes import played
+
+from l2sim.scenario import Scenario
+from l2sim.units import HOUR
+
+COUNCIL = "chains.op.settlement.guardian=council"
+
+
+def council(**fields: str) -> str:
+    about = ", ".join(f"{name}: {value}" for name, value in ({"convenes": "10min"} | fields).items())
+    return f"agents.council={{kind: security_council, on: op, {about}}}"
+
+
+def plan(*settings: str, **fields: str) -> Scenario:
+    return of_game(COUNCIL, council(**fields), *settings)
+
+
+CALM = ("attacks.delay=null", "agents.validators=null")
+PERMISSIONED = "chains.op.settlement={kind: permissioned, clock: 1h, extension: 5min, preimage_challenge: 0 s, airgap: 1h, bond_delay: 1h}"
+LEFT_ALONE = (*FALSE, "agents.validators=null", "chains.op.proposer=null")
+"""A false assertion that nobody challenges."""
+
+
+def acts(log: Any) -> list[tuple[str, int]]:
+    return [(str(act), int(done)) for act, done in zip(log.frame("GuardianActed")["act"], log.frame("GuardianActed")["done"], strict=True)]
+
+
+# ---- a guardian in the airgap
+
+
+def test_what_nobody_challenged_is_taken_out_in_the_airgap_and_bonds_go_back() -> None:
+    world, log = played(plan(*LEFT_ALONE))
+    assert log.frame("GameResolved")["stands"].tolist() == [1]
+    assert acts(log) == [("invalidate", 1)]
+    assert log.frame("AssertionRejected")["valid"].tolist() == [0]
+    assert "AssertionConfirmed" not in log.tables or not len(log.frame("AssertionConfirmed"))
+    (paid,) = log.frame("BondsPaid").itertuples()
+    assert (paid.account, paid.amount) == (first(world, "delay"), pytest.approx(0.08))
+    assert -world.ledger.held("l1", "gas", "delay") == pytest.approx(log.frame("AssertionMade")["cost"].sum())
+
+
+@pytest.mark.parametrize("fields", [{"convenes": "2h"}, {"failure": "100 %"}, {"invalidates": "false"}])
+def test_a_council_that_is_too_slow_or_does_not_see_it_lets_it_pass(fields: dict[str, str]) -> None:
+    _, log = played(plan(*LEFT_ALONE, **fields))
+    assert log.frame("AssertionConfirmed")["valid"].tolist() == [0]
+    assert all(not done for act, done in acts(log) if act == "invalidate") if "GuardianActed" in log.tables else True
+
+
+def test_nobody_else_may_govern() -> None:
+    """A council that the settlement does not name pays for gas and changes nothing."""
+    _, log = played(of_game(council(), *LEFT_ALONE))
+    assert log.frame("AssertionConfirmed")["valid"].tolist() == [0]
+    assert "GuardianActed" not in log.tables or not len(log.frame("GuardianActed"))
+
+
+# ---- pause
+
+
+def test_nothing_is_paid_during_a_pause_and_everything_after_it() -> None:
+    settings = (*FALSE, "agents.validators=null", "chains.op.settlement.airgap=2h")
+    free = played(of_game(*settings))[1].frame("WithdrawalFinalized")
+    _, log = played(plan(*settings, pauses="true", upgrade_delay="4h"))
+    assert acts(log) == [("pause", 1), ("invalidate", 1), ("resume", 1)]
+    paused, _, resumed = log.frame("GuardianActed")["time"]
+    paid = log.frame("WithdrawalFinalized")
+    assert len(paid) == len(free) > 100
+    assert free["time"].min() < resumed
+    assert not paid["time"].between(paused, resumed, inclusive="neither").any()
+    assert (paid["time"] >= resumed).all()
+    assert (log.frame("BondsPaid")["time"] >= resumed).all()
+
+
+# ---- the fallback
+
+
+def test_after_a_fall_back_withdrawals_are_proved_again_against_a_permissioned_game() -> None:
+    """Proved against a game that is retired, they wait for the next assertion, its game and its airgap."""
+    settings = (*CALM, "chains.op.proposer.interval=3h", "duration=20h")
+    calm = played(of_game(*settings))[1]
+    world, log = played(plan(*settings, falls_back_at="2h", upgrade_delay="9h"))
+    assert acts(log) == [("fall back", 1), ("restore", 1)]
+    fell, restored = log.frame("GuardianActed")["time"]
+    proven, paid = log.frame("WithdrawalProven"), log.frame("WithdrawalFinalized")
+    assert len(paid) == len(calm.frame("WithdrawalFinalized")) > 100
+    twice = proven.groupby(["account", "withdrawal" if "withdrawal" in proven else "number"]).size()
+    assert (twice == 2).all()  # each of them: the first proof was against assertion 0
+    assert (proven.groupby("assertion")["time"].min().diff().dropna() > 0).all()
+    # Paid two hours of game and airgap after the assertion made at four o'clock instead of the one at one.
+    later = np.sort(paid["time"].to_numpy()) - np.sort(calm.frame("WithdrawalFinalized")["time"].to_numpy())
+    assert later.mean() == pytest.approx(3 * HOUR, rel=0.02)
+    rejected = log.frame("AssertionRejected")
+    assert (rejected["valid"] == 1).all()  # true ones are retired with the rest
+    assert rejected["time"].isin([fell, restored]).all()
+    # Who lost nothing but gas: bonds of retired games are given back.
+    bonds = log.frame("BondsPaid")["amount"].sum() + world.ledger.held("l1", "gas", "op.settlement")
+    assert bonds == pytest.approx(0.08 * len(log.frame("AssertionMade")))
+
+
+def test_in_the_permissioned_game_only_those_who_were_appointed_assert_and_play() -> None:
+    _, open_ = played(of_game(*FALSE))
+    assert set(open_.frame("AssertionMade")["valid"]) == {0, 1}
+    world, log = played(of_game(PERMISSIONED, *FALSE))
+    assert log.frame("AssertionMade")["valid"].tolist() == [1]  # the attacker's is not taken up
+    _, log = played(of_game(PERMISSIONED))
+    assert len(log.frame("ClaimMade")) == 1  # nor is its challenge
+    assert log.frame("AssertionConfirmed")["valid"].tolist() == [1]
+    assert world.ledger.held("l1", "gas", "validators") == 1000.0
+
+
+def test_an_appointed_challenger_stops_a_proposer_that_lies() -> None:
+    """The proposer's own key is what the permissioned game trusts; the challenger is there for when that is wrong."""
+    import l2sim.agents.proposer as room
+
+    class Liar(room.Proposer):
+        """Asserts a digest of its own invention."""
+
+        def run(self, me: Any) -> Any:
+            docket = me.settlement(me.duty.name)
+            yield me.sleep_until(self.phase)
+            last = docket.head("latest")
+            yield docket.propose(last, 7, digests=lambda block: 7 if block == last else docket.digest(block))
+
+    from l2sim.part import ROOMS
+
+    try:
+        lies = (PERMISSIONED, "chains.op.proposer={kind: liar, phase: 1h}", "attacks.delay=null")
+        _, log = played(of_game(*lies, "chains.op.settlement.challenger=validators"))
+        assert log.frame("AssertionRejected")["valid"].tolist() == [0]
+        _, log = played(of_game(*lies))
+        assert log.frame("AssertionConfirmed")["valid"].tolist() == [0]
+    finally:
+        del ROOMS["agents"]._kinds["liar"]
+
+
+def test_the_permissionless_game_comes_back_with_the_upgrade() -> None:
+    settings = ("chains.op.proposer.interval=3h", "duration=24h", "attacks.delay.most=9", "attacks.delay.budget=2 ETH")
+    _, log = played(plan(*settings, falls_back_at="30min", upgrade_delay="9h"))
+    fell, restored = log.frame("GuardianActed")["time"]
+    answers = log.frame("ClaimMade").query("parent >= 0")
+    assert len(answers) > 0
+    games = log.frame("AssertionMade").set_index("number")["time"]
+    begun = answers["number"].map(games)
+    assert ((begun < fell) | (begun > restored)).all()

@@ -1,0 +1,119 @@
+"""The escape hatch: when it opens, what it pays, once, out of what there is, and what the last final state does not know is void."""
+
+from functools import cache
+from typing import Any
+
+import pytest
+from worlds import HERE, lived
+
+from l2sim.agents import Agent, Waiting
+from l2sim.log import Log
+from l2sim.scenario import Scenario
+from l2sim.units import DAY, HOUR
+from l2sim.world.seat import Seat
+from l2sim.world.world import RunFailed
+
+PATH = HERE / "scenarios" / "escape.yaml"
+
+
+def scenario(*changes: str, **agents: Any) -> Scenario:
+    made = Scenario.load(PATH, changes).resolved()
+    return Scenario.of(made | {"agents": made["agents"] | agents})
+
+
+@cache
+def log() -> Log:
+    return lived(scenario())
+
+
+def held(log: Log, group: str, place: str, which: str = "closing", asset: str = "usd") -> float:
+    frame = log.frame("AccountClosed").query("group == @group and place == @place and asset == @asset")
+    return float(frame[which].sum())
+
+
+def test_it_opens_when_nothing_became_final_for_long_enough_and_not_before() -> None:
+    (frozen,) = log().frame("RollupFrozen").itertuples()
+    last = log().frame("AssertionConfirmed")["time"].max()
+    assert 30 * HOUR < last < 60 * HOUR
+    assert last + 2 * DAY <= frozen.time < last + 2 * DAY + 6 * HOUR
+    assert frozen.block == log().frame("AssertionConfirmed")["last"].max()
+    assert log().frame("BlockSealed").query("chain == 'op'")["time"].max() <= 30 * HOUR
+
+
+def test_everybody_gets_what_the_last_final_state_says_once() -> None:
+    paid = log().frame("FundsEscaped")
+    assert len(paid) == 20
+    assert paid["account"].is_unique
+    assert paid["amount"].tolist() == pytest.approx([1000.0] * 20)
+    assert held(log(), "exiters", "l1") == pytest.approx(20_000)
+    assert held(log(), "exiters", "op") == 0
+    assert held(log(), "bridge", "l1") == pytest.approx(1_000_000 - 20_000)
+
+
+def test_what_happened_after_that_state_did_not_happen() -> None:
+    made = lived(scenario(leaves={"kind": "leaves"}))
+    (mine,) = made.frame("FundsEscaped").query("amount > 1500").itertuples()
+    assert mine.amount == 4000.0  # after the first purchase, before the second
+    assert mine.block < made.frame("TransactionIncluded")["block"].max()
+
+
+def test_an_escrow_that_holds_too_little_pays_who_comes_first() -> None:
+    made = lived(scenario("markets.bridge.escrow=5500"))
+    assert made.frame("FundsEscaped")["amount"].tolist() == pytest.approx([1000.0] * 5 + [500.0] + [0.0] * 14)
+
+
+class Leaves(Agent):
+    """Trades like the late one, tries to escape too early, and twice when it may."""
+
+    def arrive(self, me: Seat) -> None:
+        me.endow("op", "usd", 5000.0)
+        me.endow("op", me.gas_token, 1.0)
+        me.endow("l1", me.gas_token, 1.0)
+
+    def run(self, me: Seat) -> Waiting:
+        yield me.sleep_until(4 * HOUR)
+        me.submit("pool", "buy", 1000.0)
+        yield me.sleep_until(29 * HOUR + HOUR // 2)
+        me.submit("pool", "buy", 1000.0)
+        posted = yield me.escape("bridge")
+        assert not posted.answer
+        while (opens := me.escapes("bridge")) > me.now:  # type: ignore[operator]
+            yield me.sleep_until(opens)
+        answers = []
+        for _ in range(2):
+            posted = yield me.escape("bridge")
+            answers.append(posted.answer)
+        assert answers == [True, False]
+
+
+def test_an_escape_before_the_expiry_or_a_second_one_pays_nothing() -> None:
+    made = lived(scenario(leaves={"kind": "leaves"}))  # it asserts so itself
+    assert (made.frame("FundsEscaped")["account"].value_counts() == 1).all()
+
+
+def test_a_rollup_that_goes_on_is_never_frozen() -> None:
+    made = lived(scenario("chains.op.proposer.interval=6h").without_attacks())
+    assert "RollupFrozen" not in made
+    assert "FundsEscaped" not in made
+
+
+@pytest.mark.parametrize(("begins", "paid"), [("19h", 0), ("21h", 20)])
+def test_a_state_whose_data_are_withheld_pays_nobody(begins: str, paid: int) -> None:
+    """The committee keeps back what the only assertion, made at 20 h, is about; or it begins too late for that."""
+    made = scenario("chains.op.availability={kind: committee}").resolved()
+    made["attacks"]["dark"] = {"kind": "data_withholding", "on": "op", "members": 100, "begins": begins, "lasts": "10d"}
+    del made["attacks"]["gone"]
+    log = lived(Scenario.of(made))
+    assert len(log.frame("RollupFrozen")) == 1
+    assert (len(log.frame("FundsEscaped")) if "FundsEscaped" in log else 0) == paid
+
+
+def test_a_sequencer_that_comes_back_too_late_makes_no_block() -> None:
+    made = lived(scenario("attacks.gone.lasts=4d", "duration=7d", "agents.late.steps.is_void.at=150h"))
+    assert len(made.frame("RollupFrozen")) == 1
+    assert made.frame("TransactionIncluded")["time"].max() < 30 * HOUR
+
+
+def test_without_a_hatch_who_tries_is_told() -> None:
+    with pytest.raises(RunFailed, match=r"nothing escapes through 'bridge'"):
+        lived(scenario("chains.op.forced_inclusion.escape_after=null"))
