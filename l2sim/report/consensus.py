@@ -1,10 +1,9 @@
 """Consensus: the heads of an L1 over time, the votes behind them, and the stake that absence or equivocation cost."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from l2sim.events.consensus import StakeChanged, VotesCounted
 from l2sim.report import series
@@ -24,38 +23,22 @@ from l2sim.report.figures import (
     legend,
     quantity_axis,
 )
+from l2sim.report.lines import DASHED, Line, data, told
 from l2sim.report.reorganizations import Undone, undone
 from l2sim.report.tables import Table, head_of, rows_of
-from l2sim.units import SECOND
-from l2sim.wording import amount, listed
+from l2sim.wording import amount
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
     from l2sim.log import Log
 
-Floats = npt.NDArray[np.float64]
-
 HEADS = {"safe": ("justified", GREEN, 1.2), "finalized": ("final", ORANGE, 1.6)}
 LOOKS = (VERMILLION, BLUE, SKY, PURPLE, GREEN, ORANGE)
-DASHED = (0, (2.5, 1.5))
 FIGURES = (
     "missed_slots", "undone_slots", "longest_without_finality", "epochs", "epochs_not_justified", "epochs_in_leak", "votes_min",
     "stake_lost",
 )  # fmt: skip
-
-
-class Line(NamedTuple):
-    """A line of a panel."""
-
-    panel: str
-    name: str
-    world: str
-    times: Floats
-    """Nanoseconds since the start."""
-    values: Floats
-    unit: str
 
 
 def pictures(evidence: Evidence) -> Iterator[Picture]:
@@ -104,7 +87,7 @@ def _picture(evidence: Evidence, chain: str, first: int, log: "Log", calm: "Log 
         _caption(evidence, log, chain, first, back, stakes),
         f"How far the justified and the final head of {chain} are behind, the votes of each epoch, and stake lost.",
         drawn,
-        _data([*lines, *votes, *stakes]),
+        data([*lines, *votes, *stakes]),
     )
 
 
@@ -177,14 +160,9 @@ def _draw_stakes(axes: "Axes", lines: list[Line], per: float) -> None:
 
 
 def _caption(evidence: Evidence, log: "Log", chain: str, first: int, back: list[Undone], stakes: list[Line]) -> str:
-    n = evidence.replications
-    parts = [f"Replication {first} of n = {n}, so no intervals." if n > 1 else "The only replication, so no intervals."]
-    windows = series.windows(log)
-    if windows:
-        parts.append(f"Shaded: {listed([window.name.replace('_', ' ') for window in windows])}.")
-    parts.append("A lag is now less the time at which the head's block was made; without a new head it grows as time goes by.")
-    if evidence.compared:
-        parts.append(f"Dashed: the same luck without {evidence.attacks}.")
+    parts = told(
+        evidence, log, first, "A lag is now less the time at which the head's block was made; without a new head it grows as time goes by."
+    )
     (leak,) = log.select(VotesCounted, "leak", chain=chain)
     if leak.any():
         parts.append(f"Red, at the foot: the inactivity leak, {amount(float(leak.sum()))} epochs.")
@@ -193,16 +171,3 @@ def _caption(evidence: Evidence, log: "Log", chain: str, first: int, back: list[
         blocks = sum(one.blocks for one in back)
         parts.append(f"Violet lines: blocks were undone, {times}, in {amount(blocks)} slot{'s' if blocks > 1 else ''} together.")
     return " ".join(parts)
-
-
-def _data(lines: list[Line]) -> "pd.DataFrame":
-    import pandas as pd
-
-    frames = [
-        pd.DataFrame({
-            "panel": line.panel, "line": line.name, "world": line.world, "seconds": line.times / SECOND, "value": line.values,
-            "unit": line.unit,
-        })
-        for line in lines
-    ]  # fmt: skip
-    return pd.concat(frames, ignore_index=True)

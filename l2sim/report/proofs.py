@@ -1,10 +1,9 @@
 """Proofs: how many wait and how many are being made over time, by whom, and how far behind that leaves the final state."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from l2sim.events import AssertionConfirmed, AssertionMade
 from l2sim.events.proofs import ProofLost, ProofMade, ProofRequested, ProverOpened
@@ -12,37 +11,22 @@ from l2sim.metrics import groups
 from l2sim.report import series
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import BLUE, GREEN, ORANGE, PURPLE, SHADE, SKY, VERMILLION, Drawing, Picture, canvas, legend, quantity_axis
+from l2sim.report.lines import DASHED, Floats, Line, data, told
 from l2sim.report.tables import Table, head_of, rows_of
 from l2sim.units import SECOND
 from l2sim.wording import listed
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
     from l2sim.log import Log
 
-Floats = npt.NDArray[np.float64]
-
 MAKERS = (BLUE, SKY, GREEN, PURPLE)
 CHAINS = (VERMILLION, BLUE, GREEN, PURPLE, ORANGE, SKY)
-DASHED = (0, (2.5, 1.5))
 FIGURES = (
     "requested", "made", "unmade", "lost", "wait_mean", "wait_p95", "waited_share", "proving_mean", "busy_share", "price_mean", "fined",
     "verifications", "gas_each", "cost_each", "finality_mean", "finality_max",
 )  # fmt: skip
-
-
-class Line(NamedTuple):
-    """A line of a panel."""
-
-    panel: str
-    name: str
-    world: str
-    times: Floats
-    """Nanoseconds since the start."""
-    values: Floats
-    unit: str
 
 
 def pictures(evidence: Evidence) -> Iterator[Picture]:
@@ -84,7 +68,7 @@ def _picture(evidence: Evidence, chains: list[str], first: int, log: "Log", calm
         drawn = Drawing(figure, "proofs")
     alt = f"Proofs of {listed(chains)} that wait and that are being made over time, and how far behind the newest final state is."
     lines = [line for some in counts.values() for line in some] + drawn_lags
-    return Picture("proofs", "Proofs that wait, and what is final", _caption(evidence, log, first), alt, drawn, _data(lines))
+    return Picture("proofs", "Proofs that wait, and what is final", _caption(evidence, log, first), alt, drawn, data(lines))
 
 
 def _counts(log: "Log", chain: str) -> Iterator[Line]:
@@ -164,25 +148,4 @@ def _draw_lags(axes: "Axes", lines: list[Line], chains: list[str], per: float) -
 
 
 def _caption(evidence: Evidence, log: "Log", first: int) -> str:
-    n = evidence.replications
-    parts = [f"Replication {first} of n = {n}, so no intervals." if n > 1 else "The only replication, so no intervals."]
-    windows = series.windows(log)
-    if windows:
-        parts.append(f"Shaded: {listed([window.name.replace('_', ' ') for window in windows])}.")
-    parts.append("What is being made when the run ends counts as waiting.")
-    if evidence.compared:
-        parts.append(f"Dashed: the same luck without {evidence.attacks}.")
-    return " ".join(parts)
-
-
-def _data(lines: list[Line]) -> "pd.DataFrame":
-    import pandas as pd
-
-    frames = [
-        pd.DataFrame({
-            "panel": line.panel, "line": line.name, "world": line.world, "seconds": line.times / SECOND, "value": line.values,
-            "unit": line.unit,
-        })
-        for line in lines
-    ]  # fmt: skip
-    return pd.concat(frames, ignore_index=True)
+    return " ".join(told(evidence, log, first, "What is being made when the run ends counts as waiting."))
