@@ -27,11 +27,11 @@ class Usage:
     """What each block used, noted while a world is lived once before the clock is looked at."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self.blocks: list[tuple[int, int]] = []
+        used: dict[int, tuple[int, int]] = {}
         after = FeeMarket.after
 
         def noted(market: FeeMarket, state: Quiet, gas: int, blobs: int) -> Quiet:
-            self.blocks.append((gas, blobs))
+            used[state.slot] = gas, blobs  # what was worked out ahead in vain is written over
             return after(market, state, gas, blobs)
 
         FeeMarket.after = noted  # type: ignore[method-assign]
@@ -39,6 +39,7 @@ class Usage:
             World(scenario, Streams(SEED), {}).run()
         finally:
             FeeMarket.after = after  # type: ignore[method-assign]
+        self.blocks = [used[slot] for slot in sorted(used)]
 
 
 def simulated(scenario: Scenario) -> tuple[float, tuple[int, int]]:

@@ -88,6 +88,7 @@ class Table:
         """Typed columns, the next chunk."""
         self._filled = 0
         self._types = list(self.dtypes.values())
+        self._most = min(_OPEN, _CHUNK)
         self.reverted: list[tuple[int, int]] = []
         """Rows start..stop that a reorganisation undid: they happened, but are no part of the canonical history."""
         self.restated: list[tuple[int, int, int]] = []
@@ -99,13 +100,14 @@ class Table:
     def append(self, time: int, fact: tuple[Any, ...]) -> None:
         """Add one fact."""
         row = [time, *fact]
+        code = self._names.code
         for i in self._coded:
-            row[i] = self._names.code(row[i])
+            row[i] = code(row[i])
         for _ in map(list.append, self._open, row):
             pass
         self._spans.append(1)
         self._length += 1
-        if len(self._spans) >= min(_OPEN, _CHUNK):
+        if len(self._spans) >= self._most:
             self.room(0)
 
     def extend(self, n: int, *columns: Any) -> None:
@@ -122,7 +124,7 @@ class Table:
                 column += [more] * n
         self._spans.append(n)
         self._length += n
-        if self._length - self._sealed - self._filled >= min(_OPEN, _CHUNK):
+        if self._length - self._sealed - self._filled >= self._most:
             self.room(0)
 
     def room(self, n: int, least: int | None = None) -> tuple[tuple[npt.NDArray[Any], ...], int]:
@@ -285,7 +287,8 @@ class Log:
 
     def record(self, time: int, fact: tuple[Any, ...]) -> None:
         """Write down a fact that happened at ``time`` (ns)."""
-        self.table(type(fact)).append(time, fact)
+        kind = type(fact)
+        (self._found[kind] if kind in self._found else self.table(kind)).append(time, fact)
 
     def arrays(self, name: str, reverted: bool = False) -> dict[str, npt.NDArray[Any]]:
         """The columns of a table by its fact's name, see ``Table.arrays``; an empty dict where nothing of the kind happened."""

@@ -15,6 +15,7 @@ import numpy as np
 ASSETS = 16
 """Most assets on one chain whose balances are arrays."""
 _MODULUS = 1 << 256
+_NUMPY = np.generic, np.ndarray
 
 
 class Absent:
@@ -86,7 +87,7 @@ class Cells:
 
     def __getitem__(self, key: Any) -> Any:
         value = self.raw[key]
-        return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+        return value.tolist() if isinstance(value, _NUMPY) else value
 
     def __setitem__(self, key: int, value: Any) -> None:
         if self._log is not None:

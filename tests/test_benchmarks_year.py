@@ -75,9 +75,9 @@ def test_blocks_that_wait_together_are_taken_apart_again() -> None:
             batch_poster, block_overhead = "somebody", 10
 
     batches = Batches(Chain)  # type: ignore[arg-type]
-    batches.add(1, 5, 90)
-    batches.add_idle(2, range(10, 60, 10))
-    batches.add(7, 60, 990)
+    batches.add(5, 90)
+    batches.add_idle(range(10, 60, 10))
+    batches.add(60, 990)
     assert (batches.undoable(), batches.backlog, batches.oldest()) == (7, 100 + 50 + 1000, 5)
     assert batches.take(125) == (1, 3, 120)
     assert batches.oldest() == 30
@@ -86,7 +86,7 @@ def test_blocks_that_wait_together_are_taken_apart_again() -> None:
     batches.remove()
     assert batches.take(10**6) == (5, 5, 10)
     assert (batches.unsent, batches.oldest()) == (0, None)
-    batches.add(6, 70, 5000)
+    batches.add(70, 5000)
     assert batches.take(100) == (6, 6, 5010)
 
 

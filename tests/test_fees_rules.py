@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from l2sim.compiled import compiled
 from l2sim.fees import Fee, Used
-from l2sim.fees.blob import GAS_PER_BLOB, Blob, Fork, next_excess_blob_gas
+from l2sim.fees.blob import GAS_PER_BLOB, Blob, Fork, fake_exponential, fake_exponential_64, next_excess_blob_gas
 from l2sim.fees.constant import Constant
 from l2sim.fees.eip1559 import (
     Eip1559,
@@ -197,6 +198,23 @@ def test_reserve_price_never_lowers_the_excess(excess, blobs, base_fee):
     held = next_excess_blob_gas(excess, blobs * GAS_PER_BLOB, 14, 21, update_fraction=11_684_671, base_fee=base_fee)
     assert plain <= held <= excess + max(blobs, 7) * GAS_PER_BLOB
     assert held >= 0
+
+
+@given(st.integers(1, 1 << 26), st.integers(1, 40), st.fractions(0, 40, max_denominator=1 << 16))
+def test_the_exponential_in_64_bits_is_exact_or_declines(denominator, factor, x):
+    numerator = int(x * denominator)
+    found = compiled(fake_exponential_64)(factor, numerator, denominator)
+    assert found in (-1, fake_exponential(factor, numerator, denominator))
+    assert found == fake_exponential_64(factor, numerator, denominator)
+    declines = x > 25 or factor * denominator > 1 << 25
+    assert (found == -1) == declines or int(x * denominator) == 25 * denominator
+
+
+@pytest.mark.parametrize("fork", Blob().forks.values(), ids=str)
+@pytest.mark.parametrize("gwei", [0.001, 0.03, 1.0, 50.0])
+def test_the_exponential_in_64_bits_does_for_the_fees_of_every_fork(fork, gwei):
+    excess = int(math.log(gwei * GWEI) * fork.update_fraction)
+    assert compiled(fake_exponential_64)(1, excess, fork.update_fraction) == fake_exponential(1, excess, fork.update_fraction)
 
 
 def test_a_fork_with_a_target_above_its_maximum_is_refused():

@@ -5,6 +5,7 @@ the blob parameters only), EIP-7623 (calldata floor, Prague), EIP-7594 (blobs in
 transaction, Osaka); activation times and parameters of Ethereum mainnet from go-ethereum's chain configuration, read 2026.
 """
 
+from collections.abc import Callable
 from functools import cached_property, lru_cache
 from typing import Annotated, Any, Self
 
@@ -31,6 +32,21 @@ def fake_exponential(factor: int, numerator: int, denominator: int) -> int:
     return total // denominator
 
 
+def fake_exponential_64(factor: int, numerator: int, denominator: int) -> int:
+    """The same in a scalar subset of Python whose numbers have 64 bits; -1 where they might not do.
+
+    Products of more are taken apart: t n // d = (t // d) n + (t mod d) n // d.
+    """
+    if numerator > 25 * denominator or factor > (1 << 25) // denominator:  # e^25 < 2^37, so that the sum is below 2^62
+        return -1
+    total, divisor, term = 0, denominator, factor * denominator
+    while term > 0:
+        total += term
+        term = term // divisor * numerator + term % divisor * numerator // divisor
+        divisor += denominator
+    return total // denominator
+
+
 @lru_cache(maxsize=16)  # a slot's fee is asked for twice: as its price, and when the next excess is found
 def blob_base_fee(excess_blob_gas: int, update_fraction: int, minimum: int = 1) -> int:
     """Wei per blob gas at that excess (EIP-4844)."""
@@ -46,16 +62,20 @@ def next_excess_blob_gas(
     update_fraction: int = 0,
     base_fee: int | None = None,
     minimum: int = 1,
+    price: int | None = None,
 ) -> int:
     """Excess blob gas after a block, with the target and maximum (in blobs) of the next one (EIP-4844).
 
-    With ``base_fee``, the execution base fee of the block, the reserve price of EIP-7918 applies.
+    With ``base_fee``, the execution base fee of the block, the reserve price of EIP-7918 applies. ``price`` is the blob base fee at
+    ``excess``, where it is known.
     """
     total = excess + blob_gas_used
     if total < target * GAS_PER_BLOB:
         return 0
-    if base_fee is not None and BLOB_BASE_COST * base_fee > GAS_PER_BLOB * blob_base_fee(excess, update_fraction, minimum):
-        return excess + blob_gas_used * (maximum - target) // maximum
+    if base_fee is not None:
+        price = blob_base_fee(excess, update_fraction, minimum) if price is None else price
+        if BLOB_BASE_COST * base_fee > GAS_PER_BLOB * price:
+            return excess + blob_gas_used * (maximum - target) // maximum
     return total - target * GAS_PER_BLOB
 
 
@@ -147,8 +167,8 @@ class Blob(Fee):
     def next(self, state: FeeState, used: Used) -> FeeState:
         return self.under(self.fork(used.timestamp), state, used)
 
-    def under(self, fork: Fork, state: FeeState, used: Used) -> FeeState:
-        """The state of the next block, which is one of that fork."""
+    def under(self, fork: Fork, state: FeeState, used: Used, price: int | None = None) -> FeeState:
+        """The state of the next block, which is one of that fork; ``price`` is that of this state in the fork, where it is known."""
         excess = next_excess_blob_gas(
             state[0],
             used.blobs * GAS_PER_BLOB,
@@ -157,12 +177,15 @@ class Blob(Fee):
             update_fraction=fork.update_fraction,
             base_fee=used.base_fee if fork.reserve else None,
             minimum=self.minimum,
+            price=price,
         )
         return (excess,)
 
     def price(self, state: FeeState, timestamp: int = 0) -> int:
         return self.priced(self.fork(timestamp), state)
 
-    def priced(self, fork: Fork, state: FeeState) -> int:
-        """Wei per blob gas in a block of that fork."""
+    def priced(self, fork: Fork, state: FeeState, exponential: Callable[[int, int, int], int] | None = None) -> int:
+        """Wei per blob gas in a block of that fork; ``exponential`` is a quicker form of ``fake_exponential_64``."""
+        if exponential is not None and (price := exponential(self.minimum, state[0], fork.update_fraction)) >= 0:
+            return price
         return blob_base_fee(state[0], fork.update_fraction, self.minimum)

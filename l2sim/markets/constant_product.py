@@ -197,6 +197,7 @@ class ConstantProductBook(Book):
         self.usd = usd
         self.cells = opening.state.floats(f"{opening.name}/cells", 4)
         self.codes = opening.state.ints(f"{opening.name}/codes", 4)
+        self._fast = tuple(map(opening.state.fast, (base, usd, self.cells)))
         for cell, number in ((PHI, 1.0 - market.fee), (BASE_RESERVE, base[self.account]), (QUOTE_RESERVE, usd[self.account])):
             self.cells[cell] = number
         purses = opening.state.purse(market.base), opening.state.purse("usd")
@@ -205,12 +206,10 @@ class ConstantProductBook(Book):
 
     def run(self, rows: Rows, start: int, stop: int) -> tuple[list[int], list[float], list[float]]:
         """The same as ``apply`` row by row, inlined for fees that stay in the pool: most transactions of most runs pass here."""
-        if self.codes[PAID_OUT]:
-            return super().run(rows, start, stop)
-        fast = self.state.fast
-        base, usd, account, cells = fast(self.base), fast(self.usd), self.account, fast(self.cells)
+        (base, usd, cells), account = self._fast, self.account
         phi, x, y = cells[PHI], cells[BASE_RESERVE], cells[QUOTE_RESERVE]
-        held_base, held_usd = base[account], usd[account]
+        if self.codes[PAID_OUT] or x != base[account] or y != usd[account]:  # else both stay the same to the last bit
+            return super().run(rows, start, stop)
         statuses, ins = [0] * (stop - start), rows.a[start:stop]
         outs: list[float] = []
         gave = outs.append
@@ -225,8 +224,6 @@ class ConstantProductBook(Book):
                     if out < x and (a <= out * (reference * (1.0 + slippage)) or slippage == inf or not reference):
                         usd[sender] = held - a
                         base[sender] += out
-                        held_usd += a
-                        held_base -= out
                         y += a
                         x -= out
                         gave(out)
@@ -239,18 +236,16 @@ class ConstantProductBook(Book):
                     if out < y and (out >= a * (reference * (1.0 - slippage)) or slippage == inf or not reference):
                         base[sender] = held - a
                         usd[sender] += out
-                        held_base += a
-                        held_usd -= out
                         x += a
                         y -= out
                         gave(out)
                         continue
             # A refusal is rare: let the kernel say why.
-            base[account], usd[account], cells[BASE_RESERVE], cells[QUOTE_RESERVE] = held_base, held_usd, x, y
+            base[account], usd[account], cells[BASE_RESERVE], cells[QUOTE_RESERVE] = x, y, x, y
             i = len(outs)
             statuses[i], ins[i], _ = self.apply(action, sender, a, 0.0, 0.0, slippage, reference)
             gave(0.0)
-        base[account], usd[account], cells[BASE_RESERVE], cells[QUOTE_RESERVE] = held_base, held_usd, x, y
+        base[account], usd[account], cells[BASE_RESERVE], cells[QUOTE_RESERVE] = x, y, x, y
         return statuses, ins, outs
 
     def quote(self, action: int, a: float, b: float, c: float) -> Outcome:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simpy.events import Event
@@ -40,22 +41,11 @@ class Piece(NamedTuple):
     """ETH."""
 
 
-class Blocks(NamedTuple):
-    """Blocks of equal size that follow one another at equal distances."""
+Blocks = tuple[int, int, int, int]
+"""Blocks of equal size that follow one another at equal distances: time of the first (ns), bytes of each, how many, time between them (ns).
 
-    first: int
-    time: int
-    """Of the first (ns)."""
-    size: int
-    """Bytes of each."""
-    number: int = 1
-    """How many."""
-    step: int = 0
-    """Time between them (ns)."""
-
-    def after(self, n: int) -> "Blocks":
-        """Without the first ``n``."""
-        return Blocks(self.first + n, self.time + n * self.step, self.size, self.number - n, self.step)
+A plain tuple, for there is one a block.
+"""
 
 
 class Batches:
@@ -68,6 +58,8 @@ class Batches:
         """Whether anybody posts them."""
         self.unposted: deque[Blocks] = deque()
         """The blocks that are in no batch, the oldest first."""
+        self.taken = 0
+        """The last block that is in one."""
         self.backlog = 0
         """Bytes of the blocks that no batch on L1 holds."""
         self.unsent = 0
@@ -80,31 +72,31 @@ class Batches:
 
     # ---- blocks come and go
 
-    def add(self, height: int, time: int, size: int) -> None:
+    def add(self, time: int, size: int) -> None:
         """A block was made, of so many bytes; nothing where nobody posts."""
         if self.wanted:
             size += self.chain.rules.block_overhead
-            self.unposted.append(Blocks(height, time, size))
+            self.unposted.append((time, size, 1, 0))
             self.backlog += size
             self.unsent += size
             if self._ripe is not None:
                 self._watch(time, 1)
 
-    def add_several(self, heights: Any, times: Any, sizes: Any) -> None:
+    def add_several(self, times: Any, sizes: Any) -> None:
         """Several blocks were made."""
         if self.wanted:
             sizes = sizes + self.chain.rules.block_overhead
-            self.unposted.extend(map(Blocks, heights.tolist(), times.tolist(), sizes.tolist()))
+            self.unposted.extend(zip(times.tolist(), sizes.tolist(), repeat(1), repeat(0)))
             self._grown(int(sizes.sum()), int(times[-1]))
 
-    def add_idle(self, first: int, times: Sequence[int]) -> None:
+    def add_idle(self, times: Sequence[int]) -> None:
         """Blocks without transactions were made."""
         if self.wanted:
             size = self.chain.rules.block_overhead
             if isinstance(times, range):
-                self.unposted.append(Blocks(first, times[0], size, len(times), times.step))
+                self.unposted.append((times[0], size, len(times), times.step))
             else:
-                self.unposted.extend(Blocks(first + k, time, size) for k, time in enumerate(times))
+                self.unposted.extend(zip(times, repeat(size), repeat(1), repeat(0)))
             self._grown(size * len(times), times[-1])
 
     def blocks_until_ripe(self) -> int | None:
@@ -120,44 +112,37 @@ class Batches:
 
     def undoable(self) -> int:
         """How many of the latest blocks are in no batch."""
-        return sum(blocks.number for blocks in self.unposted) if self.wanted else self.chain.height
+        return sum(number for _, _, number, _ in self.unposted) if self.wanted else self.chain.height
 
     def remove(self) -> None:
         """The latest block was undone."""
         if self.wanted:
-            last = self.unposted.pop()
-            if last.number > 1:
-                self.unposted.append(last._replace(number=last.number - 1))
-            self.backlog -= last.size
-            self.unsent -= last.size
+            time, size, number, step = self.unposted.pop()
+            if number > 1:
+                self.unposted.append((time, size, number - 1, step))
+            self.backlog -= size
+            self.unsent -= size
 
     # ---- the poster's side
 
     def oldest(self) -> int | None:
         """Time (ns) of the oldest block that is in no batch; None where there is none."""
-        return self.unposted[0].time if self.unposted else None
+        return self.unposted[0][0] if self.unposted else None
 
     def take(self, most: int) -> tuple[int, int, int]:
         """Take blocks for a batch of at most ``most`` bytes (at least one block): first, last, bytes."""
-        first, size = self.unposted[0].first, 0
-        last = first - 1
+        first, size = self.taken + 1, 0
         while self.unposted:
-            begins, _, each, number, _ = blocks = self.unposted[0]
-            n = (most - size) // each if each else number
+            time, each, number, step = self.unposted[0]
+            n = max((most - size) // each if each else number, 0 if self.taken >= first else 1)
+            size += min(n, number) * each
+            self.taken += min(n, number)
             if n < number:
-                n = max(n, 0 if last >= first else 1)
-                if not n:
-                    break
-            if n < number:
-                size += n * each
-                last = begins + n - 1
-                self.unposted[0] = blocks.after(n)
+                self.unposted[0] = time + n * step, each, number - n, step
                 break
-            size += number * each
-            last = begins + number - 1
             self.unposted.popleft()
         self.unsent -= size
-        return first, last, size
+        return first, self.taken, size
 
     def ripe(self, most: int, age: int) -> Event:
         """When unsent blocks are ``most`` bytes together, or the oldest of them is that old (ns).
@@ -184,7 +169,7 @@ class Batches:
         if self._ripe is None or not self.unposted or self.chain.publication.holds_batches:
             return
         event, most, age = self._ripe
-        due = self.unposted[0].time + age
+        due = self.unposted[0][0] + age
         if self.unsent >= most or due <= now:
             self._ripe = None
             self.world.clock.wake(event, now, value=now + later)

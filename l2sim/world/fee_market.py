@@ -1,11 +1,13 @@
 """The fee market of an L1: what everybody who is not in the run wants of its blocks, and what its fees become after each."""
 
 from array import array
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from l2sim.compiled import compiled
 from l2sim.demand import Demand
 from l2sim.fees import FeeState, Used
-from l2sim.fees.blob import Fork
+from l2sim.fees.blob import Fork, fake_exponential_64
 from l2sim.transactions import NEVER
 from l2sim.units import SECOND
 
@@ -45,9 +47,15 @@ class FeeMarket:
         self.gas_target = rules.gas_limit // rules.base_fee.elasticity
         self._fork, self._since, self._until = rules.blob_fee.fork(self.began), 0, 0
         """The fork of the slot asked for last, and between which slots it is in force."""
+        self._exponential: Callable[[int, int, int], int] | None = None
+        """The compiled exponential of the blob fee, where code is compiled anyway."""
         self._streams = world.streams
         self._chunks: dict[str, tuple[int, list[float]]] = {}
         self._drawn: dict[str, array[float]] = {}
+
+    def compile(self) -> None:
+        """Work the blob fee out by compiled code from now on; the bits are the same."""
+        self._exponential = compiled(fake_exponential_64)
 
     def genesis(self) -> Quiet:
         """Before the first slot."""
@@ -86,9 +94,9 @@ class FeeMarket:
         """The state after a block, which the next slot's fork decides."""
         rules, slot = self.rules, state.slot
         used = Used(gas, rules.gas_limit, blobs, state.base[0], self._time(slot + 1))
-        fork = self.fork(slot + 1)
-        blob = rules.blob_fee.under(fork, state.blob, used)
-        price = rules.blob_fee.priced(fork, blob)
+        before, fork = self.fork(slot), self.fork(slot + 1)
+        blob = rules.blob_fee.under(fork, state.blob, used, state.blob_price if fork is before else None)
+        price = rules.blob_fee.priced(fork, blob, self._exponential)
         base = rules.base_fee.next(state.base, used)
         return Quiet(state.slot, state.slot, base, blob, price, state.votes, (state.blob, used))
 

@@ -226,8 +226,11 @@ class LiveForced:
 
     def take(self, now: int) -> Cut:
         """The messages that the block made now begins with; after that ``barred`` says whether it may hold anything else."""
-        down, bars = self.chain.halted, self.rules.bars()
+        down = self.chain.halted
         self.barred = self.shut or down
+        if not self.pending:
+            return NO_ROWS
+        bars = self.rules.bars()
         taken: list[Message] = []
         for message in self.pending:
             if not self._by_rule(message, now + down):
@@ -259,9 +262,9 @@ class LiveForced:
 
     def tell(self, block: "Block") -> None:
         """Write down which messages a block begins with."""
-        rows = block.rows
-        for i in range(block.start, block.stop):
-            message = self.included.get(rows.tie[i])
+        rows, included = block.rows, self.included
+        for i in range(block.start, block.stop if included else block.start):
+            message = included.get(rows.tie[i])
             if message is None:
                 return
             told = message.number, block.height, rows.submitted[i], message.sender, message.block, message.how

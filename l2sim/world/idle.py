@@ -36,7 +36,7 @@ def idle(chain: "LiveRollup", first: int, instants: "list[int] | range") -> int:
         if after is chain.fee_state:
             break
         chain.fee_state = after
-    chain.batches.add_idle(chain.height + 1, instants[first : first + n])
+    chain.batches.add_idle(instants[first : first + n])
     chain.height += n
     chain.last_block = instants[first + n - 1]
     return n

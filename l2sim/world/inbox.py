@@ -140,13 +140,18 @@ class Inbox:
         rows, start, stop, traits = due[0] if len(due) == 1 else _merged(due, times[-1])
         bounds = np.empty(len(times) + 1, np.int64)
         bounds[0] = start
-        bounds[1:] = start + np.searchsorted(rows.arrives[start:stop], times)
+        arrives: Any = rows.arrives[start:stop]
+        bounds[1:] = start + arrives.searchsorted(times)
         return rows, bounds, traits
 
     def taken(self, time: int) -> None:
         """Blocks up to one at ``time`` have taken everything that arrived before it (only of crowds' columns, as arrays)."""
-        cuts = [(cut, cut.start + int(np.searchsorted(cut.rows.arrives[cut.start : cut.stop], time))) for cut in self._columns]
-        self._columns = [Cut(cut.rows, position, cut.stop, cut.traits) for cut, position in cuts if position < cut.stop]
+        columns, self._columns = self._columns, []
+        for rows, start, stop, traits in columns:
+            arrives: Any = rows.arrives[start:stop]
+            start += int(arrives.searchsorted(time))
+            if start < stop:
+                self._columns.append(Cut(rows, start, stop, traits))
 
     def add(self, rows: Rows, traits: Traits) -> None:
         """Rows that arrive now or later, sorted by arrival and tie key, and what they have in common."""

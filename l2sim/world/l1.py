@@ -32,6 +32,9 @@ from l2sim.world.validators import Validators
 if TYPE_CHECKING:
     from l2sim.world.world import World
 
+FORESEEN = 8
+"""Slots that are worked out together where nothing happens."""
+
 
 def _instant(text: str) -> str:
     try:
@@ -189,11 +192,17 @@ class LiveL1(LiveChain):
         """
         self.catch_up()
         slot = self.rules.slot
-        while (self._ahead[-1][0].slot if self._ahead else self.after.slot) * slot + slot <= times[-1]:
-            self._ahead.append(self._empty(self._ahead[-1][0] if self._ahead else self.after))
+        self._foresee(int(times[-1]) // slot)
         states = [self.after, *(ahead for ahead, _ in self._ahead)]
-        which = np.searchsorted([ahead.slot * slot for ahead in states[1:]], times, side="right")
+        which = np.array([ahead.slot * slot for ahead in states[1:]], np.int64).searchsorted(times, side="right")
         return [(self.rules.base_fee.price(state.base), state.blob_price) for state in states[: int(which[-1]) + 1]], which
+
+    def _foresee(self, slot: int) -> None:
+        """Work the slots up to one out, should nothing happen here until then."""
+        last = self._ahead[-1][0] if self._ahead else self.after
+        while last.slot < slot:
+            self._ahead.append(self._empty(last))
+            last = self._ahead[-1][0]
 
     def look(self) -> None:
         self.catch_up()
@@ -246,11 +255,15 @@ class LiveL1(LiveChain):
     def catch_up(self) -> None:
         """Make the slots whose time has come."""
         clock, slot = self.world.clock, self.rules.slot
+        if (self.after.slot + 1) * slot > clock.now:
+            return
         sealed: list[tuple[Any, ...]] = []
         while (self.after.slot + 1) * slot <= clock.now and not self._making:
             time = (self.after.slot + 1) * slot
             if self._quiet():
-                after, facts = self._ahead.popleft() if self._ahead else self._empty(self.after)
+                if not self._ahead:  # several are worked out together, which is quicker than each by itself
+                    self._foresee(min(self.after.slot + FORESEEN, self.world.duration // slot))
+                after, facts = self._ahead.popleft()
                 self._enter(time, after, facts, sealed)
             else:
                 self._seal(sealed)
@@ -276,7 +289,10 @@ class LiveL1(LiveChain):
 
     def _seal(self, sealed: list[tuple[Any, ...]]) -> None:
         """Write blocks down that hold nothing of the run's, in one go."""
-        if sealed:
+        if len(sealed) == 1:
+            time, _, *columns = sealed.pop()
+            self.seals.extend(1, time, self.log_code, *columns)
+        elif sealed:
             time, _, *columns = map(list, zip(*sealed, strict=True))
             self.seals.extend(len(sealed), time, self.log_code, *columns)
             sealed.clear()

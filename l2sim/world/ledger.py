@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from math import fsum
 from typing import Any
 
+import numpy as np
+
 from l2sim.events import AccountClosed
 from l2sim.state import State
 
@@ -88,10 +90,9 @@ class Ledger:
             BooksDoNotClose: with place, asset and the difference.
         """
         for place, asset in self._columns():
-            column = self.column(place, asset)
+            column = np.asarray(self.states[place].raw[f"balances/{asset}"])
             minted = fsum(self._minted.get((place, asset), ()))
-            held = fsum(column)
-            stake = max(1.0, fsum(map(abs, column)))
+            held, stake = float(column.sum()), max(1.0, float(abs(column).sum()))
             if not abs(held - minted) <= 1e-9 * stake:
                 raise BooksDoNotClose(f"{asset} on {place}: {minted!r} was brought in, but {held!r} is held")
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from l2sim.prices import Price, Recording
 from l2sim.streams import Streams
 from l2sim.units import MINUTE, SECONDS_A_YEAR
+from l2sim.world.clock import Clock
 
 HALF_LIFE_MINUTES = 30.0
 
@@ -28,14 +29,14 @@ class LivePrices:
         calendar: npt.NDArray[np.int64],
         streams: Streams,
         data: Mapping[str, Recording],
-        now: Callable[[], int],
+        clock: Clock,
     ) -> None:
         self.parts = dict(sorted(prices.items()))
         self.factor: Callable[[str], float] = lambda name: 1.0
         self.factors: Callable[[str, npt.NDArray[np.int64]], Any] = lambda name, times: 1.0
         self._calendar = calendar
         self._arrays: dict[str, npt.NDArray[np.float64]] = {}
-        self._now = now
+        self._clock = clock
         self._times: list[int] = calendar.tolist()
         self._position = 0
         self._indices: dict[str, float] = {}
@@ -59,11 +60,11 @@ class LivePrices:
 
     def path(self, name: str) -> float:
         """The outside price now, without the impact of trades in the run (USD)."""
-        return self._paths[name][self._at(self._now())]
+        return self._paths[name][self._at(self._clock.now)]
 
     def index(self, name: str) -> float:
         """The outside price now, impact included (USD)."""
-        now = self._now()
+        now = self._clock.now
         if now != self._indexed:
             self._indices.clear()
             self._indexed = now
@@ -76,7 +77,7 @@ class LivePrices:
         """The index at several times to come, should nobody trade outside before; shape as given."""
         if name not in self._arrays:
             self._arrays[name] = np.array(self._paths[name])
-        path = self._arrays[name][np.searchsorted(self._calendar, times, side="right") - 1]
+        path = self._arrays[name][self._calendar.searchsorted(times, side="right") - 1]
         indices: npt.NDArray[np.float64] = path * self.factors(name, times)
         return indices
 
@@ -91,7 +92,7 @@ class LivePrices:
             minutes = np.arange(0, self._times[-1] + MINUTE, MINUTE)
             closes = np.array(self._paths[name])[np.searchsorted(self._times, minutes, side="right") - 1]
             smoothed = self._volatility[name] = _smoothed_volatility(closes)
-        return smoothed[self._now() // MINUTE]
+        return smoothed[self._clock.now // MINUTE]
 
     def agitation(self, reference: float) -> float:
         """How far the most volatile price exceeds the reference volatility, relative; 0 in calm times."""

@@ -245,7 +245,7 @@ class LiveRollup(LiveChain):
         """The fee's state after a block that used so much gas."""
         if not gas and state is self._resting:
             return state
-        after = self.rules.fee.next(state, Used(gas=gas, gas_limit=self.rules.block_gas_limit, time=self.second(self.world.clock.now)))
+        after = self.rules.fee.next(state, Used(gas, self.rules.block_gas_limit, 0, 0, 0, self.second(self.world.clock.now)))
         if not gas and after == state:
             self._resting = after
         return after
@@ -256,14 +256,14 @@ class LiveRollup(LiveChain):
             self._fee_states[height] = self.fee_state
         self.fee_state = fee_state
         self.charging.sealed(height, size, undoable=self.history is not None)
-        self.batches.add(height, time, size)
+        self.batches.add(time, size)
 
     def made(self, heights: Any, times: Any, sizes: Any) -> None:
         """Several blocks were made, without a place in the history."""
         self.height = int(heights[-1])
         self.last_block = int(times[-1])
         self.charging.sealed(self.height, int(sizes.sum()), undoable=False)
-        self.batches.add_several(heights, times, sizes)
+        self.batches.add_several(times, sizes)
 
     def halt(self) -> None:
         """Stop making blocks; what arrives waits."""

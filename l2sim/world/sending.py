@@ -151,8 +151,9 @@ class Sender:
         code = chain.codes[market]
         rules = chain.markets[code]
         actions = np.full(n, self._action(market, action)) if isinstance(action, str) else np.asarray(action)
-        for one in sorted(set(rules.within) & {list(rules.actions)[which] for which in np.unique(actions)} if rules.within else ()):
-            raise ValueError(WITHIN.format(one, market))
+        for which, one in enumerate(rules.actions):
+            if one in rules.within and (actions == which).any():
+                raise ValueError(WITHIN.format(one, market))
         size, used = (_costs([costs[name] for name in rules.actions], actions) for costs in (rules.size, rules.gas))
         if gas is not None:
             used = np.minimum(np.ceil(gas), min(chain.most_gas(), MOST_GAS)).astype(np.int64)

@@ -71,6 +71,9 @@ class Machine:
         self.terms = np.array([*chain.rules.fee.terms(), 0], np.int64)
         self.outside = chain.outside_sources()
         self.slots = np.array([source.slot for _, source in self.outside], np.int64)
+        names = [name for name, _ in self.outside]
+        self.ether = names.index("eth") if "eth" in names else None
+        """Which of these is the gas token's price."""
         self.prices = chain.state.raw["prices"]
         self.purses = state.table
         n = INTENTS * max(len(reflexes), 1)
@@ -90,6 +93,8 @@ class Machine:
         self.told = np.empty((0, 5), np.int64), np.empty((0, 3))
         self.make: Any = compiled(kernel.make_blocks, allocates=True)
         self.transcribe, self.seal = compiled(transcribe), compiled(seal)
+        if chain.l1 is not None:
+            chain.l1.market.compile()
 
     def room(self, rows: int, block: int) -> tuple[list[Any], Any, Any, Any]:
         """Columns for so many rows, notes, and scratch for blocks of so many rows; they are used again and again."""
@@ -131,9 +136,10 @@ def stretch(chain: "LiveRollup", times: Sequence[int]) -> int:
     machine, rules, world = chain.machine, chain.rules, chain.world
     at = np.array(times[: len(bounds) - 1], np.int64)
     n, arrivals = len(at), int(bounds[-1]) - int(bounds[0])
-    whole = np.empty((n, len(machine.outside)))
-    for k, (name, _) in enumerate(machine.outside):
-        whole[:, k] = world.prices.indices(name, at)
+    indices = [world.prices.indices(name, at) for name, _ in machine.outside]
+    whole = np.empty((n, len(indices)))
+    for k, index in enumerate(indices):
+        whole[:, k] = index
     backlog = rules.backlog_limit if rules.batch_poster is not None else None
     ripe = NO_LIMIT if chain.batches.ripens is None else chain.batches.ripens - chain.batches.unsent
     ways = machine.ways
@@ -145,7 +151,8 @@ def stretch(chain: "LiveRollup", times: Sequence[int]) -> int:
     most = int((bounds[1:] - bounds[:-1]).max()) + INTENTS * reflexes
     columns, notes, order, before = machine.room(arrivals + 4 * n * reflexes + most, most)
     blocks = np.empty((4, n), np.int64)
-    charges, ether = chain.charging.several(at), world.gas_token_prices(at)
+    charges = chain.charging.several(at)
+    ether = world.gas_token_prices(at) if machine.ether is None else indices[machine.ether]
     ways[kernel.FOOTPRINT], state = charges.footprint, np.array(chain.fee_state, np.int64)
     made = machine.make(
         machine.kernels, machine.begins, machine.mids, machine.cells, machine.codes, machine.calls, answered, machine.purses,
@@ -220,7 +227,7 @@ def _write(chain: "LiveRollup", machine: Machine, rows: Rows, times: Any, blocks
         block, _, market, *_, x, y = (column[-1 - found] for column in columns)
         raise MarketFailed(execution.names[market], int(times[block]), f"ArithmeticError: an action gave {x} and {y}")
     for which, account in enumerate(execution.accounts):
-        if not np.isfinite(held := chain.state.table[:, account].sum()):  # type: ignore[index]
+        if not isfinite(held := sum(chain.state.table[:, account].tolist())):  # type: ignore[index]
             raise MarketFailed(execution.names[which], int(times[-1]), f"ArithmeticError: it holds {held} in all")
     wholes, reals = machine.told
     told: Told = list(zip(wholes[:found].tolist(), reals[:found].tolist(), strict=True))
@@ -238,7 +245,7 @@ def _tell(chain: "LiveRollup", times: Sequence[int], notes: Any, rows: Rows, tol
     """Make facts of what kernels told, and tell agents what became of their transactions, at the times of the blocks."""
     world, reflexes = chain.world, chain.reflexes
     if len(notes):
-        for b, m, _, what, who, *left in notes[np.lexsort((notes[:, 2], notes[:, 1], notes[:, 0]))].tolist():
+        for b, m, _, what, who, *left in (notes[np.lexsort((notes[:, 2], notes[:, 1], notes[:, 0]))] if len(notes) > 1 else notes).tolist():
             for fact in chain.books[int(m)].told(int(what), int(who), left[3 : 3 + int(left[2])]):
                 world.record_at(times[int(b)], fact)
     height = chain.height - len(times) + 1

@@ -128,7 +128,7 @@ class World:
             self.chains[name] = chain.start(name, self)
         self.venues = {name: chain for name, chain in self.chains.items() if isinstance(chain, LiveOutside)}
         self.recordings = recordings or {}
-        self.prices = LivePrices(description.prices, self._calendar(), streams, self.recordings, lambda: self.clock.now)
+        self.prices = LivePrices(description.prices, self._calendar(), streams, self.recordings, self.clock)
         if self.venues:
             venue = next(iter(self.venues.values()))
             self.prices.factor, self.prices.factors = venue.factor, venue.factors
@@ -346,7 +346,7 @@ class World:
             for asset, accounts, amounts in columns:
                 of = np.searchsorted(self._first_accounts, accounts, side="right") - 1
                 sums = np.bincount(of, amounts, len(self._group_names))
-                for number in np.unique(of).tolist():
+                for number in np.flatnonzero(np.bincount(of)).tolist():
                     key = (name, asset, self._group_names[number])
                     totals[key] = totals.get(key, 0.0) + float(sums[number])
                 own = (name, asset, name)
