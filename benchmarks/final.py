@@ -65,11 +65,12 @@ def of(world: World, log: Log) -> Final:
         return float(column[mask].sum())
 
     earned = closing - opening
+    statuses = next(pieces for name, _, pieces in log.tables["TransactionIncluded"].in_pieces() if name == "status")
     present = {names[code] for code in np.unique(groups)}
     return Final(
         pool.base, pool.quote, loans.reserves["usd"].borrowed, loans.reserves["eth"].supplied,
         total(earned, group="op", asset="gas", place="op"), -total(earned, group="op.batch_poster", asset="gas", place="l1"),
         {name: total(value, group=name) for name in SEARCHERS if name in present},
-        np.bincount(log.arrays("TransactionIncluded")["status"]).tolist(),
+        np.bincount(np.concatenate(list(statuses()))).tolist(),
         {name: len(log.tables[name]) for name in log if name != "AccountClosed"},
     )  # fmt: skip

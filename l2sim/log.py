@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from functools import partial
 from hashlib import sha256
 from itertools import chain, repeat
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import numpy as np
@@ -53,12 +54,6 @@ class Names:
         return code
 
 
-def _cut(values: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
-    """A column some rows at a time."""
-    for start in range(0, len(values), _PIECE):
-        yield values[start : start + _PIECE]
-
-
 class Table:
     """The rows of one fact: a time and the fact's fields, in chunks of typed columns."""
 
@@ -100,9 +95,8 @@ class Table:
     def append(self, time: int, fact: tuple[Any, ...]) -> None:
         """Add one fact."""
         row = [time, *fact]
-        code = self._names.code
         for i in self._coded:
-            row[i] = code(row[i])
+            row[i] = self._names.code(row[i])
         for _ in map(list.append, self._open, row):
             pass
         self._spans.append(1)
@@ -112,13 +106,12 @@ class Table:
 
     def extend(self, n: int, *columns: Any) -> None:
         """Add ``n`` rows: for each column a list of numbers, or the one number that all share; ``time`` first, names as codes."""
-        single = self._single
-        for i, (column, more) in enumerate(zip(self._open, columns, strict=True)):
+        for i, (column, more, single) in enumerate(zip(self._open, columns, self._single, strict=True)):
             if type(more) is list:
-                if single[i]:
+                if single:
                     self._widen(i)
                 column += more
-            elif single[i]:
+            elif single:
                 column.append(more)
             else:
                 column += [more] * n
@@ -138,9 +131,10 @@ class Table:
         if not self._room:
             self._room = [np.empty(max(_CHUNK if least is None else least, waiting + n), dtype) for dtype in self._types]
         if waiting:
+            spans = np.array(self._spans)
             for column, more, single in zip(self._room, self._open, self._single, strict=True):
                 numbers = np.fromiter(more, column.dtype, len(more))
-                column[self._filled : self._filled + waiting] = np.repeat(numbers, self._spans) if single else numbers
+                column[self._filled : self._filled + waiting] = np.repeat(numbers, spans) if single else numbers
                 more.clear()
             self._spans.clear()
             self._single = [True] * len(self.columns)
@@ -212,13 +206,14 @@ class Table:
 
     def in_pieces(self, reverted: bool = False) -> Iterator[tuple[str, int, Callable[[], Iterator[npt.NDArray[Any]]]]]:
         """The columns one after the other: name, length, and what reads its numbers some at a time, so that long ones are never whole."""
-        if self._spool is None or self.reverted:
+        if self.reverted:
             for name, values in self.arrays(reverted).items():
-                yield name, len(values), partial(_cut, values)
+                yield name, len(values), partial(iter, [values])
             return
         self._gather_all()
         for i, name in enumerate(self.columns):
-            yield name, self._length, partial(self._spool.read, i, _PIECE)
+            kept = partial(map, itemgetter(i), self._chunks)
+            yield name, self._length, kept if self._spool is None else partial(self._spool.read, i, _PIECE)
 
     def _gather_all(self) -> None:
         """Put every row into a chunk, and where there is a spool, all chunks into it."""
@@ -287,8 +282,7 @@ class Log:
 
     def record(self, time: int, fact: tuple[Any, ...]) -> None:
         """Write down a fact that happened at ``time`` (ns)."""
-        kind = type(fact)
-        (self._found[kind] if kind in self._found else self.table(kind)).append(time, fact)
+        self.table(type(fact)).append(time, fact)
 
     def arrays(self, name: str, reverted: bool = False) -> dict[str, npt.NDArray[Any]]:
         """The columns of a table by its fact's name, see ``Table.arrays``; an empty dict where nothing of the kind happened."""

@@ -280,7 +280,7 @@ def test_no_seat_shows_anything_of_the_future() -> None:
 
 def spoilt_price(monkeypatch: pytest.MonkeyPatch) -> None:
     def tomorrow(prices: LivePrices, name: str) -> float:
-        ahead = int(np.searchsorted(prices._times, prices._now() + 30 * SECOND, side="right")) - 1
+        ahead = int(np.searchsorted(prices._times, prices._clock.now + 30 * SECOND, side="right")) - 1
         return prices._paths[name][ahead]
 
     monkeypatch.setattr(Seat, "price", lambda seat, name: tomorrow(seat._world.prices, name))
@@ -290,7 +290,7 @@ def spoilt_volatility(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = LivePrices.volatility
 
     def ahead(prices: LivePrices, name: str) -> float:
-        return max(seen(prices, name), *prices._volatility[name][prices._now() // MINUTE :][:2])
+        return max(seen(prices, name), *prices._volatility[name][prices._clock.now // MINUTE :][:2])
 
     monkeypatch.setattr(LivePrices, "volatility", ahead)
 

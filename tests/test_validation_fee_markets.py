@@ -265,8 +265,9 @@ def check_conservation(blocks: int) -> str:
     assert 0.01 * GWEI <= blob.min() <= blob.max() <= 100 * GWEI
     # From the first fee to the last the blobs of all blocks but the last count.
     drift = MAINNET["prague"].update_fraction * log(blob[-1] / blob[0]) / (GAS_PER_BLOB * (blocks - 1))
+    line = equal(f"2.7 mean blobs of {blocks} blocks", float(blobs[:-1].mean()), 6.0 + drift, 1e-6)
     assert abs(blobs.mean() - 6.0) <= 352.0 / blocks + 10.0 / blocks
-    return equal(f"2.7 mean blobs of {blocks} blocks", float(blobs[:-1].mean()), 6.0 + drift, 1e-6)
+    return line
 
 
 def test_blobs_are_conserved(record_property: Callable[..., None]) -> None:
@@ -276,6 +277,14 @@ def test_blobs_are_conserved(record_property: Callable[..., None]) -> None:
 @pytest.mark.validate
 def test_blobs_are_conserved_in_full(record_property: Callable[..., None]) -> None:
     record_property("validation", check_conservation(100_000))
+
+
+def test_an_excess_that_is_clamped_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mistake: the excess never falls below a floor, where the lowest fee should hold; fewer blobs than the target are used."""
+    under = blob_rule.Blob.under
+    monkeypatch.setattr(blob_rule.Blob, "under", lambda *given: (max(under(*given)[0], 103_776_000),))
+    with pytest.raises(DisagreementError, match=r" 5\.[0-8]"):
+        check_conservation(4_000)
 
 
 def test_the_base_fee_drifts(record_property: Callable[..., None]) -> None:

@@ -245,7 +245,7 @@ def test_a_price_without_drift_of_the_logarithm_is_caught() -> None:
 
 def test_marking_at_the_stale_price_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def stale(prices: LivePrices, name: str) -> float:
-        return prices._paths[name][max(prices._at(prices._now()) - 1, 0)]
+        return prices._paths[name][max(prices._at(prices._clock.now) - 1, 0)]
 
     monkeypatch.setattr(LivePrices, "path", stale)
     with pytest.raises(DisagreementError) as caught:

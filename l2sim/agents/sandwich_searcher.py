@@ -133,10 +133,11 @@ def attack(
     paid_out = codes[PAID_OUT]
     dollars, units = purses[codes[QUOTE_PURSE]][own], purses[codes[BASE_PURSE]][own]
     over = units - settings[HELD]
-    dues = min(input_for(cells, -over), dollars) if over < 0.0 else over
-    if abs(over) > LEFT_OVER * cells[BASE_RESERVE] and dues > 0.0:
-        want(intents[0], SELL if over > 0.0 else BUY, dues, inf, 0.0, 0.0)
-        return 1
+    if abs(over) > LEFT_OVER * cells[BASE_RESERVE]:
+        dues = min(input_for(cells, -over), dollars) if over < 0.0 else over
+        if dues > 0.0:
+            want(intents[0], SELL if over > 0.0 else BUY, dues, inf, 0.0, 0.0)
+            return 1
     if start == stop:
         return 0
     if not tempting(cells, here, start, stop, market, action, a):

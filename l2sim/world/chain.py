@@ -159,7 +159,7 @@ class LiveChain:
             waiters, self._waiters = self._waiters, []
             for key, event in waiters:
                 clock.wake(event, now, mix(key, self.height), self.height)
-        for code in list(self._listeners):
+        for code in list(self._listeners) if self._listeners else ():
             calls = self.execution.calls(code)
             if calls > self.answered.get(code, 0):
                 self.answered[code] = calls
@@ -182,8 +182,10 @@ class LiveChain:
         if self.history is not None:
             self.history.open()
         self.execution.now = now
-        forced = NO_ROWS if self.forced is None else self.forced.take(now)
-        barred = self.forced is not None and self.forced.barred
+        forced, barred = NO_ROWS, False
+        if self.forced is not None:
+            forced = self.forced.take(now)
+            barred = self.forced.barred
         fresh = self.inbox.arrivals(now)
         if fresh is not None:
             self._set_references(fresh)
@@ -199,14 +201,15 @@ class LiveChain:
             payments = tuple(self.payments)
             self.payments.clear()
         executed, included, cut = NOTHING_EXECUTED, 0, NO_ROWS
-        if len(self.inbox) and self.ordering is not None and not barred:
+        if self.ordering is not None and len(self.inbox) and not barred:
             queue = self.inbox if self.service is None else self.service
             cut, reasons, dropped = queue.select(now, base_fee, gas_limit, self.ordering, self._ordering_luck, charge)
             if dropped is not None:
                 for i, status in reasons:
                     self._drop(now, dropped, i, status)
-        cut = join(self, forced, cut)
-        block = Block(self.height, now, base_fee, charge, seen, *cut, payments)
+        if forced.stop:
+            cut = join(self, forced, cut)
+        block = Block(self.height, now, base_fee, charge, seen, cut.rows, cut.start, cut.stop, cut.traits, payments)
         if cut.stop > cut.start:
             block, executed = self._execute(block)
             included = block.stop - block.start
@@ -289,7 +292,7 @@ class LiveChain:
 
     def _write(self, block: Block, executed: Executed) -> None:
         """Write the rows of a block down."""
-        if self.forced is not None:
+        if self.forced is not None and self.forced.included:
             self.forced.tell(block)
         rows, start, stop, traits = block.rows, block.start, block.stop, block.traits
         fees, data = executed.fees, executed.data
@@ -322,7 +325,7 @@ class LiveChain:
         actions, codes = rows.action[start:stop], self.call_codes
         if alike is not None and alike != STEPS:
             code, names = codes[alike]
-            return code, [names[action] for action in actions]
+            return code, list(map(names.__getitem__, actions))
         market = rows.market[start:stop]
         told = [
             self._steps_called(int(rows.a[start + i])) if which == STEPS else (codes[which][0], codes[which][1][action])

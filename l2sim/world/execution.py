@@ -247,13 +247,13 @@ class Execution:
         """Execute rows of one market."""
         book = self.books[which]
         try:
-            outcomes = book.run(rows, start, stop)
-            self._check(which, *outcomes)
+            status, x, y = book.run(rows, start, stop)
+            self._check(which, x, y)
         except Exception as error:
             raise self.failure(book, error) from error
-        return outcomes
+        return status, x, y
 
-    def _check(self, which: int, status: list[int], x: list[float], y: list[float]) -> None:
+    def _check(self, which: int, x: list[float], y: list[float]) -> None:
         """See that a market gives numbers and holds numbers.
 
         Raises:
@@ -286,7 +286,7 @@ class Execution:
                 status, x, y = book.apply(action, sender, a, b, c, slippage, reference or book.mid())
                 if status:
                     break
-                self._check(market, [], [x], [y])
+                self._check(market, [x], [y])
                 given.append((x, y))
             if not status and any(book.owing(sender) for book in self.books):
                 status = int(Status.UNPAID)

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from l2sim.compiled import compiled
@@ -51,7 +52,6 @@ class FeeMarket:
         """The compiled exponential of the blob fee, where code is compiled anyway."""
         self._streams = world.streams
         self._chunks: dict[str, tuple[int, list[float]]] = {}
-        self._drawn: dict[str, array[float]] = {}
 
     def compile(self) -> None:
         """Work the blob fee out by compiled code from now on; the bits are the same."""
@@ -86,8 +86,8 @@ class FeeMarket:
         """What everybody else wants of a block, as far as it has room: gas and blobs; and the most blobs that it may have."""
         rules, slot, fork = self.rules, state.slot, self.fork(state.slot)
         most, limit = fork.maximum, rules.gas_limit
-        gas = rules.gas_demand.amount(self._luck("gas_demand", rules.gas_demand)[slot], state.base[0], self.gas_target, limit)
-        blobs = rules.blob_demand.amount(self._luck("blob_demand", rules.blob_demand)[slot], state.blob_price, fork.target, most)
+        gas = rules.gas_demand.amount(self._gas_luck[slot], state.base[0], self.gas_target, limit)
+        blobs = rules.blob_demand.amount(self._blob_luck[slot], state.blob_price, fork.target, most)
         return gas if gas < limit else limit, blobs if blobs < most else most, most
 
     def after(self, state: Quiet, gas: int, blobs: int) -> Quiet:
@@ -118,10 +118,14 @@ class FeeMarket:
             self._chunks[purpose] = held
         return held[1][within]
 
+    @cached_property
+    def _gas_luck(self) -> "array[float]":
+        return self._luck("gas_demand", self.rules.gas_demand)
+
+    @cached_property
+    def _blob_luck(self) -> "array[float]":
+        return self._luck("blob_demand", self.rules.blob_demand)
+
     def _luck(self, purpose: str, demand: Demand) -> "array[float]":
-        """The luck of all slots, drawn when it is first asked for."""
-        luck = self._drawn.get(purpose)
-        if luck is None:
-            drawn = demand.draw(self._streams.generator(f"chains/{self.name}/{purpose}"), self.slots)
-            luck = self._drawn[purpose] = array("d", drawn.tobytes())
-        return luck
+        """The luck of all slots."""
+        return array("d", demand.draw(self._streams.generator(f"chains/{self.name}/{purpose}"), self.slots).tobytes())

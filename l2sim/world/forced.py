@@ -262,9 +262,9 @@ class LiveForced:
 
     def tell(self, block: "Block") -> None:
         """Write down which messages a block begins with."""
-        rows, included = block.rows, self.included
-        for i in range(block.start, block.stop if included else block.start):
-            message = included.get(rows.tie[i])
+        rows = block.rows
+        for i in range(block.start, block.stop):
+            message = self.included.get(rows.tie[i])
             if message is None:
                 return
             told = message.number, block.height, rows.submitted[i], message.sender, message.block, message.how
@@ -282,8 +282,6 @@ class LiveForced:
 
 def join(chain: "LiveChain", first: Cut, second: Cut) -> Cut:
     """The messages that a block begins with, which meet their markets as they are now, and behind them the rows that it takes."""
-    if first.start == first.stop:
-        return second
     chain._set_references(first)
     rows = first.rows
     rows.extend(second.rows.slice(second.start, second.stop))

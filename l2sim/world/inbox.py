@@ -4,6 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from math import inf
+from operator import add
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -198,8 +199,7 @@ class Inbox:
         more, first, last, others = fresh
         if rows is not self._backlog or start > 65_536:
             # A crowd's own columns go on behind this cut; what waits gets columns of its own.
-            columns: Any = zip(rows, more, strict=True)
-            rows = self._backlog = Rows(*[one[start:stop] + other[first:last] for one, other in columns])
+            rows = self._backlog = Rows(*map(add, rows.slice(start, stop), more.slice(first, last)))
             start = 0
         else:
             rows.extend(more.slice(first, last))

@@ -258,9 +258,9 @@ class LiveRollup(LiveChain):
         self.charging.sealed(height, size, undoable=self.history is not None)
         self.batches.add(time, size)
 
-    def made(self, heights: Any, times: Any, sizes: Any) -> None:
+    def made(self, times: Any, sizes: Any) -> None:
         """Several blocks were made, without a place in the history."""
-        self.height = int(heights[-1])
+        self.height += len(times)
         self.last_block = int(times[-1])
         self.charging.sealed(self.height, int(sizes.sum()), undoable=False)
         self.batches.add_several(times, sizes)

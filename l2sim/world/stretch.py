@@ -237,7 +237,7 @@ def _write(chain: "LiveRollup", machine: Machine, rows: Rows, times: Any, blocks
     chain.included.wrote(n)
     log, at = chain.seals.room(len(times))
     chain.seals.wrote(machine.seal(log, at, chain.log_code, times, chain.height, counts, used, base_fee))
-    chain.made(chain.height + 1 + np.arange(len(times)), times, size)
+    chain.made(times, size)
     return told
 
 
