@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from l2sim.compiled import compiled
 from l2sim.demand import Demand
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from l2sim.world.l1 import L1
     from l2sim.world.world import World
 
+MOST = 2**63
+"""Wei beyond which the log has no room for a fee."""
 CHUNK = 4096
 """Uniform numbers that are drawn together."""
 
@@ -60,9 +62,10 @@ class FeeMarket:
     def genesis(self) -> Quiet:
         """Before the first slot."""
         state = self.rules.blob_fee.genesis()
-        return Quiet(
-            0, 0, self.rules.base_fee.genesis(), state, self.rules.blob_fee.price(state, self._time(1)), self.rules.agreement.genesis()
-        )
+        price = self.rules.blob_fee.price(state, self._time(1))
+        if price >= MOST:
+            self._overflow("the blob base fee", "from the start", "lower 'blob_fee.initial_excess', which fits another fork")
+        return Quiet(0, 0, self.rules.base_fee.genesis(), state, price, self.rules.agreement.genesis())
 
     def _time(self, slot: int) -> int:
         """Unix time of a slot, in seconds."""
@@ -98,7 +101,16 @@ class FeeMarket:
         blob = rules.blob_fee.under(fork, state.blob, used, state.blob_price if fork is before else None)
         price = rules.blob_fee.priced(fork, blob, self._exponential)
         base = rules.base_fee.next(state.base, used)
+        if price >= MOST or rules.base_fee.price(base) >= MOST:
+            fee, demand = ("blob base fee", "blob_demand") if price >= MOST else ("base fee", "gas_demand")
+            since = f"at {slot * rules.slot / SECOND:.0f} s of simulated time"
+            self._overflow(f"the {fee}", since, f"let '{demand}' answer to the price, ask for less, or start lower")
         return Quiet(state.slot, state.slot, base, blob, price, state.votes, (state.blob, used))
+
+    def _overflow(self, fee: str, since: str, remedy: str) -> NoReturn:
+        from l2sim.world.world import RunFailed
+
+        raise RunFailed(f"{fee} of '{self.name}' is beyond 2^63 wei {since}, for which the log has no room: {remedy}")
 
     def passed(self, state: Quiet) -> Quiet:
         """The state after a slot without a block: where the next one is the first of a fork, its blob fee goes by that fork's rules."""
