@@ -184,8 +184,7 @@ class LiveChain:
         self.execution.now = now
         forced, barred = NO_ROWS, False
         if self.forced is not None:
-            forced = self.forced.take(now)
-            barred = self.forced.barred
+            forced, barred = self.forced.take(now), self.forced.barred
         fresh = self.inbox.arrivals(now)
         if fresh is not None:
             self._set_references(fresh)
