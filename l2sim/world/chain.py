@@ -159,7 +159,7 @@ class LiveChain:
             waiters, self._waiters = self._waiters, []
             for key, event in waiters:
                 clock.wake(event, now, mix(key, self.height), self.height)
-        for code in list(self._listeners) if self._listeners else ():
+        for code in list(self._listeners):
             calls = self.execution.calls(code)
             if calls > self.answered.get(code, 0):
                 self.answered[code] = calls
@@ -195,10 +195,8 @@ class LiveChain:
         if self.reflexes and not barred and (reflexes := wanted(self, now, base_fee, charge)) is not None:
             self._set_references(reflexes)
             admit(self, now, reflexes)
-        payments: tuple[tuple[int, int, float], ...] = ()
-        if self.payments:
-            payments = tuple(self.payments)
-            self.payments.clear()
+        payments = tuple(self.payments)
+        self.payments.clear()
         executed, included, cut = NOTHING_EXECUTED, 0, NO_ROWS
         if self.ordering is not None and len(self.inbox) and not barred:
             queue = self.inbox if self.service is None else self.service
@@ -221,8 +219,9 @@ class LiveChain:
             self.history.add(block, sealed)
         elif self.state.journal is not None:
             self.state.journal.forget(self.state.journal.mark())
-        self.tell(now)
-        if included:
+        if self._waiters or self._listeners:
+            self.tell(now)
+        if included and (block.traits.tickets or executed.failed):
             self._answer(block, executed)
         return executed.metered, executed.size
 

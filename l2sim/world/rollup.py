@@ -255,7 +255,8 @@ class LiveRollup(LiveChain):
         if self.history is not None:
             self._fee_states[height] = self.fee_state
         self.fee_state = fee_state
-        self.charging.sealed(height, size, undoable=self.history is not None)
+        if self.charging.rule.learns:
+            self.charging.sealed(height, size, undoable=self.history is not None)
         self.batches.add(time, size)
 
     def made(self, times: Any, sizes: Any) -> None:
