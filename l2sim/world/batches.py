@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from simpy.events import Event
 
@@ -82,12 +82,13 @@ class Batches:
             if self._ripe is not None:
                 self._watch(time, 1)
 
-    def add_several(self, times: Any, sizes: Any) -> None:
+    def add_several(self, times: list[int], sizes: list[int]) -> None:
         """Several blocks were made."""
         if self.wanted:
-            sizes = sizes + self.chain.rules.block_overhead
-            self.unposted.extend(zip(times.tolist(), sizes.tolist(), repeat(1), repeat(0)))
-            self._grown(int(sizes.sum()), int(times[-1]))
+            overhead = self.chain.rules.block_overhead
+            sizes = [size + overhead for size in sizes]
+            self.unposted.extend(zip(times, sizes, repeat(1), repeat(0)))
+            self._grown(sum(sizes), times[-1])
 
     def add_idle(self, times: Sequence[int]) -> None:
         """Blocks without transactions were made."""

@@ -142,7 +142,8 @@ class Inbox:
         bounds = np.empty(len(times) + 1, np.int64)
         bounds[0] = start
         arrives: Any = rows.arrives[start:stop]
-        bounds[1:] = start + arrives.searchsorted(times)
+        bounds[1:] = arrives.searchsorted(np.array(times, np.int64))
+        bounds[1:] += start
         return rows, bounds, traits
 
     def taken(self, time: int) -> None:

@@ -263,8 +263,9 @@ class LiveRollup(LiveChain):
         """Several blocks were made, without a place in the history."""
         self.height += len(times)
         self.last_block = int(times[-1])
-        self.charging.sealed(self.height, int(sizes.sum()), undoable=False)
-        self.batches.add_several(times, sizes)
+        if self.charging.rule.learns:
+            self.charging.sealed(self.height, int(sizes.sum()), undoable=False)
+        self.batches.add_several(times.tolist(), sizes.tolist())
 
     def halt(self) -> None:
         """Stop making blocks; what arrives waits."""

@@ -148,8 +148,8 @@ def stretch(chain: "LiveRollup", times: Sequence[int]) -> int:
     progress = np.array([chain.base_fee(), chain.height, 0 if backlog is None else chain.batches.backlog, 0, 0], np.int64)
     answered = np.array([chain.answered.get(code, 0) if chain.listens(code) else NO_LIMIT for code in range(len(chain.books))], np.int64)
     reflexes = len(chain.reflexes)
-    most = int((bounds[1:] - bounds[:-1]).max()) + INTENTS * reflexes
-    columns, notes, order, before = machine.room(arrivals + 4 * n * reflexes + most, most)
+    most = arrivals + INTENTS * reflexes  # a block may have them all
+    columns, notes, order, before = machine.room(most + 4 * n * reflexes, most)
     blocks = np.empty((4, n), np.int64)
     charges = chain.charging.several(at)
     ether = world.gas_token_prices(at) if machine.ether is None else indices[machine.ether]
