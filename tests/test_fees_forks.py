@@ -186,10 +186,10 @@ def test_the_fork_of_a_schedule_by_name() -> None:
 
 def test_a_fee_for_which_the_log_has_no_room_ends_the_run_and_says_why() -> None:
     full = market(fork="cancun", blob_demand={"kind": "given", "fractions": [1]}, blob_fee={"kind": "blob"})
-    steep = "the blob base fee of 'l1' is beyond 2\\^63 wei at 4[45]\\d\\d s of simulated time.*let 'blob_demand' answer to the price"
+    steep = r"the blob base fee of 'l1' is beyond 2\^63 wei at 4[45]\d\d s of simulated time.*let 'blob_demand' answer to the price"
     with pytest.raises(RunFailed, match=steep):  # e^43.67 = 2^63: 371 blocks that each add 3 blobs
         run(full.vary(duration="2h"))
-    with pytest.raises(RunFailed, match="'l1' is beyond 2\\^63 wei from the start.*lower 'blob_fee.initial_excess'"):
+    with pytest.raises(RunFailed, match=r"'l1' is beyond 2\^63 wei from the start.*lower 'blob_fee.initial_excess'"):
         World(full.vary({"chains.l1.blob_fee.initial_excess": "175 Mgas"}), Streams(1), {})
-    with pytest.raises(RunFailed, match="the base fee of 'l1' is beyond 2\\^63 wei at \\d+ s.*let 'gas_demand' answer to the price"):
+    with pytest.raises(RunFailed, match=r"the base fee of 'l1' is beyond 2\^63 wei at \d+ s.*let 'gas_demand' answer to the price"):
         run(market(gas_demand={"kind": "given", "fractions": [1]}).vary(duration="2h"))

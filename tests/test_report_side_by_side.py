@@ -5,8 +5,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from report_runs import make_run
 
 from l2sim.events import AccountClosed, BadDebtIncurred, PositionLiquidated, PositionOpened, TransactionDropped, TransactionIncluded
@@ -14,7 +16,8 @@ from l2sim.log import Log
 from l2sim.report import write_report
 from l2sim.report.answer import cards, findings
 from l2sim.report.evidence import Evidence
-from l2sim.report.side_by_side import headline, measures, sides, tables
+from l2sim.report.panels import _finish
+from l2sim.report.side_by_side import Measure, headline, measures, sides, tables
 from l2sim.results import Run
 from l2sim.results.results import figures_of
 from l2sim.results.run import keep, record_of, run_id, seal, worlds_of
@@ -219,6 +222,18 @@ def test_one_replication_has_dots_but_no_interval(tmp_path: Path) -> None:
     assert "95 % intervals" not in page
     assert "indistinguishable" not in page
     assert told_by(Evidence(run))["Bad debt"] == "500 USD on a, 470 USD on b and 490 USD on c; against a, b -30 USD and c -10 USD."
+
+
+def test_one_replication_of_durations_far_apart_is_drawn() -> None:
+    def measure(name: str, *seconds: float) -> Measure:
+        return Measure(name, name, "", "s", {chain: np.array([one]) for chain, one in zip(CHAINS, seconds, strict=False)}, drawn=True)
+
+    axes = Figure().subplots()
+    _finish(axes, [measure("mean", 0.2, 30.0), measure("longest", 1.0, 86_400.0)], ticks=6)
+    low, high = axes.get_xlim()
+    assert axes.get_xscale() == "log"
+    assert 0.1 < low < 0.2
+    assert high > 86_400.0
 
 
 def test_with_an_attack_the_answer_stays_about_the_attack(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def _finish(axes: "Axes", group: list[Measure], ticks: int) -> None:
     unit = group[0].unit
     if unit == "s" and len(group) > 1 and seen.min() > 0 and seen.max() > WIDE * seen.min():
         axes.set_xscale("log", nonpositive="clip")
-        limits = 0.7 * min(seen.min(), *_positive(levels)), 1.3 * max(seen.max(), bounds.max())
+        limits = 0.7 * min([seen.min(), *_positive(levels)]), 1.3 * max(seen.max(), bounds.max())
         axes.set_xlim(*limits)
         duration_axis(axes.xaxis, *limits)
         axes.set_xlabel("logarithmic")
