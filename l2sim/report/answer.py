@@ -36,6 +36,8 @@ class Card(NamedTuple):
     """The 95 % interval, or why there is none."""
     clear: bool
     """Whether the interval leaves out zero (or one, for a ratio)."""
+    moves: bool = True
+    """Whether there is a difference at all, where it is one."""
 
 
 def introduction(evidence: Evidence) -> str:
@@ -63,8 +65,9 @@ def findings(evidence: Evidence) -> list[Finding]:
 
 
 def cards(evidence: Evidence) -> list[Card]:
-    """A few figures to see first."""
-    return list(_cards(evidence))[:CARDS]
+    """A few figures to see first: of differences those that there are, unless there is none."""
+    found = list(_cards(evidence))
+    return ([card for card in found if card.moves] or found)[:CARDS]
 
 
 # ---- sentences
@@ -342,6 +345,8 @@ def _cards(evidence: Evidence) -> Iterator[Card]:
             yield _of(evidence, f"{name}.{slowest}.finalized_mean", words)
     for name in evidence.metrics("withdrawal_delay"):
         for bridge in evidence.subjects(name):
+            if evidence.compared:
+                yield _of(evidence, f"{name}.{bridge}.mean", f"mean time until a withdrawal through {bridge} is paid{evidence.which(name)}")
             if not evidence.is_nothing(f"{name}.{bridge}.stolen"):
                 yield Card(
                     "As written",
@@ -373,7 +378,8 @@ def _card(evidence: Evidence, words: str, found: Interval, unit: str, *, signed:
         f"Difference {evidence.attacks} {'makes' if len(evidence.scenario.attacks) == 1 else 'make'}" if evidence.compared else "As written"
     )
     clear = not evidence.compared or is_clear(found) or found.n == 1
-    return Card(kicker, words, value, _bounds(found, bounds, "zero" if evidence.compared else ""), clear)
+    moves = not evidence.compared or found.mean != 0.0
+    return Card(kicker, words, value, _bounds(found, bounds, "zero" if evidence.compared else ""), clear, moves)
 
 
 def _bounds(found: Interval, bounds: str, of: str) -> str:
