@@ -345,7 +345,7 @@ def _cards(evidence: Evidence) -> Iterator[Card]:
             yield _of(evidence, f"{name}.{slowest}.finalized_mean", words)
     for name in evidence.metrics("withdrawal_delay"):
         for bridge in evidence.subjects(name):
-            if evidence.compared:
+            if evidence.compared and evidence.effect(f"{name}.{bridge}.mean").mean > 0.0:
                 yield _of(evidence, f"{name}.{bridge}.mean", f"mean time until a withdrawal through {bridge} is paid{evidence.which(name)}")
             if not evidence.is_nothing(f"{name}.{bridge}.stolen"):
                 yield Card(
