@@ -1,14 +1,9 @@
 """Tournament: rival assertions meet one against one, round after round, until one is left."""
 
-from typing import Annotated
-
-from l2sim.settlement import Settlement, Waiting
 from l2sim.settlement.bold.contract import Node
-from l2sim.settlement.bold.duels import DuelContract
-from l2sim.settlement.bold.histories import Machine
+from l2sim.settlement.bold.duels import DuelContract, _Duelling
 from l2sim.settlement.bold.players import NEVER
-from l2sim.units import ETH, MINUTE, SECOND, Duration, Fraction, Gas, Positive, Share, Wei
-from l2sim.world.seat import Seat
+from l2sim.units import MINUTE, Duration
 
 
 class Bracket(DuelContract):
@@ -36,7 +31,7 @@ class Bracket(DuelContract):
         return self.clocks.get(node.number, whole) if self.rules.keeps_clocks else whole
 
 
-class Tournament(Settlement):
+class Tournament(_Duelling):
     """An assertion is final when a challenge period has passed and it has beaten the rivals that it met, round after round.
 
     After Cartesi's tournaments as the BoLD paper (arXiv 2404.10491) describes them: with N malicious assertions there are
@@ -44,37 +39,9 @@ class Tournament(Settlement):
     an attacker can have an honest party's clock run down by keeping it from L1.
     """
 
-    challenge_period: Annotated[Duration, Positive] = 45_818 * 12 * SECOND
-    """What an assertion has on its clock, and the time after which one without rivals is final (as in BoLD)."""
+    contract = Bracket
+
     entry: Duration = 10 * MINUTE
     """Time after the second of several rival assertions until the first round; who comes later enters the next one (assumed)."""
     keeps_clocks: bool = True
     """Whether what a match took off a clock is missing in the next one."""
-    assertion_stake: Annotated[Wei, Positive] = 1 * ETH
-    """What is staked with an assertion that does not stand on one of its staker's own (assumed)."""
-    reward: Annotated[Fraction, Share] = 0.5
-    """Share of the loser's stake that the winner gets; the rest goes to the treasury (assumed)."""
-    block_bits: int = 26
-    """Bits of a position in a history that number the block."""
-    transaction_bits: int = 19
-    """Bits that number the transaction in its block."""
-    step_bits: int = 23
-    """Bits that number the step in its transaction."""
-    bisection_gas: Gas = 350_000
-    """Gas of a bisection (as in BoLD)."""
-    proof_gas: Gas = 2_400_000
-    """Gas of executing one step on L1 (as in BoLD)."""
-
-    def machine(self) -> Machine:
-        """How positions in a history are put together."""
-        return Machine(self.block_bits, self.transaction_bits, self.step_bits)
-
-    def accounts(self) -> int:
-        """Two on L1: one where stakes are kept, and the treasury where forfeited ones go."""
-        return 2
-
-    def arrive(self, me: Seat) -> None:
-        me.duty.assertions.contract = Bracket(self, me)
-
-    def run(self, me: Seat) -> Waiting:
-        yield from me.duty.assertions.contract.run()

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 from l2sim.events import AssertionChallenged, DisputeEnded, DisputeMoved
 from l2sim.events.stakes import DefenderPaid, MatchEnded, MatchMade
+from l2sim.settlement import Settlement, Waiting
 from l2sim.settlement.bold.contract import Contract, Node
-from l2sim.settlement.bold.histories import middle
+from l2sim.settlement.bold.histories import Machine, middle
 from l2sim.settlement.bold.players import NEVER, Move, Player
-from l2sim.units import ETH
+from l2sim.units import ETH, SECOND, Duration, Fraction, Gas, Positive, Share, Wei
+from l2sim.world.seat import Seat
 
 
 class Duel:
@@ -173,3 +175,40 @@ class DuelContract(Contract):
             self.assertions.transfer(self.treasury, winner.account, reward)
             self.me.announce(DefenderPaid(self.chain, winner.number, winner.account, 0.0, reward / ETH))
         self.stirred()
+
+
+class _Duelling(Settlement):
+    """What settlements by duels have in common; a kind names its contract, which says who meets whom."""
+
+    contract: ClassVar[type[DuelContract]]
+
+    challenge_period: Annotated[Duration, Positive] = 45_818 * 12 * SECOND
+    """What is on a party's clock, and the time after which an assertion without rivals is final (45,818 blocks, as in BoLD)."""
+    assertion_stake: Annotated[Wei, Positive] = 1 * ETH
+    """What is staked with an assertion that does not stand on one of its staker's own (assumed)."""
+    reward: Annotated[Fraction, Share] = 0.5
+    """Share of the loser's stake that the winner gets; the rest goes to the treasury (assumed)."""
+    block_bits: int = 26
+    """Bits of a position in a history that number the block."""
+    transaction_bits: int = 19
+    """Bits that number the transaction in its block."""
+    step_bits: int = 23
+    """Bits that number the step in its transaction."""
+    bisection_gas: Gas = 350_000
+    """Gas of a bisection (as in BoLD)."""
+    proof_gas: Gas = 2_400_000
+    """Gas of executing one step on L1 (as in BoLD)."""
+
+    def machine(self) -> Machine:
+        """How positions in a history are put together."""
+        return Machine(self.block_bits, self.transaction_bits, self.step_bits)
+
+    def accounts(self) -> int:
+        """Two on L1: one where stakes are kept, and the treasury where forfeited ones go."""
+        return 2
+
+    def arrive(self, me: Seat) -> None:
+        me.duty.assertions.contract = self.contract(self, me)
+
+    def run(self, me: Seat) -> Waiting:
+        yield from me.duty.assertions.contract.run()
