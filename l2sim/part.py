@@ -132,12 +132,15 @@ class Refers(NamedTuple):
     """Actions that the market must have."""
     has: str = ""
     """A part that the member must have, such as a settlement."""
+    dotted: bool = False
+    """Whether what follows a dot is the member's own affair, such as one of a metric's figures."""
 
 
 ChainName = Annotated[str, Refers("chains")]
 MarketName = Annotated[str, Refers("markets")]
 PriceName = Annotated[str, Refers("prices")]
 DataName = Annotated[str, Refers("data")]
+FigureName = Annotated[str, Refers("metrics", dotted=True)]
 
 
 class InRoom(NamedTuple):

@@ -14,7 +14,8 @@ from report_runs import make_run
 from l2sim.events import AccountClosed, BadDebtIncurred, PositionLiquidated, PositionOpened, TransactionDropped, TransactionIncluded
 from l2sim.log import Log
 from l2sim.report import write_report
-from l2sim.report.answer import CARDS, Card, cards, findings
+from l2sim.report.answer import findings
+from l2sim.report.cards import CARDS, Card, cards
 from l2sim.report.evidence import Evidence
 from l2sim.report.panels import _finish
 from l2sim.report.side_by_side import Measure, headline, measures, sides, tables
@@ -265,5 +266,5 @@ def test_ticks_are_round_in_the_unit_that_is_written() -> None:
 def test_differences_that_are_none_do_not_stand_first(monkeypatch: pytest.MonkeyPatch) -> None:
     none, some = Card("Difference", "notional", "0 USD", "", False, moves=False), Card("Difference", "wait", "+3 h", "", True)
     for found, shown in (([none, some], [some]), ([none], [none]), ([some] * 99, [some] * CARDS)):
-        monkeypatch.setattr("l2sim.report.answer._cards", lambda _, found=found: iter(found))
+        monkeypatch.setattr("l2sim.report.cards._cards", lambda _, found=found: iter(found))
         assert cards(None) == shown  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The answer: sentences and headline figures, each composed from what was measured and from how well it is known."""
+"""The answer: sentences, each composed from what was measured and from how well it is known."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -11,9 +11,8 @@ from l2sim.report.finality import mean_of
 from l2sim.report.gains import Gain, gains
 from l2sim.report.side_by_side import TOLD, headline, sides, told, told_of_waits
 from l2sim.statistics.intervals import Interval
-from l2sim.wording import amount, estimate, is_clear, listed, phrase, verdict
+from l2sim.wording import amount, is_clear, listed, phrase, verdict
 
-CARDS = 6
 MATERIAL = 0.01
 """Share of the largest amount below which a group is not named in a sentence."""
 
@@ -23,21 +22,6 @@ class Finding(NamedTuple):
 
     topic: str
     text: str
-
-
-class Card(NamedTuple):
-    """A headline figure."""
-
-    kicker: str
-    """What kind of figure it is."""
-    label: str
-    value: str
-    interval: str
-    """The 95 % interval, or why there is none."""
-    clear: bool
-    """Whether the interval leaves out zero (or one, for a ratio)."""
-    moves: bool = True
-    """Whether there is a difference at all, where it is one."""
 
 
 def introduction(evidence: Evidence) -> str:
@@ -59,15 +43,23 @@ def introduction(evidence: Evidence) -> str:
 
 def findings(evidence: Evidence) -> list[Finding]:
     """What the measured figures say, topic by topic; a topic without figures is left out."""
-    parts = (_beside, _delays, _disputes, _profit, _withdrawals, _censorship, _finality, _cascades, _loop, _loans, _extraction, _others)
+    parts = (
+        _asked,
+        _beside,
+        _delays,
+        _disputes,
+        _profit,
+        _withdrawals,
+        _censorship,
+        _finality,
+        _cascades,
+        _loop,
+        _loans,
+        _extraction,
+        _others,
+    )
     made = [finding for part in parts for finding in part(evidence)]
     return [finding for finding in made if finding.text]
-
-
-def cards(evidence: Evidence) -> list[Card]:
-    """A few figures to see first: of differences those that there are, unless there is none."""
-    found = list(_cards(evidence))
-    return ([card for card in found if card.moves] or found)[:CARDS]
 
 
 # ---- sentences
@@ -98,6 +90,19 @@ def _note(found: Interval, evidence: Evidence, of: str = "zero") -> str:
     """What the interval says, unless that was said of all figures at once."""
     said = verdict(found, of)
     return f": {said}" if said and evidence.replications > 1 else ""
+
+
+def _asked(evidence: Evidence) -> Iterator[Finding]:
+    """The figures that the scenario itself names."""
+    told = []
+    for figure, words in evidence.asked():
+        subject = words[0].upper() + words[1:]
+        if figure in evidence.figures:
+            told.append(statement(evidence, figure, subject) or f"{subject}: not observed in any replication.")
+        else:
+            told.append(f"{subject}: no metric of this run has a figure '{figure}'.")
+    if told:
+        yield Finding("In short", " ".join(told))
 
 
 def _beside(evidence: Evidence) -> Iterator[Finding]:
@@ -298,92 +303,3 @@ def _others(evidence: Evidence) -> Iterator[Finding]:
         for chain in evidence.subjects(name):
             text = statement(evidence, f"{name}.{chain}.total_mean_usd", "A transaction pays on average")
             yield Finding(f"Costs on {chain}{evidence.which(name)}", text)
-
-
-# ---- cards
-
-
-def _cards(evidence: Evidence) -> Iterator[Card]:
-    if not evidence.compared and (first := headline(evidence)):
-        for chain in first.values:
-            value, bounds = estimate(first.level(chain), first.unit)
-            yield Card(f"On {chain}", first.words, value, _bounds(first.level(chain), bounds, ""), True)
-        return
-    for name in evidence.metrics("dispute_economics"):
-        for chain in evidence.subjects(name):
-            if not evidence.is_nothing(f"{name}.{chain}.delay"):
-                yield _of(evidence, f"{name}.{chain}.delay", f"later than usual on {chain}{evidence.which(name)}")
-    for passed in passes(evidence):
-        value, bounds = estimate(passed.share, "%")
-        yield Card(f"On {passed.chain}", "of false assertions became final", value, bounds, True)
-    for name in evidence.metrics("profit_and_loss"):
-        losers = [gain for gain in gains(evidence, name) if gain.weight < 0]
-        if losers:
-            found = losers[0].effect if evidence.compared else losers[0].written
-            yield _card(evidence, f"profit of {losers[0].group}{evidence.which(name)}", found, "USD", signed=True)
-    for name in evidence.metrics("liquidation_cascade"):
-        if not evidence.is_nothing(f"{name}.notional"):
-            yield _of(evidence, f"{name}.notional", f"notional liquidated{evidence.which(name)}")
-    for name, metric in evidence.metrics("loan_liquidations").items():
-        for figure, words in (("borrowers_lost", "lost by borrowers"), ("bad_debt", "bad debt")):
-            if not evidence.is_nothing(f"{name}.{figure}"):
-                yield _of(evidence, f"{name}.{figure}", f"{words} in {getattr(metric, 'market', None) or 'lending pools'}")
-    for name in evidence.metrics("extraction"):
-        taken = [one for one in losses(evidence, name) if one.parts["extraction"].mean > 0]
-        if taken:
-            most = max(taken, key=lambda one: one.parts["extraction"].mean)
-            value, bounds = estimate(most.parts["extraction"], "USD")
-            yield Card(
-                "As written", f"extracted from trades of {most.subject}{evidence.which(name)}", value, _bounds(most.loss, bounds, ""), True
-            )
-    for name in evidence.metrics("time_to_finality"):
-        chains = [chain for chain in evidence.subjects(name) if evidence.level(f"{name}.{chain}.finalized_mean").n]
-        if chains:
-            of = evidence.effect if evidence.compared else evidence.level
-            slowest = max(chains, key=lambda chain: abs(of(f"{name}.{chain}.finalized_mean").mean))
-            words = f"mean time until a transaction on {slowest} is final{evidence.which(name)}"
-            yield _of(evidence, f"{name}.{slowest}.finalized_mean", words)
-    for name in evidence.metrics("withdrawal_delay"):
-        for bridge in evidence.subjects(name):
-            if evidence.compared and evidence.effect(f"{name}.{bridge}.mean").mean > 0.0:
-                yield _of(evidence, f"{name}.{bridge}.mean", f"mean time until a withdrawal through {bridge} is paid{evidence.which(name)}")
-            if not evidence.is_nothing(f"{name}.{bridge}.stolen"):
-                yield Card(
-                    "As written",
-                    f"stolen through {bridge}, in units of its asset",
-                    *estimate(evidence.level(f"{name}.{bridge}.stolen")),
-                    True,
-                )
-    for figure, found in evidence.multipliers():
-        if found.n and figure.endswith(".notional") and not evidence.is_nothing(figure):
-            value, bounds = estimate(found, "×")
-            clear = found.n == 1 or is_clear(found, 1.0)
-            yield Card(
-                "Ratio to no impact",
-                f"notional liquidated{evidence.which(figure.partition('.')[0])}",
-                value,
-                _bounds(found, bounds, "one"),
-                clear,
-            )
-
-
-def _of(evidence: Evidence, figure: str, words: str) -> Card:
-    found = evidence.effect(figure) if evidence.compared else evidence.level(figure)
-    return _card(evidence, words, found, evidence.unit(figure), signed=evidence.compared)
-
-
-def _card(evidence: Evidence, words: str, found: Interval, unit: str, *, signed: bool) -> Card:
-    value, bounds = estimate(found, unit, signed=signed)
-    kicker = (
-        f"Difference {evidence.attacks} {'makes' if len(evidence.scenario.attacks) == 1 else 'make'}" if evidence.compared else "As written"
-    )
-    clear = not evidence.compared or is_clear(found) or found.n == 1
-    moves = not evidence.compared or found.mean != 0.0
-    return Card(kicker, words, value, _bounds(found, bounds, "zero" if evidence.compared else ""), clear, moves)
-
-
-def _bounds(found: Interval, bounds: str, of: str) -> str:
-    if not bounds:
-        return "one replication, no interval" if found.n else "no pairs"
-    said = verdict(found, of) if of else ""
-    return f"{bounds}{f', {said}' if said else ''}"

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from l2sim.report.answer import Card, Finding
+from l2sim.report.answer import Finding
+from l2sim.report.cards import Card
 from l2sim.report.figures import Picture
 from l2sim.report.glossary import Entry
 from l2sim.report.tables import Table

@@ -93,6 +93,10 @@ class Evidence:
         """What a figure is called."""
         return label(figure, self.scenario.metrics[figure.partition(".")[0]].kind)
 
+    def asked(self) -> list[tuple[str, str]]:
+        """The figures that the scenario names as its answer, and what each is called."""
+        return [(figure, words.strip() or self.label(figure)) for one in self.scenario.answer for figure, words in one.items()]
+
     def compared_in_words(self, figure: str, *, signed: bool = False) -> tuple[str, str, str]:
         """As written, without the attacks, and the difference with its interval: three texts in one unit."""
         unit, level, without, effect = self.unit(figure), self.level(figure), self.without(figure), self.effect(figure)

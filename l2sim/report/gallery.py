@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from l2sim.report import page
-from l2sim.report.answer import Card, Finding
+from l2sim.report.answer import Finding
+from l2sim.report.cards import Card
 from l2sim.report.document import Document
 from l2sim.report.figures import Picture
 from l2sim.report.writing import environment, write
@@ -19,7 +20,7 @@ FOLDER, FILE = "gallery", "index.html"
 REPLICATIONS = 4
 """Of each scenario: few, so that the gallery is soon there; a report says how sure it is."""
 CARDS, FINDINGS = 4, 2
-PREFERRED = ("side_by_side", "timeline")
+PREFERRED = ("saturation", "consensus", "side_by_side", "delays", "timeline")
 """Pictures that show a scenario best, if it has them."""
 
 

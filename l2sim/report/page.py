@@ -8,6 +8,7 @@ from l2sim.metrics.liquidation_cascade import LiquidationCascade
 from l2sim.metrics.time_to_finality import TimeToFinality
 from l2sim.report import (
     answer,
+    cards,
     cascades,
     censorship,
     consensus,
@@ -49,7 +50,7 @@ def document(run: Run) -> Document:
         title=scenario.title or scenario.name.replace("_", " "),
         question=scenario.question,
         introduction=[answer.introduction(evidence)],
-        cards=answer.cards(evidence),
+        cards=cards.cards(evidence),
         findings=answer.findings(evidence),
         silence="The scenario asks for no metrics, so nothing was measured.",
         key_figures=None if _stands_beside(evidence) else tables.key_figures(evidence),

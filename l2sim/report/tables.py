@@ -22,7 +22,7 @@ _ORIGINS = {
     "default": ("Left at their defaults, which are assumptions too", "what it is"),
 }
 _DEFAULT = "default: "
-_ABOUT = ("title", "question", "assumptions")
+_ABOUT = ("title", "question", "answer", "assumptions")
 
 
 class Table(NamedTuple):

@@ -17,7 +17,7 @@ from l2sim.wording import amount, is_clear, label, listed, phrase, unit_of
 ABSENT = "–"
 TOLD = 4
 """Figures that a sentence names; the others are in the table."""
-_WORDS = ("title", "question", "assumptions")
+_WORDS = ("title", "question", "answer", "assumptions")
 """What a scenario says of itself: no settings."""
 
 

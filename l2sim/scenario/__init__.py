@@ -12,7 +12,7 @@ from l2sim.agents import Agent
 from l2sim.attacks import Attack
 from l2sim.markets import Market
 from l2sim.metrics import Metric
-from l2sim.part import Part, did_you_mean
+from l2sim.part import FigureName, Part, did_you_mean
 from l2sim.prices import Price, Recording
 from l2sim.prices.replay import Replay
 from l2sim.scenario.mistakes import Mark, Mistake, ScenarioError
@@ -36,6 +36,8 @@ class Scenario(Part):
     """What the report is called."""
     question: str = ""
     """The question that the run answers, in a sentence."""
+    answer: tuple[dict[FigureName, str], ...] = ()
+    """The figures that answer it, each ``metric.figure: what it is called``; the report begins with them, in this order."""
     duration: Annotated[Duration, Positive]
     """How much simulated time passes."""
     assumptions: dict[str, str] = {}

@@ -71,10 +71,11 @@ def unresolved(found: Sequence[Found], scenario: Mapping[str, Any]) -> Iterator[
         sections = one.refers.section.split("|")
         serving = (_serving(scenario, section, alone=len(sections) == 1) for section in sections)
         known = sorted({*one.refers.also, *chain.from_iterable(serving)})
-        if one.value not in known:
+        name = one.value.partition(".")[0] if one.refers.dotted else one.value
+        if name not in known:
             nouns = " or ".join(_NOUNS.get(section, section) for section in sections)
-            hint = did_you_mean(one.value, known) or f"; there is nothing under '{sections[0]}'"
-            yield one, Mistake(f"there is no {nouns} '{one.value}'{hint}", ".".join(one.where))
+            hint = did_you_mean(name, known) or f"; there is nothing under '{sections[0]}'"
+            yield one, Mistake(f"there is no {nouns} '{name}'{hint}", ".".join(one.where))
 
 
 def _serving(scenario: Mapping[str, Any], section: str, alone: bool) -> Iterator[str]:

@@ -1,0 +1,53 @@
+"""The figures that a scenario names as its answer come first, in its order and in its words."""
+
+from pathlib import Path
+
+import pytest
+from report_runs import SCENARIO, make_run
+from test_honesty import hurried
+from worlds import SCENARIOS, lived
+
+from l2sim.report.answer import findings
+from l2sim.report.cards import cards
+from l2sim.report.evidence import Evidence
+from l2sim.results.results import figures_of
+from l2sim.scenario import Scenario, ScenarioError
+
+
+def evidence(folder: Path, *answer: dict[str, str]) -> Evidence:
+    return Evidence(make_run(folder, 2, {"answer": answer}))
+
+
+def test_the_answer_is_what_the_scenario_asks_for(tmp_path: Path) -> None:
+    found = evidence(tmp_path, {"profit.groups.longs.profit": "profit of the longs"}, {"delay.arb.max": ""})
+    assert [card.label for card in cards(found)] == ["profit of the longs", "arb: wait for a block, longest"]
+    assert {card.kicker for card in cards(found)} == {"Difference the attack makes"}
+    first = findings(found)[0]
+    assert first.topic == "In short"
+    assert first.text.startswith("Profit of the longs: ")
+    assert first.text.index("with the attack") < first.text.index("Arb: wait for a block, longest")
+
+
+def test_what_only_the_attack_has_is_no_difference(tmp_path: Path) -> None:
+    found = evidence(tmp_path, {"profit.groups.stop.profit": "spent"})
+    assert [card.kicker for card in cards(found)] == ["As written"]
+
+
+def test_a_figure_that_nobody_measures_is_told(tmp_path: Path) -> None:
+    found = evidence(tmp_path, {"delay.arb.longest": "the wait"})
+    assert findings(found)[0].text == "The wait: no metric of this run has a figure 'delay.arb.longest'."
+    assert [card.label for card in cards(found)] == [card.label for card in cards(evidence(tmp_path / "other"))]
+
+
+def test_a_metric_that_is_not_there_is_a_mistake() -> None:
+    with pytest.raises(ScenarioError, match="there is no metric 'dalay'; did you mean 'delay'"):
+        Scenario.of({**SCENARIO, "answer": [{"dalay.arb.max": "the wait"}]})
+
+
+@pytest.mark.parametrize("path", sorted(SCENARIOS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_scenarios_ask_for_figures_that_there_are(path: Path) -> None:
+    scenario = hurried(path)
+    asked = [figure for one in scenario.answer for figure in one]
+    log = lived(scenario)
+    names = {figure.partition(".")[0] for figure in asked}
+    assert set(asked) <= {figure for name in names for figure in figures_of(name, scenario.metrics[name], log)}
