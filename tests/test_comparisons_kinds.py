@@ -13,6 +13,8 @@ from pydantic import ValidationError
 
 from l2sim.comparisons import Bars, Comparison, Curves, Grid, Reading, Sample
 from l2sim.comparisons.lvr import expected, fixed_times, random_times
+from l2sim.designs import Design
+from l2sim.statistics.bootstrap import bootstrap
 from l2sim.statistics.difference import paired, welch
 from l2sim.statistics.intervals import interval
 from l2sim.statistics.proportion import wilson
@@ -114,6 +116,16 @@ def test_a_curve_of_differences_between_worlds_is_always_paired() -> None:
     assert "clear of zero at 3 of 3" in found.findings[0] or "the same" in found.findings[0]
 
 
+def test_a_curve_may_have_bootstrap_intervals(two: Sample) -> None:
+    fields = {"kind": "curves", "figures": ["loss.wait"], "over": "grace", "where": {"rule": "full"}, "interval": "bootstrap"}
+    values = cell(two, "loss.wait", grace=0.0, rule="full")
+    assert read(two, **fields).table.iloc[0][["mean", "low", "high"]].tolist() == list(bootstrap(values)[:3])
+    apart = read(two, **fields, baseline={"grace": "30 min"}).table.iloc[0]
+    assert apart["low"] == bootstrap(values - cell(two, "loss.wait", grace=1800.0, rule="full")).low
+    with pytest.raises(ValueError, match="no differences to draw from"):
+        read(two._replace(paired=False), **fields, baseline={"grace": "30 min"})
+
+
 def test_a_curve_pools_factors_by_replication(two: Sample) -> None:
     found = read(two, kind="curves", figures=["loss.debt"], over="grace", by=[])
     means = [(cell(two, "loss.debt", grace=g, rule="partial") + cell(two, "loss.debt", grace=g, rule="full")) / 2 for g in GRACE]
@@ -185,9 +197,17 @@ def test_many_rankings_are_counted_first() -> None:
     )
     found = read(three, kind="ranking", figure="loss.debt", factor="grace", by=["place"])
     assert len(found.findings) == 1 + 3
-    assert re.fullmatch(r"Of 3 combinations of place, least bad debt is at grace period 1\D* in 2 and 2\D* in 1\.", found.findings[0]), (
-        found.findings
+    assert re.fullmatch(
+        r"Of 3 combinations of place, least bad debt is at grace period 1\D* in 2 and at grace period 2\D* in 1\.", found.findings[0]
+    ), found.findings
+
+
+def test_the_best_of_equals_is_not_counted() -> None:
+    flat = sampled(
+        grid(grace=[0.0, 1.0], place=["a", "b", "c"]), {"loss.debt": lambda point, rng: point["grace"] * (point["place"] == "c")}
     )
+    found = read(flat, kind="ranking", figure="loss.debt", factor="grace", by=["place"])
+    assert found.findings[0].endswith("grace period 0\u202fs in 1 and at none that is told apart from all others in 2.")
 
 
 def test_p_values_are_those_of_scipy(two: Sample) -> None:
@@ -242,6 +262,15 @@ def test_the_frontier_is_the_last_level_before_it_is_too_likely() -> None:
     assert "There is no grace period among those tried" in none.findings[0]
     other = read(sample, **fields | {"side": "smallest", "more_than": "1 USD", "probability": 0.9})
     assert "The smallest grace period" in other.findings[0]
+
+
+@pytest.mark.parametrize("limit", ["2 ETH", "10 min", "2 %"])
+def test_a_limit_goes_with_its_figure(two: Sample, limit: str) -> None:
+    fields = {"kind": "frontier", "figure": "loss.debt", "over": "grace"}
+    with pytest.raises(ValueError, match=f"'{limit}' does not go with figure 'loss.debt', which is in USD"):
+        read(two, **fields, more_than=limit)
+    assert read(two, **fields, more_than=900).findings == read(two, **fields, more_than="0.9 kUSD").findings
+    assert "exceeds 30\u202fmin" in read(two, **fields | {"figure": "loss.wait", "more_than": "30 min"}).findings[0]
 
 
 def test_a_frontier_says_how_many_replications_certainty_takes() -> None:
@@ -308,11 +337,28 @@ def test_morris_trajectories_give_elementary_effects() -> None:
             moves.append(x.copy())
     points = pd.DataFrame(moves, columns=["one", "two", "three"]).rename_axis("point")
     sample = sampled(points, {"loss.debt": lambda p, rng: 3.0 * p["one"] - 2.0 * p["two"]}, replications=2)
-    found = read(sample, kind="sensitivity", figure="loss.debt")
+    with pytest.raises(ValueError, match="'levels' is 6, and the design moves factors on 4 places: leave 'levels' out"):
+        read(sample._replace(places=4), kind="sensitivity", figure="loss.debt", levels=6)
+    assert "elementary effects" in read(sample, kind="sensitivity", figure="loss.debt", levels=4).findings[0]
+    assert "rank correlation" in read(sample, kind="sensitivity", figure="loss.debt").findings[0]
+    found = read(sample._replace(places=4), kind="sensitivity", figure="loss.debt")
     assert isinstance(found.picture, Bars)
     assert [bar.mean for bar in found.picture.bars["μ*"]] == pytest.approx([3.0, 2.0, 0.0], abs=1e-9)
     assert found.table.loc[found.table["measure"] == "σ", "mean"].tolist() == pytest.approx([0.0] * 3, abs=1e-9)
     assert list(found.picture.bars) == ["μ*"]
+
+
+@pytest.mark.parametrize("levels", [2, 4, 6, 8])
+def test_elementary_effects_know_the_step_of_their_design(levels: int) -> None:
+    """Over its whole range a factor moves a linear figure by its slope, whatever the grid; a fixed step is wrong by up to a half."""
+    design = Design.model_validate(
+        {"kind": "morris", "size": 6, "levels": levels, "factors": {name: {"from": 0, "to": 1} for name in ("a.x", "a.y")}}
+    )
+    points = pd.DataFrame([point.levels for point in design.points(luck(levels))]).rename_axis("point")
+    sample = sampled(points, {"loss.debt": lambda p, rng: 3.0 * p["a.x"] - 2.0 * p["a.y"]}, replications=2)
+    found = read(sample._replace(places=design.places()), kind="sensitivity", figure="loss.debt")
+    assert isinstance(found.picture, Bars)
+    assert [bar.mean for bar in found.picture.bars["μ*"]] == pytest.approx([3.0, 2.0], abs=1e-5)
 
 
 def test_one_at_a_time_gives_differences_from_the_first_point() -> None:
@@ -332,6 +378,16 @@ def test_a_full_grid_gives_main_effects(two: Sample) -> None:
     assert found.picture.labels == ["grace period", "liquidation rule"]
     assert [bar.mean for bar in found.picture.bars["main effect"]] == pytest.approx([-100.0, 50.0])
     assert found.picture.x_unit == "USD"
+
+
+def test_a_level_in_the_middle_counts(two: Sample) -> None:
+    """Names have no order, and a figure need not rise with a number: the ends alone would say that nothing moves it."""
+    for levels in (["early", "middle", "late"], ["a", "b", "c"], [1.0, 2.0, 3.0]):
+        sample = sampled(grid(grace=levels, rule=RULES), {"loss.debt": lambda p, rng, levels=levels: 100.0 * (p["grace"] == levels[1])})
+        found = read(sample, kind="sensitivity", figure="loss.debt")
+        assert isinstance(found.picture, Bars)
+        assert [abs(bar.mean) for bar in found.picture.bars["main effect"]] == [100.0, 0.0]
+        assert f"grace period from {sample.spelt('grace', levels[0])} to {sample.spelt('grace', levels[1])} by +100" in found.findings[0]
 
 
 def test_other_designs_give_rank_correlations() -> None:

@@ -283,6 +283,7 @@ def mistakes(tmp_path: Path, text: str) -> list[tuple[int, int, str]]:
         ("replications: 4", "precision: {figure: debt.x, within: much}", 12, 37, "a number or a quantity like '5 kUSD', not 'much'"),
         ("replications: 4", "precision: {figure: debt.x, width: 1 %, most: 4}", 12, 1, "'most' is 4 and 'least' 8"),
         ("kind: curves", "kind: curvs", 14, 25, "did you mean 'curves'?"),
+        (f"over: {COUNT}", "over: keepers", 14, 65, "there is no factor 'keepers'; known are: agents.keepers.count"),
     ],
 )
 def test_one_mistake(tmp_path: Path, old: str, new: str, line: int, column: int, message: str) -> None:

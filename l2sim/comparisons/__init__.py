@@ -2,16 +2,19 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from l2sim.part import Part
+from l2sim.part import Part, Refers
 from l2sim.statistics.intervals import Interval
 from l2sim.statistics.sample import Sample
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Bars", "Comparison", "Curves", "Grid", "Line", "Reading", "Sample"]
+__all__ = ["Bars", "Comparison", "Curves", "FactorName", "Grid", "Line", "Reading", "Sample", "WorldName"]
+
+FactorName = Annotated[str, Refers("factor")]
+WorldName = Annotated[str, Refers("world")]
 
 
 class Line(NamedTuple):

@@ -5,7 +5,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from l2sim.comparisons import Comparison, Curves, Line, Reading, Sample
+from l2sim.comparisons import Comparison, Curves, FactorName, Line, Reading, Sample, WorldName
+from l2sim.part import FigureName
 from l2sim.statistics.intervals import Interval
 from l2sim.statistics.quantiles import expected_shortfall, quantile
 from l2sim.statistics.sample import Written
@@ -23,15 +24,15 @@ class AtRisk(Comparison):
     are bad ones: a loss, a liquidated notional. The interval of the quantile assumes no distribution, so that it needs many replications.
     """
 
-    figure: str
+    figure: FigureName
     """The figure, ``metric.figure``."""
-    over: str
+    over: FactorName
     """The factor along the axis, by its name in the design; all other factors are lines."""
     share: Annotated[float, Field(gt=0, lt=1)] = 0.95
     """Share of the runs in which the figure stays below the value at risk."""
-    where: dict[str, Written] = {}
+    where: dict[FactorName, Written] = {}
     """Levels of factors to look at alone."""
-    worlds: Annotated[tuple[str, ...], Field(min_length=1)] = ("as_written",)
+    worlds: Annotated[tuple[WorldName, ...], Field(min_length=1)] = ("as_written",)
     """The worlds that lines stand for."""
 
     def read(self, sample: Sample) -> Reading:
@@ -68,7 +69,7 @@ class AtRisk(Comparison):
         if not value.n:
             return f"At {where}, {what} was never observed."
         worst = f"{number(100 * (1 - self.share), 1).removesuffix('.0')} %"
-        said = f"At {where}, {what} exceeds {phrase(value, unit)} in the worst {worst} of runs"
+        said = f"At {where}, {what} is at least {phrase(value, unit)} in the worst {worst} of runs"
         said += f", and is {phrase(shortfall, unit)} on average in these"
         if np.isnan(value.high):
             said += f"; {value.n} runs are too few to bound the quantile, the largest of them is {amount(largest, unit)}"

@@ -1,16 +1,21 @@
 """Curves: figures over a factor."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from l2sim.comparisons import Comparison, Line, Reading, Sample
+from l2sim.comparisons import Comparison, FactorName, Line, Reading, Sample, WorldName
 from l2sim.comparisons import Curves as Picture
+from l2sim.part import FigureName
+from l2sim.statistics.bootstrap import bootstrap
 from l2sim.statistics.intervals import Interval, interval
 from l2sim.statistics.sample import Level, Written, sentence
 from l2sim.wording import is_clear, listed, phrase, verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST = 24
 """Lines beyond which nobody can tell them apart."""
@@ -36,25 +41,27 @@ class _Traced(NamedTuple):
 
 
 class Curves(Comparison):
-    """Figures over a factor, a line for each combination of the other factors' levels and for each world, with t intervals.
+    """Figures over a factor, a line for each combination of the other factors' levels and for each world.
 
     With ``difference_to`` or ``baseline`` it shows differences instead: paired by replication where both sides have the same luck,
     else by Welch's rule.
     """
 
-    figures: Annotated[tuple[str, ...], Field(min_length=1)]
+    figures: Annotated[tuple[FigureName, ...], Field(min_length=1)]
     """The figures, ``metric.figure`` each, of the same unit."""
-    over: str
+    over: FactorName
     """The factor along the axis, by its name in the design."""
-    by: tuple[str, ...] | None = None
+    by: tuple[FactorName, ...] | None = None
     """The factors that lines stand for; by default all others. Over the rest a replication's mean is taken."""
-    where: dict[str, Written] = {}
+    where: dict[FactorName, Written] = {}
     """Levels of factors to look at alone, such as ``{rule: partial}``."""
-    worlds: Annotated[tuple[str, ...], Field(min_length=1)] = ("as_written",)
+    worlds: Annotated[tuple[WorldName, ...], Field(min_length=1)] = ("as_written",)
     """The worlds that lines stand for."""
-    difference_to: str | None = None
+    difference_to: WorldName | None = None
     """A world: each line is the difference of its own world from this one at the same point."""
-    baseline: dict[str, Written] = {}
+    interval: Literal["t", "bootstrap"] = "t"
+    """Student's t, or the bias-corrected and accelerated bootstrap, which leans where a figure's law does; that needs paired luck."""
+    baseline: dict[FactorName, Written] = {}
     """A level of a factor, such as ``{rule: partial}``: each line is the difference from what is found there, all else equal."""
     x_log: bool = False
     """Whether the factor's axis is logarithmic."""
@@ -130,16 +137,23 @@ class Curves(Comparison):
             values = sample.values(world, figure, cell.points)
             if self.difference_to is not None:
                 other = sample.values(self.difference_to, figure, cell.points)
-                found = sample.apart(values, other, same_point=True)
+                found = self._apart(sample, values, other, same_point=True)
             elif self.baseline:
                 (there,) = sample.cells((), {**self.where, **levels, **cell.levels, **self.baseline})
                 if there.points == cell.points:
                     continue
-                found = sample.apart(values, sample.values(world, figure, there.points))
+                found = self._apart(sample, values, sample.values(world, figure, there.points))
             else:
-                found = interval(np.asarray(values, np.float64))
+                found = (bootstrap if self.interval == "bootstrap" else interval)(np.asarray(values, np.float64))
             places.append(_Place(cell.levels[self.over], cell.points, found))
         return places
+
+    def _apart(self, sample: Sample, one: "pd.Series[float]", other: "pd.Series[float]", *, same_point: bool = False) -> Interval:
+        if self.interval == "t":
+            return sample.apart(one, other, same_point=same_point)
+        if not (sample.paired or same_point):
+            raise ValueError("points of an independent study are not paired: 'interval: bootstrap' has no differences to draw from")
+        return bootstrap(np.asarray((one - other).dropna(), np.float64))
 
     # ---- words
 

@@ -5,13 +5,14 @@ from math import ceil
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from l2sim.comparisons import Comparison, Curves, Line, Reading, Sample
+from l2sim.comparisons import Comparison, Curves, FactorName, Line, Reading, Sample, WorldName
+from l2sim.part import FigureName
 from l2sim.statistics.intervals import CONFIDENCE, Interval
 from l2sim.statistics.proportion import wilson
 from l2sim.statistics.sample import Level, Written, sentence
-from l2sim.units import ETH, SECOND, Quantity
+from l2sim.units import Quantity
 from l2sim.wording import amount, phrase
 
 
@@ -23,6 +24,11 @@ class _Step(NamedTuple):
     exceeded: int
 
 
+def _quantity(written: str | float) -> str | float:
+    Quantity.read(written)
+    return written
+
+
 class Frontier(Comparison):
     """The largest (or smallest) level of a factor up to which a figure exceeds a limit with less than a given probability.
 
@@ -30,19 +36,19 @@ class Frontier(Comparison):
     estimate first reaches the probability; it is *certain* as far as the upper ends of the intervals stay below it.
     """
 
-    figure: str
+    figure: FigureName
     """The figure, ``metric.figure``."""
-    more_than: Quantity = Quantity(0.0)
-    """The limit that is not to be exceeded, in the figure's unit, such as ``10 kUSD``."""
+    more_than: Annotated[str | float, AfterValidator(_quantity)] = 0.0
+    """The limit that is not to be exceeded, such as ``10 kUSD``; a bare number is in the figure's unit."""
     probability: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """How likely it may become."""
-    over: str
+    over: FactorName
     """The factor, by its name in the design; its levels are numbers."""
     side: Literal["largest", "smallest"] = "largest"
     """Which end of the safe levels is asked for; the factor's other end is the safe one."""
-    where: dict[str, Written] = {}
+    where: dict[FactorName, Written] = {}
     """Levels of factors to look at alone."""
-    worlds: Annotated[tuple[str, ...], Field(min_length=1)] = ("as_written",)
+    worlds: Annotated[tuple[WorldName, ...], Field(min_length=1)] = ("as_written",)
     """The worlds; each has a frontier for each combination of the other factors' levels."""
 
     def read(self, sample: Sample) -> Reading:
@@ -68,24 +74,19 @@ class Frontier(Comparison):
         columns = ["world", *by, over, "exceeded", *Interval._fields, "unit"]
         return Reading(findings, pd.DataFrame(rows, columns=columns), picture, len(rows))
 
-    @property
-    def limit(self) -> float:
-        """The limit in the unit of results: seconds for durations, ETH for amounts of ether."""
-        return self.more_than / {"duration": SECOND, "wei": ETH}.get(self.more_than.dimension, 1)
-
     def _steps(self, sample: Sample, world: str, figure: str, where: Mapping[str, Level]) -> list[_Step]:
         """By level, from the safe end on."""
-        steps = []
+        steps, limit = [], sample.amount(self.more_than, figure)
         for cell in sample.cells([self.over], where):
             values = sample.observed(world, figure, cell.points)
-            exceeded = int(np.count_nonzero(values > self.limit))
+            exceeded = int(np.count_nonzero(values > limit))
             steps.append(_Step(float(cell.levels[self.over]), wilson(exceeded, len(values)), exceeded))
         return steps if self.side == "largest" else steps[::-1]
 
     # ---- words
 
     def _event(self, sample: Sample) -> str:
-        return f"{sample.label(self.figure)} exceeds {amount(self.limit, sample.unit(self.figure))}"
+        return f"{sample.label(self.figure)} exceeds {amount(sample.amount(self.more_than, self.figure), sample.unit(self.figure))}"
 
     def _told(self, sample: Sample, given: str, steps: Sequence[_Step]) -> str:
         def at(step: _Step) -> str:

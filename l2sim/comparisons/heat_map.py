@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from l2sim.comparisons import Comparison, Grid, Reading, Sample
+from l2sim.comparisons import Comparison, FactorName, Grid, Reading, Sample, WorldName
+from l2sim.part import FigureName
 from l2sim.statistics.intervals import Interval, interval
 from l2sim.statistics.sample import Cell, Level, Written, sentence
 from l2sim.wording import is_clear, phrase
@@ -19,19 +20,19 @@ class HeatMap(Comparison):
     Over factors that are neither, a replication's mean is taken.
     """
 
-    figure: str
+    figure: FigureName
     """The figure, ``metric.figure``."""
-    x: str
+    x: FactorName
     """The factor whose levels are columns, by its name in the design."""
-    y: str
+    y: FactorName
     """The factor whose levels are rows."""
-    panels: str | None = None
+    panels: FactorName | None = None
     """The factor whose levels are panels; by default the third factor where there is just one more than two."""
-    where: dict[str, Written] = {}
+    where: dict[FactorName, Written] = {}
     """Levels of factors to look at alone."""
-    world: str = "as_written"
+    world: WorldName = "as_written"
     """The world."""
-    difference_to: str | None = None
+    difference_to: WorldName | None = None
     """A world: cells are paired differences from it at the same point."""
 
     def read(self, sample: Sample) -> Reading:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from l2sim.comparisons import Comparison, Curves, Line, Reading, Sample
-from l2sim.part import did_you_mean
+from l2sim.comparisons import Comparison, Curves, FactorName, Line, Reading, Sample, WorldName
+from l2sim.part import FigureName, MarketName, did_you_mean
 from l2sim.statistics.intervals import Interval, interval
 from l2sim.statistics.sample import Cell, Written, sentence
 from l2sim.units import DURATION, FRACTION, SECOND, SECONDS_A_YEAR, USD, VOLATILITY, YEARLY
@@ -45,15 +45,15 @@ class LVR(Comparison):
     each point's resolved scenario.
     """
 
-    figure: str
+    figure: FigureName
     """What arbitrageurs gain from the pool over a run, in US dollars, such as ``profit.groups.arbitrageur.profit``."""
-    pool: str
+    pool: MarketName
     """The pool, by its name among the scenario's markets."""
-    over: str
+    over: FactorName
     """The factor along the axis, such as the block time, by its name in the design; all other factors are lines."""
-    where: dict[str, Written] = {}
+    where: dict[FactorName, Written] = {}
     """Levels of factors to look at alone."""
-    world: str = "as_written"
+    world: WorldName = "as_written"
     """The world."""
 
     def read(self, sample: Sample) -> Reading:

@@ -1,12 +1,13 @@
 """Ranking: which level of a factor is best, and by how much."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from l2sim.comparisons import Comparison, Curves, Line, Reading, Sample
+from l2sim.comparisons import Comparison, Curves, FactorName, Line, Reading, Sample, WorldName
+from l2sim.part import FigureName
 from l2sim.statistics.intervals import CONFIDENCE, Interval, interval
 from l2sim.statistics.multiplicity import holm
 from l2sim.statistics.sample import Level, Written, sentence
@@ -14,6 +15,10 @@ from l2sim.wording import amount, listed, number, phrase
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+NOBODY = ""
+"""Stands for a level where none is told apart from all others."""
 
 
 class _Rival(NamedTuple):
@@ -34,17 +39,17 @@ class Ranking(Comparison):
     are not told apart, all of them are named.
     """
 
-    figure: str
+    figure: FigureName
     """The figure, ``metric.figure``."""
-    factor: str
+    factor: FactorName
     """The factor whose levels are ranked, by its name in the design."""
     best: Literal["least", "largest"] = "least"
     """Which mean is best."""
-    by: tuple[str, ...] = ()
+    by: tuple[FactorName, ...] = ()
     """Other factors for each of whose levels there is a ranking of its own; over the rest a replication's mean is taken."""
-    where: dict[str, Written] = {}
+    where: dict[FactorName, Written] = {}
     """Levels of factors to look at alone."""
-    world: str = "as_written"
+    world: WorldName = "as_written"
     """The world."""
 
     def read(self, sample: Sample) -> Reading:
@@ -57,7 +62,7 @@ class Ranking(Comparison):
         for cell in sample.cells(self.by, self.where):
             rivals = self._ranked(sample, {**self.where, **cell.levels})
             findings.append(self._told(sample, cell.levels, rivals, unit))
-            best.update(sample.spelt(factor, rival.level) for rival in rivals[:1])
+            best.update(sample.spelt(factor, rival.level) if _stands_alone(rivals) else NOBODY for rival in rivals[:1])
             order = [rival for level in sample.levels(factor) for rival in rivals if rival.level == level]
             name = sample.words(cell.levels) or sample.label(figure)
             lines.append(Line(name, [sample.spelt(factor, rival.level) for rival in order], [rival.found for rival in order]))
@@ -92,9 +97,10 @@ class Ranking(Comparison):
     def _tally(self, sample: Sample, best: Counter[str]) -> str:
         """How often each level is the best."""
         among = listed([sample.label(name) for name in self.by])
-        places = listed([f"{level} in {count}" for level, count in best.most_common()])
+        places = [f"at {sample.label(self.factor)} {level} in {count}" for level, count in best.most_common() if level != NOBODY]
+        places += [f"at none that is told apart from all others in {best[NOBODY]}"] if best[NOBODY] else []
         what = f"{self.best} {sample.label(self.figure)}"
-        return sentence(f"of {best.total()} combinations of {among}, {what} is at {sample.label(self.factor)} {places}")
+        return sentence(f"of {best.total()} combinations of {among}, {what} is {listed(places)}")
 
     def _told(self, sample: Sample, levels: Mapping[str, Level], rivals: list[_Rival], unit: str) -> str:
         given = sample.words(levels)
@@ -107,7 +113,7 @@ class Ranking(Comparison):
             return sample.spelt(self.factor, rival.level)
 
         said = f"{self.best} {what} at {sample.label(self.factor)} {spelt(best)}, {phrase(best.found, unit)}"
-        worse = [rival for rival in others if rival.p < 1.0 - CONFIDENCE]
+        worse = [rival for rival in others if _is_behind(rival)]
         alike = [rival for rival in others if rival not in worse]
         parts = [f"{phrase(rival.behind, unit, signed=True)} at {spelt(rival)} (p {_p(rival.p)})" for rival in worse]
         said += f"; against that {listed(parts)}" if parts else ""
@@ -117,6 +123,16 @@ class Ranking(Comparison):
             else ""
         )
         return sentence(said, given)
+
+
+def _is_behind(rival: _Rival) -> bool:
+    """Whether a level is told apart from the best."""
+    return rival.p < 1.0 - CONFIDENCE
+
+
+def _stands_alone(rivals: Sequence[_Rival]) -> bool:
+    """Whether the best level is told apart from all others."""
+    return all(map(_is_behind, rivals[1:]))
 
 
 def _p(value: float) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from l2sim.comparisons import Bars, Comparison, Reading, Sample
+from l2sim.comparisons import Bars, Comparison, Reading, Sample, WorldName
+from l2sim.part import FigureName
 from l2sim.statistics.intervals import CONFIDENCE, Interval
 from l2sim.statistics.sensitivity import morris, sobol
 from l2sim.wording import listed, phrase, verdict
@@ -41,18 +42,19 @@ class Sensitivity(Comparison):
 
     Saltelli's points give Sobol indices, first order and total; Morris's trajectories give μ* and σ of elementary effects; points
     that each differ from the first in one factor give paired differences from it; a full grid gives main effects, paired differences
-    between the ends of a factor over all levels of the others; any other design gives Spearman's rank correlations with intervals by
-    Fisher's transformation (Fieller, Hartley, Pearson 1957, Biometrika 44). A point's value is its mean over replications.
+    between the two levels of a factor whose means are furthest apart, over all levels of the others (of more than two levels they are
+    chosen from the same runs, which flatters a factor without effect a little); any other design gives Spearman's rank correlations with
+    intervals by Fisher's transformation (Fieller, Hartley, Pearson 1957, Biometrika 44). A point's value is its mean over replications.
     """
 
-    figure: str
+    figure: FigureName
     """The figure, ``metric.figure``."""
-    world: str = "as_written"
+    world: WorldName = "as_written"
     """The world."""
-    difference_to: str | None = None
+    difference_to: WorldName | None = None
     """A world: the figure is its paired difference from this one."""
-    levels: Annotated[int, Field(ge=2)] = 4
-    """Levels of each factor in a Morris design, as the design has it."""
+    levels: Annotated[int, Field(ge=2)] | None = None
+    """Places on which each factor moves in trajectories that the study lists itself; a Morris design has its own."""
 
     def read(self, sample: Sample) -> Reading:
         import pandas as pd
@@ -92,8 +94,8 @@ class Sensitivity(Comparison):
         saltelli = _saltelli(codes)
         if saltelli is not None:
             return self._sobol(sample, *saltelli)
-        if _is_morris(codes):
-            return self._morris(sample, codes)
+        if (places := self._places(sample)) and _is_morris(codes):
+            return self._morris(sample, codes, places)
         if (np.count_nonzero(codes[1:] != codes[0], axis=1) == 1).all() and codes.shape[1] > 1:
             return self._one_at_a_time(sample, codes)
         if prod(int(column.max()) + 1 for column in codes.T) == len(codes):
@@ -111,9 +113,14 @@ class Sensitivity(Comparison):
             "Sobol indices", "share of the variance of {}", "%", {"first order": found.first, "total": found.total}, sample.others(), told
         )
 
-    def _morris(self, sample: Sample, codes: Rows) -> _Found:
+    def _places(self, sample: Sample) -> int:
+        if self.levels and sample.places and self.levels != sample.places:
+            raise ValueError(f"'levels' is {self.levels}, and the design moves factors on {sample.places} places: leave 'levels' out")
+        return sample.places or self.levels or 0
+
+    def _morris(self, sample: Sample, codes: Rows, places: int) -> _Found:
         unit = sample.unit(self.figure)
-        found = morris(codes / np.maximum(codes.max(axis=0), 1), self._means(sample), self.levels)
+        found = morris(codes / np.maximum(codes.max(axis=0), 1), self._means(sample), places)
         spread = [Interval(sigma, np.nan, np.nan, one.n) for sigma, one in zip(found.sigma, found.mu_star, strict=True)]
 
         def told(factor: str, bars: Sequence[Interval]) -> str:
@@ -137,17 +144,32 @@ class Sensitivity(Comparison):
         return self._differences(sample, "one factor at a time from the first point", "change of {} from the first point", bars)
 
     def _main_effects(self, sample: Sample) -> _Found:
-        effects = []
+        """Of each factor the two levels whose means are furthest apart: the ends, where the figure only rises or falls with it."""
+        effects, steps = [], {}
         for factor in sample.others():
-            first, *_, last = sample.cells([factor]) * 2
-            effects.append(sample.apart(self._values(sample, last.points), self._values(sample, first.points)))
-        words = "main effects from the lowest to the highest level", "change of {} from the lowest to the highest level"
-        return self._differences(sample, *words, {"main effect": effects})
+            cells = sample.cells([factor])
+            values = [self._values(sample, cell.points) for cell in cells]
+            means = np.array([value.mean() for value in values], np.float64)
+            seen = np.flatnonzero(np.isfinite(means))
+            ends = [0, len(cells) - 1]
+            if len(seen) and np.ptp(means[seen]) > 0.0:
+                ends = [int(seen[means[seen].argmin()]), int(seen[means[seen].argmax()])]
+            if not _is_nominal(sample, factor):
+                ends.sort()
+            first, last = ends
+            effects.append(sample.apart(values[last], values[first]))
+            spelt = [sample.spelt(factor, cells[i].levels[factor]) for i in (first, last)]
+            steps[sample.label(factor)] = f" from {spelt[0]} to {spelt[1]}"
+        words = "main effects, the largest difference between two levels", "largest change of {} between two levels"
+        return self._differences(sample, *words, {"main effect": effects}, steps)
 
-    def _differences(self, sample: Sample, method: str, x: str, bars: Mapping[str, list[Interval]]) -> _Found:
+    def _differences(
+        self, sample: Sample, method: str, x: str, bars: Mapping[str, list[Interval]], steps: Mapping[str, str] | None = None
+    ) -> _Found:
         unit = sample.unit(self.figure)
 
         def told(factor: str, intervals: Sequence[Interval]) -> str:
+            which = (steps or {}).get(factor, "")
             made = [
                 " ".join(
                     filter(None, [phrase(one, unit, signed=True), f"at the {name}" if len(bars) > 1 else "", f"({doubt})" * bool(doubt)])
@@ -156,7 +178,7 @@ class Sensitivity(Comparison):
                 if one.n
                 for doubt in [verdict(one)]
             ]
-            return f"{factor} by {listed(made)}" if made else f"{factor}, of which nothing was observed"
+            return f"{factor}{which} by {listed(made)}" if made else f"{factor}, of which nothing was observed"
 
         return _Found(method, x, unit, bars, sample.others(), told)
 

@@ -32,3 +32,7 @@ class Design(Part, room="designs"):
     def units(self) -> Mapping[str, str]:
         """The unit of each factor whose levels are numbers: "s", "USD", "ETH", "%" for shares, "" for numbers of things."""
         return {}
+
+    def places(self) -> int:
+        """On how many equidistant places every factor moves in trajectories; 0 for designs without any."""
+        return 0

@@ -126,6 +126,8 @@ def factor(name: str, written: Any) -> Factor:
         raise wrong("has no levels: give it at least one value")
     if isinstance(written, list):
         made = listed_levels(name, written)
+    elif {"from", "to"} <= written.keys():
+        raise wrong("is a range, which has no levels: write a list, or draw from it with 'kind: latin_hypercube', sobol or random")
     elif "." in name:
         made = Factor([Level(str(level), {name: value}) for level, value in written.items()], None)
     else:

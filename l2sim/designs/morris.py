@@ -42,6 +42,9 @@ class Morris(Random):
         places: npt.NDArray[np.float64] = paths.reshape(-1, k) / (self.levels - 1)
         return places
 
+    def places(self) -> int:
+        return self.levels
+
     def trajectories(self) -> list[range]:
         """The numbers of the points of each trajectory."""
         length = len(self.factors) + 1

@@ -151,21 +151,34 @@ def _key_figures(findings: "Findings") -> list[str]:
     return [name for name in there if any(name in frame and np.nan_to_num(frame[name].to_numpy(float)).any() for frame in frames)]
 
 
+def _by_difference(findings: "Findings") -> list[str]:
+    """The key figures, those first whose means at the points are furthest apart for what luck does; those that never move last."""
+    frame = findings.frame(AS_WRITTEN if AS_WRITTEN in findings.worlds else findings.worlds[0])
+    apart: dict[str, float] = {}
+    for name in _key_figures(findings):
+        points = frame[name].groupby(level="point") if name in frame else None
+        between = float(points.mean().var()) if points is not None else np.nan
+        within = float((points.var() / points.count()).mean()) if points is not None else np.nan
+        apart[name] = between / (between + np.nan_to_num(within)) if between > 0.0 else 0.0
+    return sorted(apart, key=lambda name: -apart[name])
+
+
 def _unasked(findings: "Findings") -> Iterator[tuple[str, Reading]]:
-    """The first key figures over the first factor that is a number, where the study compares nothing."""
+    """The key figures that differ most between points, over the number with most levels, where the study compares nothing."""
     sample = findings.sample
     factors = [str(name) for name in sample.points if len(sample.levels(str(name))) > 1]
     if not factors or not len(findings.frame(findings.worlds[0])):
         return
     numbers = [name for name in factors if not any(isinstance(level, str) for level in sample.levels(name))]
-    over = (numbers or factors)[0]
-    for figure in _key_figures(findings)[:SHOWN]:
+    over = max(numbers or factors, key=lambda name: len(sample.levels(name)))
+    figures = _by_difference(findings)
+    for figure in figures[:SHOWN]:
         try:
             reading = Curves(figures=(figure,), over=over).read(sample)
         except ValueError:  # more lines than can be told apart: the mean over the other factors instead
             reading = Curves(figures=(figure,), over=over, by=()).read(sample)
         yield figure.replace(".", "_"), reading
-    for figure in _key_figures(findings)[: 1 if len(factors) > 1 else 0]:
+    for figure in figures[: 1 if len(factors) > 1 else 0]:
         yield "what_matters", Sensitivity(figure=figure).read(sample)
 
 

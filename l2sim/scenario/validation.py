@@ -40,7 +40,9 @@ def checked(scenario: type[S], tree: Node) -> S:
         answer = scenario.model_validate(data)
     except ValidationError as error:
         mistakes += _explained(error, found, nodes)
-    for one, mistake in unresolved(found, data):
+    # What a study's comparisons name is not in the study itself.
+    here = [one for one in found if one.refers is None or one.refers.section.split("|")[0] in scenario.model_fields]
+    for one, mistake in unresolved(here, data):
         mistakes.append(mistake._replace(mark=_nearest(nodes, one.where, one.key)))
     for where, key, mistake in disagreements(found, data, _regions(data)):
         mistakes.append(mistake._replace(mark=_nearest(nodes, where, key)))

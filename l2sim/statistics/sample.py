@@ -59,6 +59,8 @@ class Sample(NamedTuple):
     """The resolved scenario of a point as plain data."""
     paired: bool
     """Whether the same replication has the same luck at every point (common random numbers)."""
+    places: int = 0
+    """On how many places the factors of Morris's trajectories move; 0 for other designs."""
 
     # ---- what there is; a ValueError names the nearest where there is none
 
@@ -84,6 +86,14 @@ class Sample(NamedTuple):
         spelt = [self.spelt(factor, level) for level in levels]
         raise ValueError(f"factor '{factor}' has no level {written!r}{did_you_mean(str(written), spelt)}")
 
+    def amount(self, written: Written, figure: str) -> float:
+        """An amount as written in a file, ``10 kUSD``, in a figure's unit; a bare number is in that unit already."""
+        unit = self.unit(self.figure(figure))
+        amount = _in_unit(written, unit)
+        if np.isnan(amount):
+            raise ValueError(f"{written!r} does not go with figure '{figure}', which is {f'in {unit}' if unit else 'a number'}")
+        return amount
+
     def levels(self, factor: str) -> list[Level]:
         """The levels of a factor: numbers in ascending order, names in the order of the points."""
         levels: list[Level] = self.points[self.factor(factor)].unique().tolist()
@@ -100,7 +110,7 @@ class Sample(NamedTuple):
         frame = self.points
         where = where or {}
         for name, written in where.items():
-            frame = frame[frame[name] == self.level(name, written)]
+            frame = frame[frame[self.factor(name)] == self.level(name, written)]
             if frame.empty:
                 raise ValueError(f"no point has {listed([f'{one}: {level}' for one, level in where.items()])} together")
         names = [self.factor(name) for name in by]

@@ -16,6 +16,7 @@ from l2sim.part import Part, did_you_mean
 from l2sim.scenario import Scenario
 from l2sim.scenario.mistakes import Mark, Mistake, ScenarioError
 from l2sim.scenario.nodes import Node, Where, grown, plain, read
+from l2sim.scenario.references import unresolved, walk
 from l2sim.scenario.validation import checked
 from l2sim.scenario.writing import written
 from l2sim.statistics.intervals import Floats, interval
@@ -239,7 +240,7 @@ class Study(Part):
     # ---- what is wrong with it
 
     def check(self) -> None:
-        """Try every level of every factor, and every world, before anything runs.
+        """Try every level of every factor, and every world, before anything runs, and look up the names in comparisons.
 
         Points are tried until every level was in one; of numbers with more than 64 levels only the least and the greatest.
 
@@ -259,6 +260,12 @@ class Study(Part):
                 why = WORLDS.get(name, "what it leaves out is not there")
                 message = f"no point of the study has a world '{name}': {why}"
                 mistakes.append(Mistake(message, f"worlds.{i}", nodes["worlds", str(i)].mark))
+        if not mistakes:  # what varies may add metrics, and what is wrong there has consequences here
+            known: dict[str, Any] = {"world": worlds, "factor": self.points[0].levels}
+            for section, _, name in (path.partition(".") for path in self._members()):
+                known.setdefault(section, {})[name] = {}
+            for one, mistake in unresolved(list(walk(dict[str, Comparison], self.compare, ("compare",))), known):
+                mistakes.append(mistake._replace(mark=_nearest(nodes, one.where)))
         if mistakes:
             raise ScenarioError(mistakes)
 
@@ -286,6 +293,15 @@ class Study(Part):
         node = nodes[named[0] if named else ("vary",)]
         return node.key or node.mark
 
+    def _values(self) -> dict[str, Any]:
+        """What points set, by path."""
+        return {path: value for point in self.points for path, value in point.settings.items()}
+
+    def _members(self) -> list[str]:
+        """The members of the scenario's sections, and those that a factor adds."""
+        added = (path for path, value in self._values().items() if path.count(".") == 1 and isinstance(value, dict))
+        return list(dict.fromkeys((*members_of(self._base._tree), *added)))
+
     def _disagreements(self) -> Iterator[Mistake]:
         """Names that lead nowhere: paths that vary, worlds, what is left out, a figure's metric."""
         nodes = plain(self._tree)[1]
@@ -293,9 +309,7 @@ class Study(Part):
         def mistake(message: str, *where: str) -> Mistake:
             return Mistake(message, ".".join(where), _nearest(nodes, where))
 
-        values = {path: value for point in self.points for path, value in point.settings.items()}
-        members = members_of(self._base._tree)
-        members += [path for path, value in values.items() if path.count(".") == 1 and isinstance(value, dict) and path not in members]
+        values, members = self._values(), self._members()
         for path, value in values.items():
             message = stranger(path, value, members)
             if message:

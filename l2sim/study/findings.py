@@ -158,7 +158,13 @@ class Findings:
         }
         points, study = self.study.points, self.study
         return Sample(
-            self.points, frames, self.units, self.labels, lambda point: study.scenario(points[point]).resolved(), not study.independent
+            self.points,
+            frames,
+            self.units,
+            self.labels,
+            lambda point: study.scenario(points[point]).resolved(),
+            not study.independent,
+            study.vary.places() if study.vary is not None else 0,
         )
 
     @cached_property
