@@ -14,7 +14,8 @@ from l2sim.part import room
 from l2sim.scenario import Scenario, ScenarioError
 from l2sim.scenario.schema import summary
 from l2sim.study import Study
-from l2sim.study.description import MANY, Precision, covering
+from l2sim.study.description import MANY, covering
+from l2sim.study.precision import Precision
 from l2sim.study.schema import schema
 
 FILE = Path(__file__).parent.parent / "docs" / "study.schema.json"

@@ -128,6 +128,8 @@ def _told(found: "Findings") -> str:
     study = found.study
     luck = "luck of its own at every point" if study.independent else "the same luck at every point"
     lines = [study.title or study.name, f"{len(found.points)} points, {_runs(found)} runs, seed {study.seed}, {luck}", ""]
+    if short := readings.short(found):
+        lines[-1:] = [wrapped(short), ""]
     for name, reading in found.readings.items():
         title = readings.in_words(name)
         lines += [title, *(wrapped(sentence) for sentence in reading.findings)]

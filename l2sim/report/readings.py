@@ -15,6 +15,8 @@ from l2sim.wording import NOTHING, amount, listed, phrase
 if TYPE_CHECKING:
     import pandas as pd
 
+    from l2sim.study.findings import Findings
+
 LONGEST = 24
 """Rows of a table that the page prints; all of them are in its file."""
 SAID = 3
@@ -29,6 +31,16 @@ def section(name: str, title: str, reading: Reading, sample: Sample) -> Section:
     pictures = [_picture(name, title, reading)] if reading.picture is not None else []
     said = reading.findings if len(reading.findings) > SAID else ()
     return Section(name, title, pictures, [table(name, title, reading, sample)] if len(reading.table) else [], said)
+
+
+def short(found: "Findings") -> str:
+    """At which points the target precision is not reached; nothing where it is at all, or where there is none."""
+    target, points = found.study.precision, [str(point) for point in found.short]
+    if target is None or not points:
+        return ""
+    which = listed(points if len(points) <= LONGEST else [*points[:LONGEST], f"{len(points) - LONGEST} more"])
+    asked = f"The precision asked of {target.figure} is not reached at point{'s' if len(points) > 1 else ''} {which}"
+    return f"{asked}: it would take more than {target.most} replications ('most')."
 
 
 def first(reading: Reading) -> list[str]:

@@ -94,6 +94,7 @@ def _runs(findings: "Findings") -> str:
     text += f", {least if least == most else f'{least} to {most}'} replications of each"
     text += f", every one in {len(findings.worlds)} worlds on the same luck ({worlds})." if len(findings.worlds) > 1 else "."
     text += f" {amount(failed)} failed and {'is' if failed == 1 else 'are'} listed below." if failed else ""
+    text += f" {short}" if (short := readings.short(findings)) else ""
     missing = sum(asked) - done - failed
     return text + (f" {amount(missing)} {'is' if missing == 1 else 'are'} missing." if missing > 0 else "")
 

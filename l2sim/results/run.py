@@ -76,7 +76,7 @@ class Run:
         folder = Path(folder)
         try:
             manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-            seed, numbers = manifest["seed"], manifest["replications"]
+            seed, numbers, _ = manifest["seed"], manifest["replications"], dict(manifest["versions"])
             records = {number: _record(folder, number) for number in numbers}
         except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError):
             raise RunNotFound(f"'{folder}' is no run: name a folder such as results/<scenario>/<run id>{_near(folder)}") from None

@@ -14,12 +14,14 @@ from l2sim.log import Log, Names, Table
 from l2sim.results.folder import RunNotFound
 
 ABOUT = "about.json"
+TABLES = "tables"
+"""Which tables belong to a log, among what is known about it."""
 
 
 def pack(log: Log) -> dict[str, bytes]:
     """The files of a log by name; the same log gives the same bytes."""
     files = {f"{name}.parquet": _pack(log.tables[name], log.names) for name in log}
-    files[ABOUT] = json.dumps(log.about, indent=1, sort_keys=True, default=_plain).encode() + b"\n"
+    files[ABOUT] = json.dumps({**log.about, TABLES: sorted(log)}, indent=1, sort_keys=True, default=_plain).encode() + b"\n"
     return files
 
 
@@ -39,7 +41,10 @@ def read_log(folder: Path) -> Log:
         ) from None
     except (OSError, ValueError) as error:
         raise _damaged(place, error) from None
+    names = log.about.pop(TABLES, None)
     log.tables = _Stored(folder, log.names)
+    for name in set(names or ()) - set(log.tables):
+        raise _damaged(folder / f"{name}.parquet", FileNotFoundError("it is missing"))
     return log
 
 

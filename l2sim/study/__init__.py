@@ -7,13 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from l2sim.study.description import Precision, Study
+    from l2sim.study.description import Study
     from l2sim.study.findings import Findings
+    from l2sim.study.precision import Precision
     from l2sim.study.running import replay, sweep
 
 __all__ = ["Findings", "Precision", "Study", "replay", "sweep"]
 
-_HOME = {"Study": "description", "Precision": "description", "Findings": "findings", "sweep": "running", "replay": "running"}
+_HOME = {"Study": "description", "Precision": "precision", "Findings": "findings", "sweep": "running", "replay": "running"}
 
 
 def __getattr__(name: str) -> Any:

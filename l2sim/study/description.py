@@ -7,11 +7,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr
 
 from l2sim.comparisons import Comparison
 from l2sim.designs import Design, Point
-from l2sim.designs.grid import NUMBER, measured, wrong
 from l2sim.part import Part, did_you_mean
 from l2sim.scenario import Scenario
 from l2sim.scenario.mistakes import Mark, Mistake, ScenarioError
@@ -19,10 +18,9 @@ from l2sim.scenario.nodes import Node, Where, grown, plain, read
 from l2sim.scenario.references import unresolved, walk
 from l2sim.scenario.validation import checked
 from l2sim.scenario.writing import written
-from l2sim.statistics.intervals import Floats, interval
 from l2sim.streams import Streams
+from l2sim.study.precision import Precision
 from l2sim.study.reading import Source, based, holds, members_of, source, stranger
-from l2sim.units import Fraction, Positive
 
 WORLDS = {
     "as_written": "",
@@ -36,49 +34,6 @@ MANY = 64
 
 KEPT = 64
 """Points whose worlds a process keeps at hand; many runs share a point."""
-
-
-def _amount(written: str | float) -> str | float:
-    found = measured(written)
-    if found is None or found[0] <= 0:
-        raise wrong(f"must be more than 0, a number or a quantity like '5 kUSD', not {written!r}")
-    return written
-
-
-class Precision(Part):
-    """How well a figure is to be known at every point: replications are added until its interval is narrow enough."""
-
-    figure: str
-    """The figure, ``metric.figure``."""
-    world: str = "as_written"
-    """The world in which it is measured."""
-    width: Annotated[Fraction, Positive] | None = None
-    """How far the interval may reach to either side of the mean, as a share of the mean: ``10 %``."""
-    within: Annotated[str | float, AfterValidator(_amount)] | None = None
-    """The same as an amount: ``5 kUSD``, ``30 s``; a bare number is in the figure's unit."""
-    least: Annotated[int, Field(ge=2)] = 8
-    """Replications that are made in any case."""
-    most: Annotated[int, Field(ge=2)] = 256
-    """Replications after which it ends, narrow enough or not."""
-    step: Annotated[int, Field(ge=1)] = 8
-    """How many replications are added at a time."""
-
-    @model_validator(mode="after")
-    def _is_a_target(self) -> Self:
-        if (self.width is None) == (self.within is None):
-            raise wrong("needs either 'width', a share of the mean such as 10 %, or 'within', an amount such as 5 kUSD")
-        if self.most < self.least:
-            raise wrong(f"'most' is {self.most} and 'least' {self.least}: write them the other way round")
-        return self
-
-    def reached(self, values: Floats) -> bool:
-        """Whether the figure's values in the replications so far, in the unit of results, leave an interval that is narrow enough."""
-        found = interval(values)
-        half = (found.high - found.low) / 2.0
-        if self.width is not None:
-            return half <= self.width * abs(found.mean)
-        amount, measure = measured(self.within) or (0, NUMBER)
-        return half <= amount / measure.size
 
 
 class Study(Part):
@@ -208,7 +163,8 @@ class Study(Part):
     def resolved(self) -> dict[str, Any]:
         """The whole of it as plain data that needs no other file but recordings: the scenario with what is set is part of it."""
         page = {"name": self.name, "title": self.title, "question": self.question, "scenario": _inline(self._base)}
-        return {**page, **self.model_dump(mode="json", by_alias=True, exclude={*page, "written", "set"})}
+        unsaid = {"replications"} if self.precision else set()  # they would contradict each other
+        return {**page, **self.model_dump(mode="json", by_alias=True, exclude={*page, "written", "set", *unsaid})}
 
     def yaml(self) -> str:
         """The whole of it as YAML, which loads to the same study."""
@@ -331,6 +287,10 @@ class Study(Part):
                 what = f"there is no metric '{metric}'" if metric not in metrics else f"'{metric}' is a metric, not a figure"
                 yield mistake(f"{what}{hint}", "precision", "figure")
             run = (*(self.worlds or WORLDS), *self.without)
+            if metric in self._base.metrics and (why := self.precision.misfit(self._base.metrics[metric].unit(figure))):
+                yield mistake(why, "precision", "within")
+            if "replications" in self._tree.value:
+                yield mistake("'replications' and 'precision' both say how often a point is run: leave one of them out", "replications")
             if self.precision.world not in run:
                 yield mistake(f"there is no world '{self.precision.world}'{did_you_mean(self.precision.world, run)}", "precision", "world")
 

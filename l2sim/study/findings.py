@@ -143,6 +143,16 @@ class Findings:
         return units | dict(self.study.units)
 
     @cached_property
+    def short(self) -> list[int]:
+        """The points at which the target precision is not reached, with all replications that it allows."""
+        target = self.study.precision
+        if target is None:
+            return []
+        values = self.frame(target.world)[target.figure].unstack("point")
+        reached = {point for point in values if target.reached(values[point].dropna().to_numpy(np.float64))}
+        return [point for point in range(len(self.points)) if point not in reached]
+
+    @cached_property
     def labels(self) -> dict[str, str]:
         """Figures and factors in words; where several figures have the same words, with their names."""
         words = {name: label(name, self._metric(name).kind) for name in self._figures}

@@ -61,8 +61,8 @@ def land(folder: Path, run: int, record: Mapping[str, Any]) -> None:
 
 
 def landed(folder: Path) -> set[int]:
-    """The numbers of the runs that are there, whatever became of them."""
-    names = (path.stem for path in (folder / RUNS).glob("[0-9]*.json"))
+    """The numbers of the runs that are there, whatever became of them; an empty file, which a power cut may leave, is none."""
+    names = (path.stem for path in (folder / RUNS).glob("[0-9]*.json") if path.stat().st_size)
     return {int(name) for name in names if name.isdigit()}
 
 
@@ -79,7 +79,7 @@ def record_of(folder: Path, run: int) -> dict[str, Any]:
         raise RunNotFound(f"'{folder}' has no run {run}; it has {len(landed(folder))} runs") from None
     except (OSError, ValueError) as error:
         raise RunNotFound(f"run {run} cannot be read ({error}): remove '{place}' and start the study again, which runs it again") from None
-    if not isinstance(record, dict) or record.get("run") != run:
+    if not isinstance(record, dict) or record.get("run") != run or not isinstance(record.get("worlds", record.get("failed")), dict):
         raise RunNotFound(f"'{place}' is no record of run {run}: remove it and start the study again, which runs it again")
     return record
 
@@ -99,6 +99,9 @@ def manifest_of(folder: Path) -> dict[str, Any]:
         raise RunNotFound(f"'{place}' cannot be read ({error}): remove it with its folder, or name another place with --out") from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("versions"), dict):
         raise RunNotFound(f"'{place}' is no manifest of a study: remove it with its folder, or name another place with --out")
+    if manifest.get("format") != FORMAT:
+        made = manifest["versions"].get("l2sim", "another version")
+        raise RunNotFound(f"'{folder}' is in format {manifest.get('format')} of l2sim {made}, and this version reads format {FORMAT}")
     return manifest
 
 
@@ -160,7 +163,7 @@ def _agree(folder: Path, study: "Study") -> None:
         return
     manifest = manifest_of(folder)
     made = manifest["versions"].get("l2sim", "of another version")
-    if made != __version__ or manifest.get("format") != FORMAT:
+    if made != __version__:
         raise OutputError(f"the runs in '{folder}' were made by l2sim {made}, and this is {__version__}: they do not mix; {remedy}")
     if manifest.get("study_digest") != study.digest:
         raise OutputError(f"the runs in '{folder}' belong to another study, {manifest.get('study')}; {remedy}")

@@ -19,15 +19,17 @@ import numpy as np
 
 from l2sim import __version__
 from l2sim.engine import WorkerLost, cores, each
-from l2sim.part import ROOMS
+from l2sim.part import ROOMS, did_you_mean
 from l2sim.results import RunNotFound
 from l2sim.results.run import record_of as figures_of
+from l2sim.scenario.mistakes import Mistake, ScenarioError
 from l2sim.simulation import Replay, once
 from l2sim.study.folder import land, landed, manifest_of, opened, record_of, seal
 
 if TYPE_CHECKING:
-    from l2sim.study.description import Precision, Study
+    from l2sim.study.description import Study
     from l2sim.study.findings import Findings
+    from l2sim.study.precision import Precision
 
 
 class Swept(NamedTuple):
@@ -101,6 +103,7 @@ def sweep(
                 failed += "failed" in record
                 if progress is not None:
                     progress(Swept(len(plan.there), plan.known, failed))
+            plan.check()
         missing = plan.missing()
         if missing:
             raise PartDone(folder, missing, plan.known)
@@ -238,6 +241,21 @@ class _Plan:
             self._grow(point)
             runs += [run for run in self._of(point) if run not in self.there and self._mine(run)]
         return runs
+
+    def check(self) -> None:
+        """See to it that the figure of a target precision is one that is measured, as soon as there are runs that could have it.
+
+        Raises:
+            ScenarioError: no run so far has it; the message names the nearest.
+        """
+        target = self._study.precision
+        if target is None or len(self.there) < target.least:
+            return
+        records = (record_of(self._folder, run) for run in sorted(self.there)[: target.least])
+        seen = [record["worlds"][target.world]["figures"] for record in records if target.world in record.get("worlds", {})]
+        if seen and not any(target.figure in figures for figures in seen):
+            hint = did_you_mean(target.figure, seen[0])
+            raise ScenarioError([Mistake(f"no run has measured '{target.figure}'{hint}; the runs are kept", "precision.figure")])
 
     def missing(self) -> int:
         """How many runs are known to be needed and are not there, by a fresh look at the folder, where other parts land theirs."""
