@@ -118,6 +118,9 @@ def test_a_truncated_table_is_named_with_a_remedy(tmp_path: Path, keep: int) -> 
     with pytest.raises(RunNotFound, match=r"BlockSealed\.parquet' is damaged .*remove '.*0000' and run again"):
         run.worlds["as_written"].events("BlockSealed")
     assert len(run.worlds["as_written"].events("AccountClosed")) > 0
+    place.unlink()
+    with pytest.raises(RunNotFound, match=r"BlockSealed\.parquet' is damaged \(it is missing\)"):
+        Run.load(tmp_path / "run").worlds["as_written"].log()
     (place.parent / "about.json").write_text("{", encoding="utf-8")
     with pytest.raises(RunNotFound, match=r"about\.json' is damaged"):
         run.worlds["as_written"].log()

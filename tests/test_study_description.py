@@ -125,7 +125,7 @@ def test_recordings_are_found_again(tmp_path: Path) -> None:
 
 def test_the_digest_is_of_the_runs_alone() -> None:
     first = of(vary={"factors": {COUNT: [1, 2]}})
-    same = of(vary={"factors": {COUNT: [1, 2]}}, replications=99, title="x", precision={"figure": "debt.bad_debt", "width": "10 %"})
+    same = of(vary={"factors": {COUNT: [1, 2]}}, title="x", precision={"figure": "debt.bad_debt", "width": "10 %"})
     assert first.digest == same.digest
     assert first != same
     others = [
@@ -280,6 +280,8 @@ def mistakes(tmp_path: Path, text: str) -> list[tuple[int, int, str]]:
         ("replications: 4", "precision: {figure: dbt.x, width: 1 %}", 12, 21, "there is no metric 'dbt'; did you mean 'debt'?"),
         ("replications: 4", "precision: {figure: debt, width: 1 %}", 12, 21, "'debt' is a metric, not a figure"),
         ("replications: 4", "precision: {figure: debt.x, width: 1 %, world: without_keeper}", 12, 48, "did you mean 'without_keepers'?"),
+        ("replications: 4", "precision: {figure: debt.bad_debt, within: 30 s}", 12, 44, "'30 s' is in s, and debt.bad_debt in USD"),
+        ("replications: 4", "replications: 4\nprecision: {figure: debt.x, width: 1 %}", 12, 15, "both say how often a point is run"),
         ("replications: 4", "precision: {figure: debt.x}", 12, 1, "needs either 'width'"),
         ("replications: 4", "precision: {figure: debt.x, within: much}", 12, 37, "a number or a quantity like '5 kUSD', not 'much'"),
         ("replications: 4", "precision: {figure: debt.x, width: 1 %, most: 4}", 12, 1, "'most' is 4 and 'least' 8"),

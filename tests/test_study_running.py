@@ -17,6 +17,8 @@ from benchmarks.studies import PRICE
 from l2sim.log import Log
 from l2sim.metrics import Metric
 from l2sim.part import ROOMS, room
+from l2sim.report import write_report
+from l2sim.report.readings import short
 from l2sim.results import OutputError, RunNotFound
 from l2sim.scenario import Scenario
 from l2sim.scenario.mistakes import ScenarioError
@@ -30,7 +32,8 @@ from l2sim.study.running import PartDone, Swept, replay, study_id, sweep
 def study(*, vary: dict[str, Any] | None = None, **fields: Any) -> Study:
     """Two durations, four replications of each, unless told otherwise."""
     factors = {"duration": ["10s", "20s"]} if vary is None else vary
-    plan = {"scenario": PRICE, "vary": {"kind": "grid", "factors": factors}, "replications": 4, "worlds": ["as_written"], **fields}
+    often = {} if "precision" in fields else {"replications": 4}
+    plan = {"scenario": PRICE, "vary": {"kind": "grid", "factors": factors}, "worlds": ["as_written"], **often, **fields}
     return Study.of(plan, name="durations")
 
 
@@ -281,7 +284,23 @@ def test_replications_are_added_until_the_interval_is_narrow_enough(tmp_path: Pa
 
 
 def test_a_target_out_of_reach_ends_at_the_most(tmp_path: Path) -> None:
-    assert sweep(wanted(width="0.01 %", most=6), out=tmp_path).manifest["replications"] == [6, 6]
+    found = sweep(wanted(width="0.01 %", most=6), out=tmp_path)
+    assert found.manifest["replications"] == [6, 6]
+    assert found.short == [0, 1]
+    said = "The precision asked of cascade.price_drop is not reached at points 0 and 1: it would take more than 6 replications ('most')."
+    assert short(found) == said
+    assert said in write_report(found).with_suffix(".md").read_text("utf-8")
+    assert not short(sweep(wanted(width="900 %"), out=tmp_path / "easy"))
+
+
+def test_a_target_for_what_is_not_measured_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match=r"no run has measured 'cascade\.price_dorp'; did you mean 'cascade\.price_drop'"):
+        sweep(wanted(figure="cascade.price_dorp"), out=tmp_path)
+    assert len(list(tmp_path.rglob("runs/*.json"))) == 6
+
+
+def test_a_study_with_a_target_loads_as_it_was_kept() -> None:
+    assert Study.of(wanted().resolved()) == wanted()
 
 
 # ---- folders

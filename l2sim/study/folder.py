@@ -61,8 +61,8 @@ def land(folder: Path, run: int, record: Mapping[str, Any]) -> None:
 
 
 def landed(folder: Path) -> set[int]:
-    """The numbers of the runs that are there, whatever became of them; an empty file, which a power cut may leave, is none."""
-    names = (path.stem for path in (folder / RUNS).glob("[0-9]*.json") if path.stat().st_size)
+    """The numbers of the runs that are there, whatever became of them."""
+    names = (path.stem for path in (folder / RUNS).glob("[0-9]*.json"))
     return {int(name) for name in names if name.isdigit()}
 
 
@@ -84,11 +84,11 @@ def record_of(folder: Path, run: int) -> dict[str, Any]:
     return record
 
 
-def manifest_of(folder: Path) -> dict[str, Any]:
-    """What is known about a study beside its runs.
+def manifest_of(folder: Path, formats: tuple[int, ...] = (FORMAT,)) -> dict[str, Any]:
+    """What is known about a study beside its runs; empty ``formats`` stand for any.
 
     Raises:
-        RunNotFound: there is no study in that folder, or its manifest is damaged.
+        RunNotFound: there is no study in that folder, its manifest is damaged, or it is in a format that cannot be read.
     """
     place = folder / "manifest.json"
     try:
@@ -99,7 +99,7 @@ def manifest_of(folder: Path) -> dict[str, Any]:
         raise RunNotFound(f"'{place}' cannot be read ({error}): remove it with its folder, or name another place with --out") from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("versions"), dict):
         raise RunNotFound(f"'{place}' is no manifest of a study: remove it with its folder, or name another place with --out")
-    if manifest.get("format") != FORMAT:
+    if formats and manifest.get("format") not in formats:
         made = manifest["versions"].get("l2sim", "another version")
         raise RunNotFound(f"'{folder}' is in format {manifest.get('format')} of l2sim {made}, and this version reads format {FORMAT}")
     return manifest
@@ -161,10 +161,11 @@ def _agree(folder: Path, study: "Study") -> None:
         if landed(folder):
             raise OutputError(f"'{folder}' has runs but no manifest that says what made them; {remedy}")
         return
-    manifest = manifest_of(folder)
+    manifest = manifest_of(folder, formats=())
     made = manifest["versions"].get("l2sim", "of another version")
-    if made != __version__:
-        raise OutputError(f"the runs in '{folder}' were made by l2sim {made}, and this is {__version__}: they do not mix; {remedy}")
+    if (made, manifest.get("format")) != (__version__, FORMAT):
+        one, other = f"l2sim {made} in format {manifest.get('format')}", f"{__version__} with format {FORMAT}"
+        raise OutputError(f"the runs in '{folder}' were made by {one}, and this is {other}: they do not mix; {remedy}")
     if manifest.get("study_digest") != study.digest:
         raise OutputError(f"the runs in '{folder}' belong to another study, {manifest.get('study')}; {remedy}")
 
