@@ -229,6 +229,7 @@ def test_what_passed_is_counted_over_all_attempts(run: Run) -> None:
     page = (run.path / "report.html").read_text("utf-8").replace("\u202f", " ")
     assert "With 2 validators watching, 17 % [3, 56] of 6 false assertions became final (1 of them" in page
     assert Pass("op", 0, 5, 5).share.high == 1.0
+    assert Pass("op", 0, 18, 0).share.low == 0.0  # rounding must not put an end beyond the share itself
 
 
 def test_withdrawals_are_from_submission_to_payment(run: Run) -> None:

@@ -64,7 +64,7 @@ SHORTENED: dict[Path, Sequence[str]] = {
         *(f"chains.{name}.proposer.{what}" for name in ("bold", "bracket", "pairs", "op") for what in ("interval=10min", "phase=5min")),
         *(f"chains.{name}.sequencer.block_time=4min" for name in ("bold", "bracket", "pairs", "op")),
         *(f"attacks.against_{name}.{what}" for name in ("bold", "bracket", "pairs", "op") for what in ("begins=12min", "lasts=3h")),
-        *(f"attacks.against_{name}.margin=1min" for name in ("bold", "bracket", "pairs")),
+        *(f"attacks.against_{name}.{what}" for name in ("bold", "bracket", "pairs") for what in ("margin=1min", "wait=18min")),
     ),
     SCENARIOS / "grace_after_an_outage.yaml": (
         *("duration=10min", "agents.automatic.size=100", "agents.people.size=100", "prices.eth.shocks.fall.at=1min"),

@@ -34,7 +34,10 @@ class ClaimStepped(NamedTuple):
 
 
 class MoveRefused(NamedTuple):
-    """A move in a game reverted, for a reason; it cost gas (ETH) all the same."""
+    """A move in a dispute reverted, for a reason; it cost gas (ETH) all the same.
+
+    ``parent`` is the claim that it would have answered in a game; -1 where there are no claims.
+    """
 
     chain: str
     number: int

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from l2sim.events import AssertionChallenged, AssertionConfirmed, AssertionMade, AssertionRejected, BondSlashed, DisputeMoved
+from l2sim.events import AssertionChallenged, AssertionConfirmed, AssertionMade, AssertionRejected, BondSlashed
 from l2sim.events.dispute_game import ClaimMade, ClaimResolved
 from l2sim.events.stakes import DefenderPaid, StakeForfeited, StakePosted, StakeReturned
 from l2sim.metrics import Metric
+from l2sim.metrics.disputes import attackers, spent_on_gas
 from l2sim.units import DAY, SECOND, Duration, Positive, Usd, Yearly
 
 if TYPE_CHECKING:
@@ -17,26 +18,37 @@ if TYPE_CHECKING:
     from l2sim.log import Log
 
 FIGURES = (
-    "attackers_gas", "attackers_locked", "attackers_lost", "defenders_gas", "defenders_locked", "defenders_staked", "defenders_lost",
-    "defenders_rewards", "resource_ratio", "delay", "delay_per_ether", "opportunity_cost",
+    "attackers_gas", "attackers_locked", "attackers_lost", "attackers_rewards", "attackers_spent", "defenders_gas", "defenders_locked",
+    "defenders_staked", "defenders_lost", "defenders_rewards", "defenders_spent", "resource_ratio", "delay", "delay_per_ether",
+    "opportunity_cost",
 )  # fmt: skip
 
 
 class DisputeEconomics(Metric):
     """For each rollup, what attackers and defenders spend on disputes, how long these delay it, and what that costs who waits.
 
-    Attackers are attacks of the scenario and whoever stands for a false assertion, defenders everybody else. Gas is that of false
-    assertions, challenges and moves; a true assertion's own is not counted. ``locked`` is the most that a side had staked at a time,
-    ``lost`` what it forfeited; ``defenders_staked`` is all that defenders staked besides what stands behind their own assertions. The
-    resource ratio is the attackers' gas and stakes over the defenders' gas and such stakes (BoLD paper, section 6). The delay is the
-    longest time from the first assertion up to a block until a true one up to it is final, less the usual time. Who waits has
-    ``value`` that earns nothing meanwhile: value x rate x delay / 365 d.
+    Attackers are attacks of the scenario, whoever asserts something false and whoever challenges something true; defenders are
+    everybody else. Gas is that of false assertions, challenges and moves, refused ones too; a true assertion's own is not counted.
+    ``locked`` is the most that a side had staked at a time, ``lost`` what it forfeited, ``rewards`` what it got of forfeited stakes,
+    also of its own side's: rivals in a tournament beat each other. ``spent`` is gas and what was lost, less rewards: what its accounts
+    are poorer by, so less than zero for a side that gained. ``delay_per_ether`` is the delay over what attackers spent.
+    ``defenders_staked`` is all that defenders staked besides what stands behind their own assertions. The resource ratio is the
+    attackers' gas and stakes over the defenders' gas and such stakes (BoLD paper, section 6). The delay is the longest time from the
+    first assertion up to a block until a true one up to it is final, less the usual time. Who waits has ``value`` that earns nothing
+    meanwhile: value x rate x delay / 365 d.
     """
 
     units: ClassVar[dict[str, str]] = {
-        **dict.fromkeys(FIGURES[:8], "ETH"), "delay": "s", "delay_per_ether": "s/ETH", "opportunity_cost": "USD",
+        **dict.fromkeys(FIGURES[:11], "ETH"), "delay": "s", "delay_per_ether": "s/ETH", "opportunity_cost": "USD",
     }  # fmt: skip
-    key: ClassVar[tuple[str, ...]] = ("delay", "attackers_lost", "attackers_gas", "defenders_gas", "defenders_locked", "opportunity_cost")
+    key: ClassVar[tuple[str, ...]] = (
+        "delay",
+        "attackers_spent",
+        "delay_per_ether",
+        "defenders_spent",
+        "defenders_locked",
+        "opportunity_cost",
+    )
 
     value: Annotated[Usd, Field(ge=0)] = 5.4e9
     """What waits for finality on each rollup (5.4 bn USD: Arbitrum One in "Economics of Disputes in Arbitrum BoLD")."""
@@ -52,33 +64,29 @@ class DisputeEconomics(Metric):
         return pd.DataFrame(list(rows.values()), pd.Index(list(rows), dtype=object), list(FIGURES), dtype=float)
 
     def _of(self, chain: str, log: "Log") -> dict[str, float]:
-        false, account = log.select(AssertionMade, "valid", "account", chain=chain)
-        groups = log.about.get("groups", {}).values()
-        attackers = {number for group in groups if group["section"] == "attacks" for number in range(group["first"], group["last"])}
-        attackers |= set(account[false == 0].tolist())
-        money = _Money(attackers)
+        against = attackers(chain, log)
+        money = _Money(against)
         _stakes(chain, log, money)
         _bonds(chain, log, money)
-        valid, who, cost = log.select(AssertionMade, "valid", "account", "cost", chain=chain)
-        gas = {True: float(cost[valid == 0].sum()), False: 0.0}
-        for fact in (AssertionChallenged, DisputeMoved):
-            who, cost = log.select(fact, "account", "cost", chain=chain)
-            for account_, paid in zip(who.tolist(), cost.tolist(), strict=True):
-                gas[account_ in attackers] += paid
+        gas = spent_on_gas(chain, log, against)
         delay = self.delay(chain, log) / SECOND
-        spent, defended = gas[True] + money.lost[True], gas[False] + money.staked[False]
+        spent = {side: gas[side] + money.lost[side] - money.rewards[side] for side in gas}
+        defended = gas[False] + money.staked[False]
         return {
             "attackers_gas": gas[True],
             "attackers_locked": money.peak(True),
             "attackers_lost": money.lost[True],
+            "attackers_rewards": money.rewards[True],
+            "attackers_spent": spent[True],
             "defenders_gas": gas[False],
             "defenders_locked": money.peak(False),
             "defenders_staked": money.staked[False],
             "defenders_lost": money.lost[False],
-            "defenders_rewards": money.rewards,
+            "defenders_rewards": money.rewards[False],
+            "defenders_spent": spent[False],
             "resource_ratio": (gas[True] + money.posted[True]) / defended if defended else np.nan,
             "delay": delay,
-            "delay_per_ether": delay / spent if spent else np.nan,
+            "delay_per_ether": delay / spent[True] if spent[True] > 0.0 else np.nan,
             "opportunity_cost": opportunity_cost(self.value, self.rate, delay),
         }
 
@@ -105,7 +113,7 @@ def opportunity_cost(value: float, rate: float, seconds: float) -> float:
 
 
 class _Money:
-    """What each side (attackers: True) put down and lost."""
+    """What each side (attackers: True) put down, lost and got."""
 
     def __init__(self, attackers: set[int]) -> None:
         self.attackers = attackers
@@ -114,7 +122,7 @@ class _Money:
         self.staked = {True: 0.0, False: 0.0}
         """Without what stands behind assertions."""
         self.lost = {True: 0.0, False: 0.0}
-        self.rewards = 0.0
+        self.rewards = {True: 0.0, False: 0.0}
 
     def put(self, time: int, account: int, amount: float, behind_assertion: bool) -> None:
         side = account in self.attackers
@@ -128,7 +136,7 @@ class _Money:
         self.lost[side] += amount if lost else 0.0
 
     def reward(self, account: int, amount: float) -> None:
-        self.rewards += 0.0 if account in self.attackers else amount
+        self.rewards[account in self.attackers] += amount
 
     def peak(self, side: bool) -> float:
         """The most that a side had down at a time."""

@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 class Disputes(Metric):
     """Assertions about each rollup, how many were false, and the share of these that became final: fraud that nobody stopped.
 
-    ``undetected_share`` is over the false ones that were decided; it is unknown where there were none. An attacker is whoever stands
-    for a false digest, a defender whoever stands against one; gas is what they paid for assertion, challenges and moves (a true
-    assertion's own gas is not counted), in ETH. ``spend_ratio`` is an attacker's gas and lost bonds over the defenders' gas.
-    Resolution is the time from a challenge to the end of its dispute.
+    ``undetected_share`` is over the false ones that were decided; it is unknown where there were none. Attackers are attacks of the
+    scenario, whoever asserts something false and whoever challenges something true; everybody else who takes part is a defender. Gas
+    is what they paid for assertion, challenges and moves, refused ones too (a true assertion's own gas is not counted), in ETH.
+    Bonds are those of ``optimistic`` and ``dispute_game``; stakes behind rivals are counted by ``dispute_economics``. ``spend_ratio``
+    is attackers' gas and lost bonds over defenders' gas. Resolution is the time from a challenge to the end of its dispute.
     """
 
     units: ClassVar[dict[str, str]] = {
@@ -46,23 +47,39 @@ class Disputes(Metric):
         return pd.DataFrame(list(rows.values()), pd.Index(list(rows), dtype=object), list(_of("", log)), dtype=float)
 
 
+def attackers(chain: str, log: "Log") -> set[int]:
+    """Accounts of attacks, of whoever asserts something false about a rollup, and of whoever challenges something true."""
+    groups = log.about.get("groups", {}).values()
+    found = {account for group in groups if group["section"] == "attacks" for account in range(group["first"], group["last"])}
+    number, account, valid = log.select(AssertionMade, "number", "account", "valid", chain=chain)
+    found |= set(account[valid == 0].tolist())
+    about, challenger = log.select(AssertionChallenged, "number", "account", chain=chain)
+    return found | set(challenger[np.isin(about, number[valid == 1])].tolist())
+
+
+def spent_on_gas(chain: str, log: "Log", against: set[int]) -> dict[bool, float]:
+    """Gas (ETH) that attackers (True) and everybody else (False) paid for false assertions, challenges and moves."""
+    valid, cost = log.select(AssertionMade, "valid", "cost", chain=chain)
+    gas = {True: float(cost[valid == 0].sum()), False: 0.0}
+    for fact in (AssertionChallenged, DisputeMoved, MoveRefused):
+        account, paid = log.select(fact, "account", "cost", chain=chain)
+        attacking = np.isin(account, list(against))
+        for side in gas:
+            gas[side] += float(paid[attacking == side].sum())
+    return gas
+
+
 def _of(chain: str, log: "Log") -> dict[str, float]:
-    number, account, valid, cost = log.select(AssertionMade, "number", "account", "valid", "cost", chain=chain)
-    order = np.argsort(number)
-    asserter, true = account[order], valid[order] == 1
+    number, valid = log.select(AssertionMade, "number", "valid", chain=chain)
     confirmed, passed = log.select(AssertionConfirmed, "number", "valid", chain=chain)
     rejected, failed = log.select(AssertionRejected, "number", "valid", chain=chain)
     undetected = float(np.count_nonzero(passed == 0))
     decided = undetected + np.count_nonzero(failed == 0)
 
-    gas = {True: 0.0, False: float(cost[valid == 0].sum())}
-    for fact in (AssertionChallenged, DisputeMoved, MoveRefused):
-        about, who, paid = log.select(fact, "number", "account", "cost", chain=chain)
-        right = (who == asserter[about]) == true[about]
-        for side in gas:
-            gas[side] += float(paid[right == side].sum())
-    about, loser, reward, burned = log.select(BondSlashed, "number", "account", "reward", "burned", chain=chain)
-    wrong = (loser == asserter[about]) != true[about]
+    against = attackers(chain, log)
+    gas = spent_on_gas(chain, log, against)
+    loser, reward, burned = log.select(BondSlashed, "account", "reward", "burned", chain=chain)
+    wrong = np.isin(loser, list(against))
     bonds = reward + burned
     lost = float(bonds[wrong].sum())
 
@@ -71,7 +88,7 @@ def _of(chain: str, log: "Log") -> dict[str, float]:
     seconds = _durations(began[taken == 1], challenged[taken == 1], ended, over)
     return {
         "assertions": float(len(number)),
-        "false": float(np.count_nonzero(~true)),
+        "false": float(np.count_nonzero(valid == 0)),
         "undetected": undetected,
         "undetected_share": undetected / decided if decided else np.nan,
         "undecided": float(len(number) - len(confirmed) - len(rejected)),
@@ -79,12 +96,12 @@ def _of(chain: str, log: "Log") -> dict[str, float]:
         "moves": float(moves.mean()) if len(moves) else np.nan,
         "resolution_mean": float(seconds.mean()) if len(seconds) else np.nan,
         "resolution_max": float(seconds.max()) if len(seconds) else np.nan,
-        "attackers_gas": gas[False],
+        "attackers_gas": gas[True],
         "attackers_bonds": lost,
-        "defenders_gas": gas[True],
+        "defenders_gas": gas[False],
         "defenders_bonds": float(bonds[~wrong].sum()),
         "defenders_rewards": float(reward[wrong].sum()),
-        "spend_ratio": (gas[False] + lost) / gas[True] if gas[True] else np.nan,
+        "spend_ratio": (gas[True] + lost) / gas[False] if gas[False] else np.nan,
     }
 
 

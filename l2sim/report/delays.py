@@ -10,8 +10,9 @@ from l2sim.wording import amount, phrase
 
 DAY = 86_400.0
 FIGURES = (
-    "delay", "attackers_lost", "attackers_locked", "attackers_gas", "delay_per_ether", "defenders_locked", "defenders_staked",
-    "defenders_gas", "defenders_lost", "defenders_rewards", "resource_ratio", "opportunity_cost",
+    "delay", "attackers_spent", "delay_per_ether", "attackers_lost", "attackers_rewards", "attackers_locked", "attackers_gas",
+    "defenders_spent", "defenders_locked", "defenders_staked", "defenders_gas", "defenders_lost", "defenders_rewards", "resource_ratio",
+    "opportunity_cost",
 )  # fmt: skip
 
 
@@ -41,7 +42,8 @@ def sentences(evidence: Evidence) -> Iterator[tuple[str, str]]:
             if level["delay"].n and level["delay"].mean:
                 parts = [
                     f"Its slowest assertion was final {said['delay']} later than usual.",
-                    f"Attackers lost {said['attackers_lost']} of stakes and bonds and paid {said['attackers_gas']} for gas;",
+                    f"Attackers lost {said['attackers_lost']} of stakes and bonds, got {said['attackers_rewards']} of such as rewards, and",
+                    f"paid {said['attackers_gas']} for gas: {said['attackers_spent']} in all;",
                     f"defenders had at most {said['defenders_locked']} locked and paid {said['defenders_gas']} for gas.",
                     f"Who waited lost {said['opportunity_cost']}.",
                 ]
@@ -51,7 +53,7 @@ def sentences(evidence: Evidence) -> Iterator[tuple[str, str]]:
 def _picture(evidence: Evidence, name: str, chains: list[str]) -> Picture:
     import pandas as pd
 
-    shown = ("delay", "attackers_lost", "defenders_locked")
+    shown = ("delay", "attackers_spent", "defenders_locked")
     found = {chain: {figure: evidence.level(f"{name}.{chain}.{figure}") for figure in shown} for chain in chains}
     chains = sorted(chains, key=lambda chain: -found[chain]["delay"].mean)
     places = list(range(len(chains)))
@@ -65,14 +67,14 @@ def _picture(evidence: Evidence, name: str, chains: list[str]) -> Picture:
             left.annotate(amount(value), (value, place), (3, 0), textcoords="offset points", va="center", fontsize=8)
         left.set_xlim(0, max([*days, 0.1]) * 1.18)
         sides: tuple[tuple[str, str, str, Any], ...] = (
-            ("attackers_lost", "lost by attackers", VERMILLION, -0.17), ("defenders_locked", "locked by defenders at most", BLUE, 0.17)
+            ("attackers_spent", "spent by attackers", VERMILLION, -0.17), ("defenders_locked", "locked by defenders at most", BLUE, 0.17)
         )  # fmt: skip
         for which, label, color, shift in sides:
             values = [found[chain][which].mean for chain in chains]
             hatch = "//////" if which == "defenders_locked" else ""
             look: dict[str, Any] = {"height": 0.3, "facecolor": "white" if hatch else color, "edgecolor": color, "hatch": hatch}
             right.barh([place + shift for place in places], values, label=label, **look)
-        right.set_xlabel("stakes and bonds, ETH")
+        right.set_xlabel("stakes, bonds and gas, ETH")
         for axes in (left, right):
             axes.set_yticks(places, chains)
             axes.invert_yaxis() if axes is left else None
@@ -83,5 +85,5 @@ def _picture(evidence: Evidence, name: str, chains: list[str]) -> Picture:
     told = [f"{chain}: {amount(day)} days" for chain, day in zip(chains, days, strict=True)]
     caption = f"Delay beyond the usual time to finality, and what each side put up{evidence.which(name)}; {evidence.how}."
     rows = [(chain, *(found[chain][which].mean for which in shown)) for chain in chains]
-    data = pd.DataFrame(rows, columns=["chain", "delay_seconds", "attackers_lost_eth", "defenders_locked_eth"])
+    data = pd.DataFrame(rows, columns=["chain", "delay_seconds", "attackers_spent_eth", "defenders_locked_eth"])
     return Picture(anchor, "What attackers paid for, and what they got", caption, "; ".join(told) + ".", drawn, data)

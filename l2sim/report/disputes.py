@@ -13,6 +13,7 @@ from l2sim.report.figures import BLUE, FAINT, GREEN, INK, ORANGE, SHADE, VERMILL
 from l2sim.report.series import time_unit, windows
 from l2sim.report.tables import Table, head_of, rows_by_subject
 from l2sim.statistics.intervals import Interval
+from l2sim.statistics.proportion import wilson
 from l2sim.units import SECOND
 from l2sim.wording import amount, listed, phrase
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
     from l2sim.log import Log
 
-Z = 1.959963984540054
-"""Quantile 97.5 % of the normal distribution."""
 OUTCOMES: dict[str, dict[str, Any]] = {
     "true, confirmed": {"facecolor": GREEN, "edgecolor": GREEN},
     "false, rejected": {"facecolor": "white", "edgecolor": BLUE},
@@ -61,10 +60,7 @@ class Pass(NamedTuple):
     @property
     def share(self) -> Interval:
         """With the interval of Wilson (1927) for a share of independent trials."""
-        n, share = self.decided, self.undetected / self.decided
-        middle = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
-        half = Z / (1 + Z * Z / n) * np.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
-        return Interval(share, max(0.0, float(middle - half)), min(1.0, float(middle + half)), n)
+        return wilson(self.undetected, self.decided)
 
 
 def pictures(evidence: Evidence) -> Iterator[Picture]:

@@ -72,7 +72,7 @@ class BoldContract(Contract):
         if root is None:
             stake = self.rules.mini_stakes[0]
             act = partial(self._open, challenge, node, player, history)
-            opening = self._once(lambda: node.number not in challenge.roots, act)
+            opening = self._once(node, player, lambda: node.number not in challenge.roots, act)
             return [Move(("open", node.number), "open", self.rules.root_gas, stake, due, opening)]
         if root.reaches(self.rules.challenge_period) <= self.me.now:
             return self._settling(challenge, node, root, player)
@@ -88,15 +88,15 @@ class BoldContract(Contract):
         """What is to be done with an edge that has a rival."""
         rules = self.rules
         if edge.high - edge.low > rules.stride(edge.level):
-            act = self._once(partial(edge.allows, "bisect"), partial(self._bisect, challenge, node, edge, player, history))
+            act = self._once(node, player, partial(edge.allows, "bisect"), partial(self._bisect, challenge, node, edge, player, history))
             return Move(("bisect", edge.number), "bisect", rules.bisection_gas, 0, due, act)
         if edge.level + 1 < len(rules.heights):
             stake = rules.mini_stakes[edge.level + 1]
-            act = self._once(lambda: edge.state == RIVALLED, partial(self._refine, challenge, node, edge, player, history))
+            act = self._once(node, player, lambda: edge.state == RIVALLED, partial(self._refine, challenge, node, edge, player, history))
             return Move(("refine", edge.number), "refine", rules.root_gas, stake, due, act)
         if not player.honest:
             return None  # L1 would find that it is false
-        act = self._once(partial(edge.allows, "prove"), partial(self._prove, challenge, node, edge, player))
+        act = self._once(node, player, partial(edge.allows, "prove"), partial(self._prove, challenge, node, edge, player))
         return Move(("prove", edge.number), "prove", rules.proof_gas, 0, due, act)
 
     def _settling(self, challenge: Challenge, node: Node, root: Edge, player: Player) -> list[Move]:
@@ -109,7 +109,7 @@ class BoldContract(Contract):
             if batch not in done:
                 size = min(BATCH, len(edges) - batch * BATCH)
                 act = partial(self._update, challenge, node, root, player, batch, batches)
-                call = self._once(lambda: challenge.winner is None, act)
+                call = self._once(node, player, lambda: challenge.winner is None, act)
                 found.append(Move(("update", root.number, batch), "update", size * self.rules.update_gas, 0, lambda: 0, call))
         return found
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from l2sim.books import Claim
+from l2sim.events.dispute_game import MoveRefused
 from l2sim.events.stakes import StakeForfeited, StakePosted, StakeReturned
 from l2sim.settlement.bold.histories import History, Machine, Truth
 from l2sim.settlement.bold.players import NEVER, Move, Player
@@ -257,14 +258,16 @@ class Contract:
         self.assertions.transfer(self.escrow, self.treasury, wei)
         self.me.announce(StakeForfeited(self.chain, number, account, purpose, wei / ETH))
 
-    def _once(self, possible: Any, act: Any) -> Any:
-        """A call on L1: it acts if that is possible still, and wakes whoever waits."""
-        return partial(self._called, possible, act)
+    def _once(self, node: Node, player: Player, possible: Any, act: Any) -> Any:
+        """A call on L1 for an assertion: it acts if that is possible still, and wakes whoever waits; its cost is paid either way."""
+        return partial(self._called, node.number, player.account, possible, act)
 
-    def _called(self, possible: Any, act: Any, cost: float) -> bool:
-        if not possible():
-            return False
-        done = bool(act(cost))
-        if done:
+    def _called(self, number: int, account: int, possible: Any, act: Any, cost: float) -> bool:
+        why = "" if possible() else "too late"
+        if not why and not act(cost):
+            why = "not granted"
+        if why:
+            self.me.announce(MoveRefused(self.chain, number, -1, account, why, cost))
+        else:
             self.stirred()
-        return done
+        return not why

@@ -69,10 +69,10 @@ class DuelContract(Contract):
         possible = partial(self._possible, duel, duel.moves)
         key = duel.number, duel.moves
         if duel.high - duel.low > 1:
-            act = self._once(possible, partial(self._bisect, duel, node))
+            act = self._once(node, player, possible, partial(self._bisect, duel, node))
             yield Move(key, "bisect", self.rules.bisection_gas, 0, due, act)
         elif self._true(node, duel):
-            act = self._once(possible, partial(self._prove, duel, node))
+            act = self._once(node, player, possible, partial(self._prove, duel, node))
             yield Move(key, "prove", self.rules.proof_gas, 0, due, act)
 
     def _possible(self, duel: Duel, moves: int) -> bool:
