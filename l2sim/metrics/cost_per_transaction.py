@@ -20,33 +20,50 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
+def stands(numbers: Ints) -> npt.NDArray[np.bool_]:
+    """Which rows are the last with their message's number: what L1 undid and took again may be in the log twice, and was paid once."""
+    last = {one: row for row, one in enumerate(numbers.tolist())}
+    found = np.zeros(len(numbers), bool)
+    found[list(last.values())] = True
+    return found
+
+
+def messages(log: "Log", chain: str) -> tuple[Ints, Ints, Floats]:
+    """What was paid on L1 for each message to a rollup: its number, who paid, and what (ETH); gas and fee of the queue, calls that force."""
+    number, sender, cost = log.select(MessageQueued, "number", "sender", "cost", chain=chain)
+    of, caller, accepted, gas = log.select(MessageForced, "number", "sender", "accepted", "cost", chain=chain)
+    queued, called = stands(number), stands(of) | (accepted == 0)
+    pairs = (number[queued], of[called]), (sender[queued], caller[called]), (cost[queued], gas[called])
+    numbers, senders, costs = map(np.concatenate, pairs)
+    return numbers, senders, costs
+
+
 def paid_on_l1(log: "Log", chain: str) -> tuple[Ints, Floats]:
     """Who paid on L1 to have transactions included in a rollup, and what (ETH): gas and fee of the queue, and calls that force.
 
     What is in no block yet, and what the queue refused, was paid for too.
     """
-    facts = (MessageQueued, MessageForced, MessageRefused)
-    payments = [log.select(fact, "sender", "cost", chain=chain) for fact in facts]
-    senders, costs = (np.concatenate(column) for column in zip(*payments, strict=True))
-    return senders, costs
+    _, senders, costs = messages(log, chain)
+    refused, gas = log.select(MessageRefused, "sender", "cost", chain=chain)
+    return np.append(senders, refused), np.append(costs, gas)
 
 
 def inclusion(log: "Log", chain: str, submitted: Ints, senders: Ints, blocks: Ints) -> Floats:
     """What was paid on L1 (ETH) to have each of these transactions included, all in blocks of a chain; 0 where it came the usual way."""
     amounts = np.zeros(len(submitted))
     spent: dict[int, float] = {}
-    for fact in (MessageQueued, MessageForced):
-        for number, cost in zip(*map(np.ndarray.tolist, log.select(fact, "number", "cost", chain=chain)), strict=True):
-            spent[number] = spent.get(number, 0.0) + cost
+    paid_for, _, costs = messages(log, chain)
+    for one, cost in zip(paid_for.tolist(), costs.tolist(), strict=True):
+        spent[one] = spent.get(one, 0.0) + cost
     number, of_block, sent, sender = log.select(MessageIncluded, "number", "block", "submitted", "sender", chain=chain)
     due: dict[tuple[int, int, int], list[float]] = {}
     for one, *key in zip(number.tolist(), of_block.tolist(), sent.tolist(), sender.tolist(), strict=True):
         due.setdefault((key[0], key[1], key[2]), []).append(spent.get(one, 0.0))
     # A block begins with its messages, so that the first of several alike is the one that came through L1.
     for row in np.flatnonzero(np.isin(blocks, of_block) & np.isin(senders, sender)).tolist() if due else ():
-        costs = due.get((int(blocks[row]), int(submitted[row]), int(senders[row])))
-        if costs:
-            amounts[row] = costs.pop(0)
+        left = due.get((int(blocks[row]), int(submitted[row]), int(senders[row])))
+        if left:
+            amounts[row] = left.pop(0)
     return amounts
 
 

@@ -11,6 +11,7 @@ from l2sim.events.inclusion import MessageQueued
 from l2sim.events.proofs import ProofMade, ProofPaid, ProofsVerified, ProverFined
 from l2sim.events.stakes import DefenderPaid, StakeForfeited
 from l2sim.metrics import Metric, groups
+from l2sim.metrics.cost_per_transaction import stands
 from l2sim.metrics.fee_components import COMPONENTS, paid
 from l2sim.units import DAY
 
@@ -61,7 +62,8 @@ class SequencerMargin(Metric):
 
 def _of(chain: str, log: "Log") -> dict[str, float]:
     revenue = dict(zip(COMPONENTS, paid(log, chain)[2].sum(axis=0).tolist(), strict=True))
-    revenue["inclusion"] = float(log.select(MessageQueued, "fee", chain=chain)[0].sum())
+    number, fee = log.select(MessageQueued, "number", "fee", chain=chain)
+    revenue["inclusion"] = float(fee[stands(number)].sum())
     costs = _costs(chain, log)
     known = sum(revenue.values()) - sum(costs.values())
     gained = _gained(chain, log)

@@ -139,15 +139,17 @@ class LiveForced:
                 return -1
             l1.pay(GAS_TOKEN, message.sender, -fee / ETH)
             l1.pay(GAS_TOKEN, chain.account, fee / ETH)
-        if message.tie in self.included:
-            return message.number  # L1 undid its block after the rollup had taken it over: it is executed once all the same
+        again = message.tie in self.included  # L1 undid its block after the rollup had taken it over: it is executed once all the same
         if message.number < 0:
             message.number = self._numbers
             self._numbers += 1
-        message.block = l1.after.slot
-        self.pending.append(message)
-        told = market, action, message.block, cost + fee / ETH, fee / ETH
+        slot = l1.after.slot
+        told = market, action, slot, cost + fee / ETH, fee / ETH
         world.record(MessageQueued(chain.name, message.number, submitted, message.sender, *told))
+        if again:
+            return message.number
+        message.block = slot
+        self.pending.append(message)
         self._watch(message)
         return message.number
 
