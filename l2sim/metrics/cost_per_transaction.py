@@ -29,7 +29,7 @@ def stands(numbers: Ints) -> npt.NDArray[np.bool_]:
 
 
 def messages(log: "Log", chain: str) -> tuple[Ints, Ints, Floats]:
-    """What was paid on L1 for each message to a rollup: its number, who paid, and what (ETH); gas and fee of the queue, calls that force."""
+    """What was paid on L1 for messages to a rollup: number, who paid, and what (ETH); gas and fee of the queue, calls that force."""
     number, sender, cost = log.select(MessageQueued, "number", "sender", "cost", chain=chain)
     of, caller, accepted, gas = log.select(MessageForced, "number", "sender", "accepted", "cost", chain=chain)
     queued, called = stands(number), stands(of) | (accepted == 0)
@@ -70,8 +70,9 @@ def inclusion(log: "Log", chain: str, submitted: Ints, senders: Ints, blocks: In
 class CostPerTransaction(Metric):
     """What a transaction in a block paid, per chain: execution on the chain, data on L1, inclusion through L1, and all; mean and median.
 
-    ``inclusion`` is the gas and the fees that its sender paid on L1 where it came through L1's queue. Reverted transactions are in a block and pay, so they count. Dollars are at the outside price of ether when the block was
-    made (the last ``PriceMoved`` until then), or at the price at the end where the run recorded none.
+    ``inclusion`` is the gas and the fees that its sender paid on L1 where it came through L1's queue. Reverted transactions are in a
+    block and pay, so they count. Dollars are at the outside price of ether when the block was made (the last ``PriceMoved`` until
+    then), or at the price at the end where the run recorded none.
     """
 
     units: ClassVar[dict[str, str]] = {"eth": "ETH", "usd": "USD"}

@@ -81,9 +81,7 @@ class FeeComponents(CostPerTransaction):
             rows[chain] = _figures(components, dollars, float(on_l1.sum()))
             for which in np.union1d(group[group >= 0], payer[payer >= 0]).tolist():
                 of_group = group == which
-                rows[f"{names[which]} on {chain}"] = _figures(
-                    components[of_group], dollars[of_group], float(on_l1[payer == which].sum())
-                )
+                rows[f"{names[which]} on {chain}"] = _figures(components[of_group], dollars[of_group], float(on_l1[payer == which].sum()))
         return pd.DataFrame.from_dict(rows, orient="index", dtype=float)
 
 

@@ -24,10 +24,12 @@ class SettlementCost(Metric):
     """Explicit and implicit cost of settlement, by rollup, of a mean transaction, and by bridge, of all withdrawals.
 
     Explicit: the data fee, without what the operator takes besides; of a withdrawal also the gas on L1 of proving it, as often as it was
-    proved, and of asking for it, in vain too. Implicit, the premium for latency, of a value V that is unsettled for a time t: the return that it could have
-    earned, V x rate x t, and the price risk that its owner bears meanwhile, which is worth what insurance against a fall costs: an
-    at-the-money put on V, V x (2 N(sigma sqrt(t) / 2) - 1), about 0.4 V sigma sqrt(t) (Black and Scholes 1973 at a rate of zero;
-    Brenner and Subrahmanyam 1988). Dollars that are withdrawn bear no price risk.
+    proved, and of asking for it, in vain too.
+
+    Implicit, the premium for latency, of a value V that is unsettled for a time t: the return that it could have earned, V x rate x t,
+    and the price risk that its owner bears meanwhile, which is worth what insurance against a fall costs: an at-the-money put on V,
+    V x (2 N(sigma sqrt(t) / 2) - 1), about 0.4 V sigma sqrt(t) (Black and Scholes 1973 at a rate of zero; Brenner and Subrahmanyam
+    1988). Dollars that are withdrawn bear no price risk.
 
     A transaction is unsettled from its submission until the chain's head reaches its block, a withdrawal until L1 has paid it. What was
     not settled when the run ended counts as far as the run went, which is too little, and is told in ``unsettled``.

@@ -1,6 +1,6 @@
 """Costs: what a transaction pays, for execution on its chain, for its data on L1, and to be included through L1."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PARTS = ("execution", "data", "inclusion", "total")
-LOOKS = {
+LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
     "execution": ("execution", {}),
     "data": ("data on L1", {"color": "white", "hatch": "//////"}),
     "inclusion": ("inclusion through L1", {"color": "white", "hatch": "xxxx"}),
@@ -52,7 +52,7 @@ def picture(evidence: Evidence, name: str) -> Picture | None:
         drawn_parts = [part for part in LOOKS if part != "inclusion" or any(of[-2].mean > 0 for _, _, of in rows)]
         for place, (_, world, (*found, total)) in zip(places, rows, strict=True):
             edge = (WRITTEN if world == AS_WRITTEN else CALM)["color"]
-            look = {"height": 0.62, "edgecolor": edge, "linewidth": 0.9}
+            look: dict[str, Any] = {"height": 0.62, "edgecolor": edge, "linewidth": 0.9}
             first = place == places[0]
             left = 0.0
             for part, one in zip(drawn_parts, found, strict=False):
