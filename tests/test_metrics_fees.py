@@ -10,7 +10,6 @@ from l2sim.events import BatchPosted, BlockSealed, TransactionIncluded
 from l2sim.metrics.fee_components import COMPONENTS, FeeComponents, paid
 from l2sim.metrics.sequencer_margin import SequencerMargin
 from l2sim.report import fee_components
-from l2sim.report.evidence import Evidence
 from l2sim.scenario import Scenario
 from l2sim.streams import Streams
 from l2sim.units import ETH, GWEI
@@ -95,4 +94,22 @@ def test_a_picture_stacks_the_components(tmp_path: Any) -> None:
     assert means.shape == (fee_components.BINS, len(COMPONENTS))
     _, _, components = paid(run.log(0), "op")
     assert np.nanmean(means) == pytest.approx(components.mean() * 1e9, rel=0.1)
-    assert Evidence is not None
+
+
+def test_parts_without_transactions_are_gaps_and_no_fee_of_zero(world: World) -> None:
+    log = world.log
+    kept = log.about["duration"]
+    log.about["duration"] = 2 * kept
+    try:
+        means = fee_components.over_time(log, "op")
+    finally:
+        log.about["duration"] = kept
+    half = fee_components.BINS // 2
+    drawn = fee_components.layers(means)
+    assert [component for component, _, _ in drawn] == list(COMPONENTS)
+    for _, lower, upper in drawn:
+        assert np.isfinite(lower[:half]).all()
+        assert np.isnan(lower[half + 1 :]).all()
+        assert np.isnan(upper[half + 1 :]).all()
+    assert drawn[-1][2][:half] == pytest.approx(means[:half].sum(axis=1))
+    assert [drawn[k][2][0] for k in range(4)] == [drawn[k][1][0] for k in range(1, 5)]

@@ -3,15 +3,18 @@
 from pathlib import Path
 
 import pytest
-from report_runs import SCENARIO, make_run
+from report_runs import ABOUT, SCENARIO, make_run
 from test_honesty import hurried
 from worlds import SCENARIOS, lived
 
-from l2sim.report.answer import findings
+from l2sim.events import TransactionIncluded
+from l2sim.log import Log
+from l2sim.report.answer import findings, statement
 from l2sim.report.cards import cards
 from l2sim.report.evidence import Evidence
 from l2sim.results.results import figures_of
 from l2sim.scenario import Scenario, ScenarioError
+from l2sim.wording import NOTHING
 
 
 def evidence(folder: Path, *answer: dict[str, str]) -> Evidence:
@@ -51,3 +54,25 @@ def test_shipped_scenarios_ask_for_figures_that_there_are(path: Path) -> None:
     log = lived(scenario)
     names = {figure.partition(".")[0] for figure in asked}
     assert set(asked) <= {figure for name in names for figure in figures_of(name, scenario.metrics[name], log)}
+
+
+def free(world: str, luck: int) -> Log:
+    """Transactions that cost nothing, but in the last replication none at all."""
+    log = Log()
+    log.about = ABOUT
+    if luck < 2:
+        log.record(10**10, TransactionIncluded("arb", 1, 0, 5, "perp", "open", 0, 400_000, 0.0, 0.0, 0.0, 0.0))
+    return log
+
+
+def test_what_costs_nothing_costs_zero_and_of_what_is_counted_there_is_none(tmp_path: Path) -> None:
+    found = Evidence(make_run(tmp_path, 3, logs=free))
+    told = {of.topic: of.text for of in findings(found)}["Costs on arb"].replace("\u202f", " ")
+    assert told == "A transaction pays on average: 0 USD in every replication (from 2 of 3 replications)."
+    assert statement(found, "delay.arb.dropped", "Transactions dropped") == "Transactions dropped: none in any replication."
+
+
+def test_what_was_not_observed_has_no_card(tmp_path: Path) -> None:
+    found = cards(Evidence(make_run(tmp_path, 2, empty=True)))
+    assert NOTHING not in {card.value for card in found}
+    assert "no pairs" not in {card.interval for card in found}

@@ -164,7 +164,7 @@ def chains_lived(say: Callable[[int, tuple[Any, ...]], None]) -> None:
     say(0, ProverOpened("op", 5, 1))
     say(MINUTE, ProofRequested("op", 0, 0, 0, 1e9))
     say(4 * MINUTE, ProofMade("op", 0, 0, 0, 5, MINUTE, 2 * MINUTE, 1, 0.03, 0.02))
-    say(11 * MINUTE, ProofsVerified("op", 0, 1, 400_000, 0.01))
+    say(11 * MINUTE, ProofsVerified("op", 0, 1, 400_000, 0.01, 5))
 
 
 def without(facts: set[type]) -> Callable[[str, int], Log]:

@@ -12,6 +12,14 @@ class DataWithheld(NamedTuple):
     l1_block: int
 
 
+class CommitteePaid(NamedTuple):
+    """Who posts a rollup's batches paid the committee that keeps their data; cost in ETH."""
+
+    chain: str
+    account: int
+    cost: float
+
+
 class WithholdingBegan(NamedTuple):
     """A rollup's operator stopped giving out data; ``last`` is the last block that others know, ``hidden`` 1 where it goes on unseen."""
 

@@ -14,7 +14,10 @@ class TransactionCensored(NamedTuple):
 
 
 class MessageQueued(NamedTuple):
-    """L1 took a transaction for a rollup into its queue, as ``number`` of that rollup; gas and fee that it cost, in ETH."""
+    """L1 took a transaction for a rollup into its queue, as ``number`` of that rollup.
+
+    ``cost`` is the gas and the fee that it took, of which the rollup gets the ``fee``; in ETH.
+    """
 
     chain: str
     number: int
@@ -23,6 +26,17 @@ class MessageQueued(NamedTuple):
     market: str
     action: str
     l1_block: int
+    cost: float
+    fee: float
+
+
+class MessageRefused(NamedTuple):
+    """L1 did not take a transaction for a rollup into its queue, because its sender could not pay the fee; the gas, in ETH."""
+
+    chain: str
+    sender: int
+    market: str
+    action: str
     cost: float
 
 

@@ -57,11 +57,21 @@ class ProverFined(NamedTuple):
     amount: float
 
 
+class ProofPaid(NamedTuple):
+    """Whoever made an assertion paid for making its proof itself: machines and power, which nobody in the model sells."""
+
+    chain: str
+    assertion: int
+    account: int
+    cost: float
+
+
 class ProofsVerified(NamedTuple):
-    """L1 verified the proofs of so many assertions at once; ``last`` is the newest of them, ``cost`` that of gas."""
+    """L1 verified the proofs of so many assertions at once; ``last`` is the newest of them, ``cost`` the gas, which ``account`` paid."""
 
     chain: str
     last: int
     number: int
     gas: int
     cost: float
+    account: int

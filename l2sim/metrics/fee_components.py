@@ -8,7 +8,7 @@ import numpy.typing as npt
 from l2sim.events import BlockSealed, TransactionIncluded
 from l2sim.events.fees import OperatorFeeSet
 from l2sim.metrics import groups, trading_chains
-from l2sim.metrics.cost_per_transaction import CostPerTransaction
+from l2sim.metrics.cost_per_transaction import CostPerTransaction, inclusion, paid_on_l1
 from l2sim.units import ETH
 
 if TYPE_CHECKING:
@@ -16,19 +16,20 @@ if TYPE_CHECKING:
 
     from l2sim.log import Log
 
-COMPONENTS = ("base", "priority", "data", "operator")
+COMPONENTS = ("base", "priority", "data", "operator", "inclusion")
+Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-def paid(log: "Log", chain: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]:
-    """Of each transaction in a block of a chain: time (ns), sender, and what it paid by component (ETH), shape (n, 4).
+def paid(log: "Log", chain: str) -> tuple[Ints, Ints, Floats]:
+    """Of each transaction in a block of a chain: time (ns), sender, and what it paid by component (ETH), shape (n, 5).
 
     The base fee is that of its block, NaN where that is not in the log; what it paid for execution beyond it is its priority fee; what
     the operator takes by gas and by transaction (OP Stack's operator fee, ZKsync's share of a batch's overhead on gas) is part of the
-    data fee in the log.
+    data fee in the log. What it paid on L1 to be included is that of its own message there.
     """
-    columns = log.select(TransactionIncluded, "time", "sender", "block", "gas", "execution_fee", "data_fee", chain=chain)
-    times, senders, block, gas, execution, data = columns
+    columns = log.select(TransactionIncluded, "time", "sender", "block", "gas", "execution_fee", "data_fee", "submitted", chain=chain)
+    times, senders, block, gas, execution, data, submitted = columns
     components = np.zeros((len(times), len(COMPONENTS)))
     if not len(times):
         return times, senders, components
@@ -36,25 +37,36 @@ def paid(log: "Log", chain: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.
     order = np.argsort(number, kind="stable")
     of_block = np.append(fee[order], np.nan)[np.searchsorted(number[order], block)]
     base = np.minimum(gas * (of_block / ETH), execution)
-    since, per_gas, constant = log.select(OperatorFeeSet, "time", "per_gas", "per_transaction", chain=chain)
-    data = data.astype(np.float64)  # kept narrow in the log
-    operator = np.zeros(len(times))
-    if len(since):
-        which = np.searchsorted(since, times, side="right") - 1
-        operator = np.where(which >= 0, np.minimum(gas * per_gas[which] + constant[which], data), 0.0)
-    components[:] = np.column_stack([base, execution - base, data - operator, operator])
+    data, operator = apart(log, chain, times, gas, data)
+    on_l1 = inclusion(log, chain, submitted, senders, block)
+    components[:] = np.column_stack([base, execution - base, data, operator, on_l1])
     return times, senders, components
+
+
+def apart(log: "Log", chain: str, times: Ints, gas: Ints, data: Floats) -> tuple[Floats, Floats]:
+    """What transactions paid for data and what the operator took besides (ETH), which the log has in one sum."""
+    whole = data.astype(np.float64)  # kept narrow in the log
+    since, per_gas, constant = log.select(OperatorFeeSet, "time", "per_gas", "per_transaction", chain=chain)
+    if not len(since):
+        return whole, np.zeros(len(whole))
+    which = np.searchsorted(since, times, side="right") - 1
+    operator = np.where(which >= 0, np.minimum(gas * per_gas[which] + constant[which], whole), 0.0)
+    return whole - operator, operator
 
 
 class FeeComponents(CostPerTransaction):
     """What transactions pay by component, on each chain and of each group of senders there: means of a transaction, and totals.
 
     ``base`` is the execution base fee, ``priority`` what is offered beyond it, ``data`` the fee for data on L1, ``operator`` what the
-    operator takes besides. Reverted transactions pay, so they count. Dollars as in ``cost_per_transaction``.
+    operator takes besides, ``inclusion`` what is paid on L1, gas and fees, where they come through L1's queue. Means are of transactions
+    in blocks; ``inclusion_total_eth`` counts what was paid for those that are in none, too. Reverted transactions pay, so they count.
+    Dollars as in ``cost_per_transaction``.
     """
 
     units: ClassVar[dict[str, str]] = {"eth": "ETH", "usd": "USD"}
-    key: ClassVar[tuple[str, ...]] = ("base_mean_usd", "priority_mean_usd", "data_mean_usd", "operator_mean_usd")
+    key: ClassVar[tuple[str, ...]] = (
+        "base_mean_usd", "priority_mean_usd", "data_mean_usd", "operator_mean_usd", "inclusion_mean_usd",
+    )  # fmt: skip
 
     def measure(self, log: "Log") -> "pd.DataFrame":
         import pandas as pd
@@ -64,17 +76,19 @@ class FeeComponents(CostPerTransaction):
             times, senders, components = paid(log, chain)
             dollars = self._dollars(times, log)
             names, group = groups(senders, log)
-            rows[chain] = _figures(components, dollars)
-            for which in np.unique(group[group >= 0]).tolist():
+            payers, on_l1 = paid_on_l1(log, chain)
+            _, payer = groups(payers, log)
+            rows[chain] = _figures(components, dollars, float(on_l1.sum()))
+            for which in np.union1d(group[group >= 0], payer[payer >= 0]).tolist():
                 of_group = group == which
-                rows[f"{names[which]} on {chain}"] = _figures(components[of_group], dollars[of_group])
+                rows[f"{names[which]} on {chain}"] = _figures(components[of_group], dollars[of_group], float(on_l1[payer == which].sum()))
         return pd.DataFrame.from_dict(rows, orient="index", dtype=float)
 
 
-def _figures(components: Floats, dollars: Floats) -> dict[str, float]:
+def _figures(components: Floats, dollars: Floats, on_l1: float) -> dict[str, float]:
     figures = {"transactions": float(len(components))}
     for name, ether in zip(COMPONENTS, components.T, strict=True):
         figures[f"{name}_mean_eth"] = float(ether.mean()) if len(ether) else np.nan
         figures[f"{name}_mean_usd"] = float((ether * dollars).mean()) if len(ether) else np.nan
-        figures[f"{name}_total_eth"] = float(ether.sum())
+        figures[f"{name}_total_eth"] = float(ether.sum()) if name != "inclusion" else on_l1
     return figures

@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import erf
 
-from l2sim.events import TransactionIncluded, WithdrawalFinalized
+from l2sim.events import TransactionIncluded, WithdrawalFinalized, WithdrawalProven, WithdrawalRefused
 from l2sim.metrics import Metric
+from l2sim.metrics.fee_components import apart
 from l2sim.metrics.time_to_finality import NOT_YET, reached
 from l2sim.units import SECOND, YEAR, Duration, NotNegative, Positive, Usd, Volatility, Yearly
 
@@ -22,10 +23,13 @@ Floats = npt.NDArray[np.float64]
 class SettlementCost(Metric):
     """Explicit and implicit cost of settlement, by rollup, of a mean transaction, and by bridge, of all withdrawals.
 
-    Explicit: the data fee. Implicit, the premium for latency, of a value V that is unsettled for a time t: the return that it could have
-    earned, V x rate x t, and the price risk that its owner bears meanwhile, which is worth what insurance against a fall costs: an
-    at-the-money put on V, V x (2 N(sigma sqrt(t) / 2) - 1), about 0.4 V sigma sqrt(t) (Black and Scholes 1973 at a rate of zero;
-    Brenner and Subrahmanyam 1988). Dollars that are withdrawn bear no price risk.
+    Explicit: the data fee, without what the operator takes besides; of a withdrawal also the gas on L1 of proving it, as often as it was
+    proved, and of asking for it, in vain too.
+
+    Implicit, the premium for latency, of a value V that is unsettled for a time t: the return that it could have earned, V x rate x t,
+    and the price risk that its owner bears meanwhile, which is worth what insurance against a fall costs: an at-the-money put on V,
+    V x (2 N(sigma sqrt(t) / 2) - 1), about 0.4 V sigma sqrt(t) (Black and Scholes 1973 at a rate of zero; Brenner and Subrahmanyam
+    1988). Dollars that are withdrawn bear no price risk.
 
     A transaction is unsettled from its submission until the chain's head reaches its block, a withdrawal until L1 has paid it. What was
     not settled when the run ended counts as far as the run went, which is too little, and is told in ``unsettled``.
@@ -64,7 +68,9 @@ class SettlementCost(Metric):
         return self.rate * years, erf(volatility * np.sqrt(years) / (2.0 * np.sqrt(2.0)))
 
     def _of_transactions(self, chain: str, log: "Log") -> dict[str, float]:
-        submitted, block, data = log.select(TransactionIncluded, "submitted", "block", "data_fee", chain=chain)
+        columns = "time", "gas", "data_fee", "submitted", "block"
+        times, gas, data, submitted, block = log.select(TransactionIncluded, *columns, chain=chain)
+        data, _ = apart(log, chain, times, gas, data)
         counted = submitted <= log.about.get("duration", 0) - self.cool_down
         submitted, block, data = submitted[counted], block[counted], data[counted]
         until = reached(chain, self.head, block, log)
@@ -72,23 +78,35 @@ class SettlementCost(Metric):
         return self._named(submitted, until, np.full(len(submitted), self.value), data * ether, self.volatility, log, total=False)
 
     def _of_withdrawals(self, bridge: str, log: "Log") -> dict[str, float]:
-        submitted, number, status, amount, data = log.select(
-            TransactionIncluded, "submitted", "x", "status", "y", "data_fee", market=bridge, action="withdraw"
+        columns = "time", "gas", "data_fee", "submitted", "x", "status", "y", "sender"
+        times, gas, data, submitted, number, status, amount, sender = log.select(
+            TransactionIncluded, *columns, market=bridge, action="withdraw"
         )
+        data, _ = apart(log, log.about["markets"][bridge]["on"], times, gas, data)
         counted = (status == 0) & (submitted <= log.about.get("duration", 0) - self.cool_down)
-        submitted, number, amount, data = submitted[counted], number[counted].astype(np.int64), amount[counted], data[counted]
-        times, paid, valid, cost = log.select(WithdrawalFinalized, "time", "number", "valid", "cost", market=bridge)
-        settled = {
-            one: (time, gas) for one, time, gas, true in zip(paid.tolist(), times.tolist(), cost.tolist(), valid, strict=True) if true
-        }
-        until = np.array([settled.get(one, (NOT_YET, 0.0))[0] for one in number.tolist()], np.int64)
-        fees = data + np.array([settled.get(one, (NOT_YET, 0.0))[1] for one in number.tolist()])
+        submitted, amount, data = submitted[counted], amount[counted], data[counted]
+        which = list(zip(number[counted].astype(np.int64).tolist(), sender[counted].tolist(), strict=True))
+        times, paid, valid = log.select(WithdrawalFinalized, "time", "number", "valid", market=bridge)
+        settled = {one: time for one, time, true in zip(paid.tolist(), times.tolist(), valid, strict=True) if true}
+        until = np.array([settled.get(one, NOT_YET) for one, _ in which], np.int64)
+        spent = self._spent_on_l1(bridge, log)
+        fees = data + np.array([spent.get(one, 0.0) for one in which])
         asset = log.about["markets"][bridge]["base"] or "usd"
         prices = log.about.get("prices", {})
         worth = 1.0 if asset == "usd" else prices.get(asset, self.ether)
         ether = prices.get(self.price, self.ether)
         risk = 0.0 if asset == "usd" else self.volatility
         return self._named(submitted, until, amount * worth, fees * ether, risk, log, total=True)
+
+    @staticmethod
+    def _spent_on_l1(bridge: str, log: "Log") -> dict[tuple[int, int], float]:
+        """Gas on L1 (ETH) for each withdrawal, by its number and its owner: another's invented one may have the same number."""
+        spent: dict[tuple[int, int], float] = {}
+        for fact in (WithdrawalProven, WithdrawalRefused, WithdrawalFinalized):
+            for *which, cost in zip(*map(np.ndarray.tolist, log.select(fact, "number", "account", "cost", market=bridge)), strict=True):
+                key = which[0], which[1]
+                spent[key] = spent.get(key, 0.0) + cost
+        return spent
 
     def _named(
         self, since: npt.NDArray[np.int64], until: npt.NDArray[np.int64], values: Floats, fees: Floats, volatility: float, log: "Log",

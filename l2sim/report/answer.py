@@ -71,7 +71,7 @@ def statement(evidence: Evidence, figure: str, subject: str) -> str:
     if not level.n and not without.n:
         return ""
     if evidence.is_nothing(figure):
-        return f"{subject}: none in any replication."
+        return f"{subject}: {_nothing(evidence, figure)}."
     if not evidence.compared:
         return f"{subject}: {phrase(level, evidence.unit(figure))}." if level.n else ""
     here, there, difference = evidence.compared_in_words(figure)
@@ -79,6 +79,12 @@ def statement(evidence: Evidence, figure: str, subject: str) -> str:
     if not effect.n:
         return f"{subject}: {worlds}; no replication has both, so there is no difference to give."
     return f"{subject}: {worlds}; difference {difference}{_pairs(effect, evidence)}{_note(effect, evidence)}."
+
+
+def _nothing(evidence: Evidence, figure: str) -> str:
+    """A figure that is zero wherever it was observed: of a count, that there is none; of a price or a time, that it is zero."""
+    unit, seen = evidence.unit(figure), max(evidence.level(figure), evidence.without(figure), key=lambda found: found.n)
+    return f"{amount(0.0, unit)} in every replication{_pairs(seen, evidence)}" if unit else "none in any replication"
 
 
 def _pairs(found: Interval, evidence: Evidence) -> str:

@@ -9,7 +9,7 @@ from l2sim.report.extraction import losses
 from l2sim.report.gains import gains
 from l2sim.report.side_by_side import headline
 from l2sim.statistics.intervals import Interval
-from l2sim.wording import estimate, is_clear, verdict
+from l2sim.wording import NOTHING, estimate, is_clear, verdict
 
 CARDS = 6
 
@@ -30,8 +30,8 @@ class Card(NamedTuple):
 
 
 def cards(evidence: Evidence) -> list[Card]:
-    """A few figures to see first: of differences those that there are, unless there is none."""
-    found = list(_cards(evidence))
+    """A few figures to see first, none that was not observed; of differences those that there are, unless there is none."""
+    found = [card for card in _cards(evidence) if card.value != NOTHING]
     return ([card for card in found if card.moves] or found)[:CARDS]
 
 

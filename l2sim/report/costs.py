@@ -1,6 +1,6 @@
-"""Costs: what a transaction pays, for execution on its chain and for its data on L1."""
+"""Costs: what a transaction pays, for execution on its chain, for its data on L1, and to be included through L1."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,12 +9,18 @@ from l2sim.report.figures import CALM, INK, SKY, WRITTEN, Drawing, Picture, canv
 from l2sim.report.tables import Table, head_of, row_of
 from l2sim.results.run import AS_WRITTEN, WITHOUT_ATTACKS
 from l2sim.statistics.intervals import Interval
+from l2sim.wording import listed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PARTS = ("execution", "data", "total")
-FIGURES = ("execution_mean", "data_mean", "total_mean", "total_median")
+PARTS = ("execution", "data", "inclusion", "total")
+LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "execution": ("execution", {}),
+    "data": ("data on L1", {"color": "white", "hatch": "//////"}),
+    "inclusion": ("inclusion through L1", {"color": "white", "hatch": "xxxx"}),
+}
+FIGURES = ("execution_mean", "data_mean", "inclusion_mean", "total_mean", "total_median")
 
 
 def currency(evidence: Evidence, name: str) -> str:
@@ -29,7 +35,7 @@ def chains(evidence: Evidence, name: str) -> list[str]:
 
 
 def picture(evidence: Evidence, name: str) -> Picture | None:
-    """Execution and data, one bar upon the other, by chain and world."""
+    """Execution, data and inclusion, one bar upon the other, by chain and world."""
     money, paid = currency(evidence, name), chains(evidence, name)
     worlds = {AS_WRITTEN: "as written", **({WITHOUT_ATTACKS: "without attack"} if evidence.compared else {})}
     rows = [
@@ -37,18 +43,23 @@ def picture(evidence: Evidence, name: str) -> Picture | None:
         for chain in paid
         for world in worlds
     ]
-    if not rows or not any(total.mean > 0 for _, _, (_, _, total) in rows):
+    if not rows or not any(total.mean > 0 for _, _, (*_, total) in rows):
         return None
     anchor = evidence.anchor("costs", name)
     with canvas(0.85 + 0.36 * len(rows)) as figure:
         axes = figure.subplots()
         places = np.arange(len(rows))[::-1].astype(float)
-        for place, (_, world, (execution, data, total)) in zip(places, rows, strict=True):
+        drawn_parts = [part for part in LOOKS if part != "inclusion" or any(of[-2].mean > 0 for _, _, of in rows)]
+        for place, (_, world, (*found, total)) in zip(places, rows, strict=True):
             edge = (WRITTEN if world == AS_WRITTEN else CALM)["color"]
-            look = {"height": 0.62, "edgecolor": edge, "linewidth": 0.9}
+            look: dict[str, Any] = {"height": 0.62, "edgecolor": edge, "linewidth": 0.9}
             first = place == places[0]
-            axes.barh(place, execution.mean, color=SKY if world == AS_WRITTEN else "white", label="execution" if first else "_", **look)
-            axes.barh(place, data.mean, left=execution.mean, color="white", hatch="//////", label="data on L1" if first else "_", **look)
+            left = 0.0
+            for part, one in zip(drawn_parts, found, strict=False):
+                words, plain = LOOKS[part]
+                fill = plain or {"color": SKY if world == AS_WRITTEN else "white"}
+                axes.barh(place, one.mean, left=left, label=words if first else "_", **look, **fill)
+                left += one.mean
             if np.isfinite(total.high):
                 axes.errorbar(total.mean, place, xerr=total.high - total.mean, color=INK, capsize=2.5, linewidth=1.0)
         axes.set_yticks(places, [f"{chain}, {worlds[world]}" if evidence.compared else chain for chain, world, _ in rows])
@@ -56,7 +67,7 @@ def picture(evidence: Evidence, name: str) -> Picture | None:
         axes.grid(visible=True, axis="x")
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(f"mean cost of a transaction, {money.upper()}")
-        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(drawn_parts))
         drawn = Drawing(figure, anchor)
     n = evidence.replications
     caption = (
@@ -66,7 +77,7 @@ def picture(evidence: Evidence, name: str) -> Picture | None:
     )
     return Picture(
         anchor,
-        "Mean cost of a transaction: execution on its chain, data on L1",
+        f"Mean cost of a transaction: {listed([LOOKS[part][0] for part in drawn_parts])}",
         caption,
         f"Mean cost of a transaction on {', '.join(paid)}.",
         drawn,

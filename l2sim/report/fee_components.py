@@ -1,4 +1,4 @@
-"""Fee components: what a transaction pays for base fee, priority, data and the operator, by chain and over time."""
+"""Fee components: what a transaction pays for base fee, priority, data, the operator and inclusion through L1, by chain and over time."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from l2sim.metrics.fee_components import COMPONENTS, paid
 from l2sim.report.evidence import Evidence
-from l2sim.report.figures import BLUE, ORANGE, SKY, Drawing, Picture, canvas, legend, quantity_axis
+from l2sim.report.figures import BLUE, GREEN, ORANGE, SKY, Drawing, Picture, canvas, legend, quantity_axis
 from l2sim.report.tables import Table, head_of, row_of
 from l2sim.units import SECOND
 from l2sim.wording import listed
@@ -25,6 +25,7 @@ LOOKS = {
     "priority": ("priority fee", {"facecolor": BLUE}),
     "data": ("data on L1", {"facecolor": "white", "hatch": "//////"}),
     "operator": ("operator", {"facecolor": ORANGE, "hatch": "...."}),
+    "inclusion": ("inclusion through L1", {"facecolor": GREEN, "hatch": "xxxx"}),
 }
 """Hatches tell them apart where colours do not."""
 Floats = npt.NDArray[np.float64]
@@ -37,28 +38,27 @@ def picture(evidence: Evidence, name: str) -> Picture | None:
     means = {chain: _mean([over_time(log, chain) for log in logs]) for chain in chains if _paid(logs, chain)}
     if not means:
         return None
+    there = [one for k, one in enumerate(COMPONENTS) if one != "inclusion" or any(np.nansum(mean[:, k]) > 0 for mean in means.values())]
     duration = logs[0].about["duration"] / SECOND
     edges = np.linspace(0.0, duration, BINS + 1)
     with canvas(0.55 + 1.45 * len(means)) as figure:
         stack = figure.subplots(len(means), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (chain, mean) in zip(stack, means.items(), strict=True):
             axes.set_title(f"on {chain}")
-            lower = np.zeros(BINS)
-            for component, values in zip(COMPONENTS, mean.T, strict=True):
+            for component, lower, upper in layers(mean):
                 words, look = LOOKS[component]
-                upper = lower + np.nan_to_num(values)
-                axes.fill_between(edges, np.append(lower, lower[-1]), np.append(upper, upper[-1]), step="post", label=words,
-                                  edgecolor="#333333", linewidth=0.5, **look)  # fmt: skip
-                lower = upper
-            axes.set_ylim(0.0, 1.08 * float(lower.max()))
+                if component in there:
+                    axes.fill_between(edges, np.append(lower, lower[-1]), np.append(upper, upper[-1]), step="post", label=words,
+                                      edgecolor="#333333", linewidth=0.5, **look)  # fmt: skip
+            axes.set_ylim(0.0, 1.08 * float(np.nansum(mean, axis=1).max()))
             axes.set_ylabel("gwei a transaction")
-        legend(stack[0], columns=5)
+        legend(stack[0], columns=len(there))
         stack[-1].set_xlim(0.0, duration)
         stack[-1].set_xlabel(f"simulated time, {quantity_axis(stack[-1].xaxis, 's', duration)}")
         drawn = Drawing(figure, evidence.anchor("fee_components", name))
     caption = f"Means of all transactions in each {BINS}th of the run"
     caption += f" and over n = {len(logs)} replications." if len(logs) > 1 else ", one replication."
-    caption += " Scales differ from chain to chain; a gwei is a thousand-millionth of an ether."
+    caption += " A gap is a part without transactions. Scales differ from chain to chain; a gwei is a thousand-millionth of an ether."
     return Picture(
         evidence.anchor("fee_components", name),
         "What a transaction pays, by component",
@@ -69,8 +69,14 @@ def picture(evidence: Evidence, name: str) -> Picture | None:
     )
 
 
+def layers(mean: Floats) -> list[tuple[str, Floats, Floats]]:
+    """Each component with its lower and upper edge in each part; NaN, which leaves a gap, where there was no transaction."""
+    heights = np.column_stack([np.where(np.isnan(mean[:, 0]), np.nan, 0.0), np.cumsum(mean, axis=1)])
+    return [(component, heights[:, k], heights[:, k + 1]) for k, component in enumerate(COMPONENTS)]
+
+
 def over_time(log: "Log", chain: str) -> Floats:
-    """Mean of each component (gwei a transaction) in equal parts of the run, shape (BINS, 4); NaN where nothing was included."""
+    """Mean of each component (gwei a transaction) in equal parts of the run, shape (BINS, 5); NaN where nothing was included."""
     times, _, components = paid(log, chain)
     part = np.minimum(times * BINS // log.about["duration"], BINS - 1)
     number = np.bincount(part, minlength=BINS)
@@ -81,13 +87,18 @@ def over_time(log: "Log", chain: str) -> Floats:
 
 
 def table(evidence: Evidence, name: str) -> Table | None:
-    """The same in numbers, of each group of senders too."""
+    """The same in numbers, of each group of senders too; in all what they paid on L1, for what is in no block too."""
     money = "usd" if any(evidence.level(f"{name}.{subject}.base_mean_usd").n for subject in evidence.subjects(name)) else "eth"
     rows = [
         row_of(evidence, f"{name}.{subject}.{component}_mean_{money}", f"{subject}: {LOOKS[component][0]}, mean")
         for subject in evidence.subjects(name)
         for component in COMPONENTS
         if not evidence.is_nothing(f"{name}.{subject}.{component}_mean_{money}")
+    ]
+    rows += [
+        row_of(evidence, f"{name}.{subject}.inclusion_total_eth", f"{subject}: {LOOKS['inclusion'][0]}, in all")
+        for subject in evidence.subjects(name)
+        if not evidence.is_nothing(f"{name}.{subject}.inclusion_total_eth")
     ]
     return (
         Table(f"Cost of a transaction by component and payer{evidence.which(name)}: {evidence.how}", head_of(evidence), rows)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from simpy.events import Event
 
-from l2sim.events.inclusion import MessageForced, MessageIncluded, MessageQueued
+from l2sim.events.inclusion import MessageForced, MessageIncluded, MessageQueued, MessageRefused
 from l2sim.inclusion import ForcedInclusion, Wait
 from l2sim.streams import mix
 from l2sim.transactions import ANY_FEE, NEVER, Rows
@@ -132,22 +132,24 @@ class LiveForced:
     def _enter(self, message: Message, submitted: int, fee: int, cost: float) -> int:
         """L1 takes a message: its number, or -1 where its sender cannot pay the fee."""
         chain, world = self.chain, self.world
-        l1 = self.l1
+        l1, (market, action) = self.l1, self._names(message)
         if fee:
             if world.ledger.column(l1.name, GAS_TOKEN)[message.sender] < fee / ETH:
+                world.record(MessageRefused(chain.name, message.sender, market, action, cost))
                 return -1
             l1.pay(GAS_TOKEN, message.sender, -fee / ETH)
             l1.pay(GAS_TOKEN, chain.account, fee / ETH)
-        if message.tie in self.included:
-            return message.number  # L1 undid its block after the rollup had taken it over: it is executed once all the same
+        again = message.tie in self.included  # L1 undid its block after the rollup had taken it over: it is executed once all the same
         if message.number < 0:
             message.number = self._numbers
             self._numbers += 1
-        message.block = l1.after.slot
+        slot = l1.after.slot
+        told = market, action, slot, cost + fee / ETH, fee / ETH
+        world.record(MessageQueued(chain.name, message.number, submitted, message.sender, *told))
+        if again:
+            return message.number
+        message.block = slot
         self.pending.append(message)
-        market, action = self._names(message)
-        paid = cost + fee / ETH
-        world.record(MessageQueued(chain.name, message.number, submitted, message.sender, market, action, message.block, paid))
         self._watch(message)
         return message.number
 

@@ -6,7 +6,7 @@ from simpy.events import Event
 
 from l2sim.availability import Availability
 from l2sim.events import HeadAdvanced
-from l2sim.events.availability import DataReleased, DataWithheld, WithholdingBegan
+from l2sim.events.availability import CommitteePaid, DataReleased, DataWithheld, WithholdingBegan
 from l2sim.units import ETH
 from l2sim.world.assertions import Bell
 from l2sim.world.ledger import GAS_TOKEN
@@ -126,6 +126,7 @@ class Publication:
         if l1 is not None and wei and self._account is not None:
             l1.pay(GAS_TOKEN, account, -wei / ETH)
             l1.pay(GAS_TOKEN, self._account, wei / ETH)
+            self.world.record(CommitteePaid(self.chain.name, account, wei / ETH))
 
     def take(self, first: int, last: int, slot: int) -> bool:
         """A batch is on L1: whether it is a commitment without data."""

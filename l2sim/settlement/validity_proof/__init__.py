@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from l2sim.distributions import Distribution, In
 from l2sim.distributions.constant import Constant
-from l2sim.events.proofs import ProofsVerified
+from l2sim.events.proofs import ProofPaid, ProofsVerified
 from l2sim.settlement import Settlement, Waiting
 from l2sim.settlement.validity_proof.market import LiveProofMarket, ProofMarket
 from l2sim.units import ETH, HOUR, Duration, Gas, Positive, Quantity, Wei
@@ -73,7 +73,9 @@ class ValidityProof(Settlement):
         if self.market is not None:
             yield docket.contract.prove(case).made
         else:
-            me.duty.assertions.spend(assertion.account, self.proof_cost)
+            if self.proof_cost:
+                me.duty.assertions.spend(assertion.account, self.proof_cost)
+                me.announce(ProofPaid(me.duty.name, assertion.number, assertion.account, self.proof_cost / ETH))
             luck = max(me.luck("proving_time", assertion.key), 2.0**-54)
             yield me.sleep(int(self.proving_time.quantile(np.array([luck]))[0]))
         shelf.cases.append(case)
@@ -92,9 +94,8 @@ class ValidityProof(Settlement):
             yield me.sleep(self.aggregation_time)
         gas = self.verification_gas + len(cases) * self.gas_per_proof
         posted = yield poster.post(gas)
-        if self.market is not None or self.aggregate > 1:
-            last = max(case.assertion.number for case in cases)
-            me.announce(ProofsVerified(me.duty.name, last, len(cases), gas, posted.cost))
+        last = max(case.assertion.number for case in cases)
+        me.announce(ProofsVerified(me.duty.name, last, len(cases), gas, posted.cost, poster.account))
         for case in cases[:-1]:
             share = int(posted.cost / len(cases) * ETH)
             if case.asserter.account != poster.account and assertions.affords(case.asserter, share):
