@@ -265,6 +265,15 @@ def test_where_fees_move_it_waits_for_cheap_ones() -> None:
     assert (np.diff(np.log(plan.levels)) > 0).all()
 
 
+@pytest.mark.parametrize("more", [{}, {"reversion": "30min"}, {"reversion": "10min"}, {"steps": 100}, {"levels": 21}, {"reversion": "10d"}])
+def test_a_plan_is_found_however_short_its_steps(more: dict[str, Any]) -> None:
+    """A step of 0.67 s or 6.7 s, in which fees that return within ten days hardly move."""
+    given = {"rate": "5 /s", "size": "120 B", "delay_cost": "0.36 USD", "ether": "2000 USD", "base_fee": "5 gwei", "deviation": 0.5, **more}
+    plan = Optimal(**given).prepare(terms("blobs", 400_000)._replace(gas=200_000))
+    assert plan.least[0] < 447 * SIZE < plan.least[-1]
+    assert plan.cost < 0.0461 * 1.02  # with the fee standing still at each level, the mean of sqrt(2 F h rate): 0.0447 x e^(1/32)
+
+
 def chain_of_fees(step: float, **more: Any) -> tuple[Any, Any]:
     """The logarithm of the levels, and the probabilities to move between them in a step (s)."""
     policy = Optimal(rate="5 /s", size="120 B", delay_cost="0.36 USD", deviation=0.5, **more)  # type: ignore[arg-type]
