@@ -90,18 +90,22 @@ class BatchPoster(Agent):
             told: list[tuple[int, float, int]] = []
             attempt = 0
             while sent:
-                for piece in sent:
+                look, stands = self._look(me, oldest), attempt > 0
+                for piece, waits in sent.items():
                     blobs, gas = loads[piece]
-                    look = self._look(me, oldest)._replace(blobs=blobs, gas=gas)
-                    offers[piece] = offer = policy.offer(look, terms, offers[piece])
+                    offer = policy.offer(look._replace(blobs=blobs, gas=gas), terms, offers[piece])
+                    if waits is not None:
+                        if offer == offers[piece]:
+                            continue
+                        me.withdraw_blobs(waits)
+                    offers[piece], stands = offer, False
                     sent[piece] = me.post_blobs(blobs, gas, offer.tip, offer.cap, offer.blob_cap if blobs else ANY_FEE)
-                yield me.any(*sent.values(), me.sleep(policy.patience(attempt, max(blobs for blobs, _ in loads), terms)))
+                look = look._replace(blobs=max(blobs for blobs, _ in loads))
+                yield me.any(*sent.values(), me.sleep(policy.patience(attempt, look, terms, stands)))
                 for piece, included in list(sent.items()):
                     if included.triggered:
                         told.append((yield included))
                         del sent[piece]
-                    else:
-                        me.withdraw_blobs(included)
                 attempt += 1
             slots, cost = [slot for slot, _, _ in told], sum(cost for _, cost, _ in told)
             lasts = policy.lasts(terms)
