@@ -239,6 +239,80 @@ def test_calldata_costs_what_eip_7623_asks() -> None:
     assert gas["false"] == pytest.approx(50_000 + 16 * size, rel=1e-9)
 
 
+def with_poster(*settings: str, **poster: str) -> Scenario:
+    fields = (f"chains.arb.batch_poster.{name}={value}" for name, value in poster.items())
+    return Scenario.load(SCENARIOS / "posting.yaml", ("duration=3h", *fields, *settings))
+
+
+OSAKA_COMES = "chains.l1.begins=2025-12-03T20:00:00+00:00"
+"""An hour and 49 minutes before."""
+
+
+@pytest.mark.parametrize(
+    ("poster", "settings", "message"),
+    [
+        ({"data": "calldata", "full": "450 kB"}, (), "uses 16777216 gas at most at the start, and the largest of a full batch 17968290"),
+        ({"data": "calldata", "full": "450 kB"}, (OSAKA_COMES,), "uses 16777216 gas at most from fork 'osaka' on"),
+        ({"gas": "17 Mgas"}, (), "the largest of a full batch 17000000"),
+        ({"gas": "200 kgas"}, ("chains.l1.gas_limit=150 kgas",), "uses 150000 gas at most"),
+        ({"full": "900 kB"}, (), "carries 6 blobs at most at the start, not 7"),
+        ({"full": "900 kB", "policy": "{kind: backlog_and_urgency}"}, (), "carries 6 blobs at most at the start, not 7"),
+        ({"full": "1 MB", "data": "cheaper"}, (), "carries 6 blobs at most at the start, not 8"),
+        ({"data": "calldata", "policy": "{kind: op_channels, target_blobs: 6}"}, (), "the largest of a full batch 31140150"),
+    ],
+)
+def test_a_batch_that_no_block_may_hold_is_refused(poster: dict[str, str], settings: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        with_poster(*settings, **poster)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("poster", "settings"),
+    [
+        ({"data": "calldata", "full": "420 kB"}, ()),
+        ({"data": "calldata", "full": "450 kB"}, (OSAKA_COMES, "duration=1h")),
+        ({"policy": "{kind: op_channels, target_blobs: 12}"}, ()),
+        ({"data": "calldata", "policy": "{kind: op_channels, target_blobs: 6, blobs_per_transaction: 1}"}, ()),
+        ({"full": "1 MB"}, ("chains.arb.availability={kind: committee}",)),
+        ({"full": "700000 B", "fill": "0.9"}, ()),
+    ],
+)
+def test_a_batch_that_blocks_may_hold_is_not(poster: dict[str, str], settings: tuple[str, ...]) -> None:
+    with_poster(*settings, **poster)
+
+
+@pytest.mark.parametrize(("funds", "batches"), [("0 ETH", 0), ("0.0035 ETH", 3), ("0.003001 ETH", 3), ("100 ETH", 13)])
+def test_a_poster_that_cannot_pay_waits(funds: str, batches: int) -> None:
+    """A batch costs 0.001 ETH, whatever is in it; what nobody posts is backlog, and the sequencer is throttled by it."""
+    behind = "chains.arb.backlog_limit=300 kB", "chains.arb.throttled_gas_limit=130 kgas"
+    log = run(with_poster("duration=20min", *behind, funds=funds))
+    assert len(log.frame("BatchPosted")) == batches
+    paid = log.frame("AccountClosed").query("group == 'arb.batch_poster' and asset == 'gas'")
+    assert (paid["closing"] >= -1e-15).all()
+    assert (paid["opening"] - paid["closing"]).sum() == pytest.approx(0.001 * batches, abs=1e-8)
+    gas = log.frame("BlockSealed").query("chain == 'arb'")["gas"].to_numpy()[-1000:].max()
+    assert (gas <= 130_000) == (batches < 13)
+
+
+def test_a_committee_that_nobody_pays_certifies_nothing() -> None:
+    paid = "chains.arb.availability={kind: committee, fee: 0.1 ETH}"
+    log = run(with_poster("duration=20min", paid, funds="0.002 ETH"))
+    assert len(log.frame("BatchPosted")) == 0
+    closing = log.frame("AccountClosed").query("group == 'arb.batch_poster' and asset == 'gas'")["closing"]
+    assert (closing >= 0.0).all()
+
+
+def test_batches_are_posted_where_they_are_not_refused() -> None:
+    """Five blobs with a share of each left empty are five; and what is too much for calldata goes in blobs, though these cost more."""
+    blobs = with_poster(full="null", blobs="5", fill="0.33", data="blobs")
+    assert blobs.chains["arb"].batch_poster._terms(1).full == 5 * int(0.33 * 130_044)  # type: ignore[attr-defined]
+    dear = "chains.l1.blob_fee.minimum=10000 gwei", "agents.traders.rate=100 /s", "chains.arb.batch_poster.target_blob_fee=100000 gwei"
+    for full, expected in (("450 kB", 4), ("400 kB", 0)):
+        log = run(with_poster("duration=5min", *dear, full=full, data="cheaper", max_delay="2min"))
+        assert set(log.frame("BatchPosted").query("size > 390000")["blobs"]) == {expected}, full
+
+
 # ---- bad input
 
 
