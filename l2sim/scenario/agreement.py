@@ -163,6 +163,7 @@ def _batches(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _C
         if any(blobs <= most and gas <= most_gas for blobs, gas in ways):
             continue
         blobs, gas = ways[0]
+        causes: tuple[str, ...]
         if blobs > most:
             causes, message = ("full", "blobs"), f"carries {most} blobs at most {when}, not {blobs}"
         else:

@@ -125,7 +125,7 @@ class Building:
 
     def _can_pay(self, transaction: BlobTransaction, room: Room) -> bool:
         """Whether the sender of a batch holds what it costs in a block."""
-        held = self.chain.world.ledger.column(self.chain.name, GAS_TOKEN)[transaction.account]
+        held: float = self.chain.world.ledger.column(self.chain.name, GAS_TOKEN)[transaction.account]
         return sum(self._price(transaction, room)) <= round(held * ETH)
 
     def _include(self, transaction: BlobTransaction, room: Room) -> None:
