@@ -83,7 +83,7 @@ def test_the_same_by_time(record_property: Callable[..., None]) -> None:
     """T* = sqrt(2 F / (h λ)), and the leading cost is the same; the clock starts with the first block, a fifth of a second later."""
     fixed, rate, *_ = ROWS["F = 2, λ = 5"]
     every = sqrt(2.0 * fixed / (H * rate))
-    settings = f"chains.arb.batch_poster.max_delay={round(every * 10) / 10} s", "chains.arb.batch_poster.full=10 MB"
+    settings = f"chains.arb.batch_poster.max_delay={round(every * 10) / 10} s", "chains.arb.batch_poster.full=700 kB"
     found = cost(*posted(*fees("F = 2, λ = 5"), *settings))
     record_property("validation", agree("5.4 cost by a clock at T* (USD/s)", found, sqrt(2.0 * fixed * H * rate), {"twice T*": 0.0559}))
 
