@@ -151,10 +151,17 @@ def test_seven_blobs_do_not_fit_into_one_transaction_since_osaka() -> None:
         market(fork="osaka").vary({"duration": "10min", "chains.op": rollup(blobs=7)})
 
 
-def test_what_the_next_fork_forbids_waits_for_ever() -> None:
+def test_what_the_next_fork_forbids_is_refused_and_would_wait_for_ever() -> None:
     begins = datetime.fromtimestamp(MAINNET["osaka"].begins - 300, UTC).isoformat()
-    scenario = market(fork=None, begins=begins).vary({"duration": "20min", "chains.op": rollup(blobs=7)})
-    times, blobs = run(scenario).select(BatchPosted, "time", "blobs")
+    world = market(fork=None, begins=begins)
+    world.vary({"duration": "4min", "chains.op": rollup(blobs=7)})
+    with pytest.raises(ScenarioError, match="carries 6 blobs at most from fork 'osaka' on, not 7"):
+        world.vary({"duration": "20min", "chains.op": rollup(blobs=7)})
+    scenario = world.vary({"duration": "20min", "chains.op": rollup(blobs=6)})
+    op: Any = scenario.chains["op"]
+    op = op.model_copy(update={"batch_poster": op.batch_poster.model_copy(update={"blobs": 7})})
+    unchecked = scenario.model_copy(update={"chains": {**scenario.chains, "op": op}})
+    times, blobs = run(unchecked).select(BatchPosted, "time", "blobs")
     assert set(blobs.tolist()) == {7}
     assert times.max() < 300 * 10**9
 
@@ -164,6 +171,20 @@ def test_a_block_of_more_than_a_batch_goes_in_several_transactions() -> None:
     blobs = run(market(fork="bpo2").vary({"duration": "10min", "chains.op": big})).select(BatchPosted, "blobs")[0]
     assert len(blobs) > 10
     assert set(blobs.tolist()) == {8}  # six and two
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"chains.l1.base_fee": {"elasticity": 60_000_001}}, "'elasticity' is 60000001, so that the gas target of a block of 60000000 gas"),
+        ({"chains.l1.gas_limit": "1 gas"}, "'elasticity' is 2, so that the gas target of a block of 1 gas"),
+        ({"chains.op": rollup() | {"fee": {"kind": "eip1559", "elasticity": 10**9}}}, "of a block of 32000000 gas would be 0"),
+    ],
+)
+def test_a_gas_target_of_nothing_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ScenarioError, match=message):
+        market(fork="bpo2").vary(change)
+    market(fork="bpo2").vary({"chains.l1.base_fee": {"elasticity": 60_000_000}})
 
 
 # ---- what happened

@@ -147,6 +147,7 @@ LOOKS: dict[str, list[tuple[Any, ...]]] = {
     + [("eth_perp", "liquidate", account) for account in SOME],
     "balance": [(place, asset) for place in ("arb", "outside") for asset in ("usd", "eth")],
     "venue": [()],
+    "carries": [("l1",)],
     "rng": [("probe",), ("probe", 7)],
     "luck": [("probe", 0), ("probe", 7)],
     "identities": [(np.arange(10),)],

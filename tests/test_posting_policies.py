@@ -34,7 +34,7 @@ def test_the_cap_is_nitros_formula(batches: int, age: int, gwei: float) -> None:
 
 
 def test_what_a_transaction_may_cost_is_divided_as_fees_stand() -> None:
-    base_fee, blob_fee = 3 * GWEI, 7 * GWEI
+    base_fee, blob_fee = 60 * GWEI, 140 * GWEI
     offer = BacklogAndUrgency().offer(look(10 * MINUTE, FULL, blobs=3, gas=170_000, base_fee=base_fee, blob_fee=blob_fee), TERMS, None)
     most = 74 * GWEI * (170_000 + 3 * BLOB_GAS_AS_CALLDATA)  # one batch waits: 2^2 + 10 + 60 gwei
     assert offer.tip == GWEI
@@ -45,19 +45,85 @@ def test_what_a_transaction_may_cost_is_divided_as_fees_stand() -> None:
     assert as_calldata == Offer(GWEI, 74 * GWEI, 1)
 
 
+TESTED = {"most_tip": "5 gwei", "most_blob_tip": "10 gwei"}
+"""What the data poster's own tests are set to, where it is not the default."""
+
+
+def test_the_caps_are_those_of_nitros_own_tests() -> None:
+    """arbnode/dataposter/dataposter_test.go, TestFeeAndTipCaps_EnoughBalance_NoBacklog_NoUnconfirmed_BlobTx: 30 gwei, 2 gwei and 10 wei.
+
+    Its sequel, TestFeeAndTipCaps_RBF_RisingBlobFee_FallingBaseFee, says only that nothing stays; the numbers are worked out by hand:
+    the tip and the cap for gas double, and the cap for blobs is ten times the fee.
+    """
+    policy = BacklogAndUrgency(**TESTED)  # type: ignore[arg-type]
+    terms = TERMS._replace(tip=2 * GWEI, gas=300_000)
+    seen = look(0, 0, blobs=6, gas=300_000, base_fee=GWEI, blob_fee=1)
+    first = policy.offer(seen, terms, None)
+    assert first == Offer(2 * GWEI, 30 * GWEI, 10)
+    later = look(MINUTE, 0, blobs=6, gas=300_000, base_fee=GWEI // 10, blob_fee=12)
+    assert policy.offer(later, terms, first) == Offer(4 * GWEI, 60 * GWEI, 120)
+
+
+@pytest.mark.parametrize(
+    ("suggested", "blobs", "tip"), [(0, 3, 10**9), (2 * 10**9, 3, 10**9), (0, 0, 5 * 10**7), (10**8, 0, 10**8), (2 * 10**9, 0, 12 * 10**8)]
+)
+def test_tips_are_within_nitros_bounds(suggested: int, blobs: int, tip: int) -> None:
+    """DefaultDataPosterConfig: 0.05 to 1.2 gwei, and 1 gwei with blobs."""
+    seen = look(0, 0, blobs=blobs, gas=170_000, base_fee=GWEI, blob_fee=1)
+    assert BacklogAndUrgency().offer(seen, TERMS._replace(tip=suggested), None).tip == tip
+
+
+def test_a_tip_is_never_above_its_cap() -> None:
+    policy = BacklogAndUrgency(target=0.0, urgency=0.0)
+    assert policy.offer(look(10 * MINUTE, 0, gas=170_000, base_fee=20 * GWEI), TERMS._replace(tip=GWEI), None) == Offer(GWEI, 10 * GWEI, 1)
+    poor = BacklogAndUrgency(target=0.1, urgency=0.0)
+    assert poor.offer(look(0, 0, gas=170_000, base_fee=20 * GWEI), TERMS, None) == Offer(GWEI // 10, GWEI // 10, 1)
+
+
 def test_a_replacement_outbids_and_where_fees_are_out_of_reach_it_waits() -> None:
-    policy, last = BacklogAndUrgency(), Offer(GWEI, 100 * GWEI, 10 * GWEI)
+    policy, last = BacklogAndUrgency(), Offer(GWEI, 20 * GWEI, 10 * GWEI)
     seen = look(10 * MINUTE, FULL, blobs=3, gas=170_000, base_fee=GWEI, blob_fee=GWEI)
-    assert policy.offer(seen, TERMS, last).tip == 2 * GWEI
+    better = policy.offer(seen, TERMS, last)
+    assert better.tip == 2 * GWEI
+    assert better.cap >= 2 * last.cap
+    assert better.blob_cap >= 2 * last.blob_cap
     assert policy.offer(seen._replace(blobs=0), TERMS, last).tip == 11 * GWEI // 10
     out_of_reach = seen._replace(base_fee=10**6 * GWEI, blob_fee=10**6 * GWEI)
     assert policy.offer(out_of_reach, TERMS, last) == last
 
 
-def test_it_is_replaced_at_nitros_times() -> None:
+def test_what_no_mempool_takes_as_a_replacement_is_not_sent() -> None:
+    """Doubling the cap for gas leaves less for blobs than twice what was offered for them; with calldata a tenth more is too much."""
     policy = BacklogAndUrgency()
-    ages = [sum(policy.patience(attempt, blobs, TERMS) for attempt in range(n)) // MINUTE for blobs in (3, 0) for n in (1, 2, 3, 4)]
-    assert ages == [5, 10, 30, 60, 5, 10, 20, 30]
+    seen = look(0, 0, blobs=3, gas=170_000, base_fee=GWEI, blob_fee=GWEI)
+    most = 60 * GWEI * (170_000 + 3 * BLOB_GAS_AS_CALLDATA)
+    dear = Offer(GWEI, most // 170_000 // 3, most // (3 * GAS_PER_BLOB) // 3)
+    assert policy.offer(seen, TERMS, dear) == dear
+    assert policy.offer(seen._replace(blobs=0), TERMS, Offer(GWEI, 59 * GWEI, 1)) == Offer(GWEI, 59 * GWEI, 1)
+
+
+def test_it_is_replaced_at_nitros_times() -> None:
+    """Five minutes after the first offer, and then at ages of the oldest block; where an offer stands it looks again in a minute."""
+    policy = BacklogAndUrgency()
+    for blobs, ages in ((3, [5, 10, 30, 60, 240, 480, 960, 1320]), (0, [5, 10, 20, 30, 60, 120, 240, 360])):
+        waits = [policy.patience(n, look(age * MINUTE, 0, blobs=blobs), TERMS, stands=False) for n, age in enumerate([0, *ages[:-1]])]
+        assert [age + wait // MINUTE for age, wait in zip([0, *ages], waits, strict=False)] == ages
+    assert policy.patience(0, look(HOUR, 0, blobs=3), TERMS, stands=False) == 5 * MINUTE
+    assert policy.patience(1, look(65 * MINUTE, 0, blobs=3), TERMS, stands=False) == 175 * MINUTE
+    assert policy.patience(1, look(65 * MINUTE, 0, blobs=3), TERMS, stands=True) == MINUTE
+
+
+def test_an_offer_that_stands_is_not_sent_again() -> None:
+    """L1's base fee is above what it may pay for half an hour, then falls: its first transaction waits in the mempool and goes in."""
+    falls = ", ".join(["0.5"] * 150 + ["0"] * 150)
+    log = run(Scenario.load(SCENARIOS / "posting.yaml", (
+        "duration=40min", "agents.traders.rate=1 /s", f"chains.l1.gas_demand.fractions=[{falls}]", "chains.l1.base_fee.denominator=8",
+        "chains.arb.batch_poster.full=12 kB",
+        "chains.arb.batch_poster.policy={kind: backlog_and_urgency, target: 0.3, urgency: 0, elapsed_importance: 0}",
+    )))  # fmt: skip
+    first = log.frame("BatchPosted").iloc[0]
+    assert first["submitted"] < 5 * MINUTE
+    assert 30 * MINUTE < first["time"] < 32 * MINUTE
 
 
 def test_brotli_works_less_where_many_batches_wait() -> None:
@@ -171,6 +237,80 @@ def test_calldata_costs_what_eip_7623_asks() -> None:
         gas[floor], size = batch["cost"] * ETH / (5 * GWEI), batch["size"]
     assert gas["true"] == pytest.approx(21_000 + 40 * size, rel=1e-9)
     assert gas["false"] == pytest.approx(50_000 + 16 * size, rel=1e-9)
+
+
+def with_poster(*settings: str, **poster: str) -> Scenario:
+    fields = (f"chains.arb.batch_poster.{name}={value}" for name, value in poster.items())
+    return Scenario.load(SCENARIOS / "posting.yaml", ("duration=3h", *fields, *settings))
+
+
+OSAKA_COMES = "chains.l1.begins=2025-12-03T20:00:00+00:00"
+"""An hour and 49 minutes before."""
+
+
+@pytest.mark.parametrize(
+    ("poster", "settings", "message"),
+    [
+        ({"data": "calldata", "full": "450 kB"}, (), "uses 16777216 gas at most at the start, and the largest of a full batch 17968290"),
+        ({"data": "calldata", "full": "450 kB"}, (OSAKA_COMES,), "uses 16777216 gas at most from fork 'osaka' on"),
+        ({"gas": "17 Mgas"}, (), "the largest of a full batch 17000000"),
+        ({"gas": "200 kgas"}, ("chains.l1.gas_limit=150 kgas",), "uses 150000 gas at most"),
+        ({"full": "900 kB"}, (), "carries 6 blobs at most at the start, not 7"),
+        ({"full": "900 kB", "policy": "{kind: backlog_and_urgency}"}, (), "carries 6 blobs at most at the start, not 7"),
+        ({"full": "1 MB", "data": "cheaper"}, (), "carries 6 blobs at most at the start, not 8"),
+        ({"data": "calldata", "policy": "{kind: op_channels, target_blobs: 6}"}, (), "the largest of a full batch 31140150"),
+    ],
+)
+def test_a_batch_that_no_block_may_hold_is_refused(poster: dict[str, str], settings: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        with_poster(*settings, **poster)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("poster", "settings"),
+    [
+        ({"data": "calldata", "full": "420 kB"}, ()),
+        ({"data": "calldata", "full": "450 kB"}, (OSAKA_COMES, "duration=1h")),
+        ({"policy": "{kind: op_channels, target_blobs: 12}"}, ()),
+        ({"data": "calldata", "policy": "{kind: op_channels, target_blobs: 6, blobs_per_transaction: 1}"}, ()),
+        ({"full": "1 MB"}, ("chains.arb.availability={kind: committee}",)),
+        ({"full": "700000 B", "fill": "0.9"}, ()),
+    ],
+)
+def test_a_batch_that_blocks_may_hold_is_not(poster: dict[str, str], settings: tuple[str, ...]) -> None:
+    with_poster(*settings, **poster)
+
+
+@pytest.mark.parametrize(("funds", "batches"), [("0 ETH", 0), ("0.0035 ETH", 3), ("0.003001 ETH", 3), ("100 ETH", 13)])
+def test_a_poster_that_cannot_pay_waits(funds: str, batches: int) -> None:
+    """A batch costs 0.001 ETH, whatever is in it; what nobody posts is backlog, and the sequencer is throttled by it."""
+    behind = "chains.arb.backlog_limit=300 kB", "chains.arb.throttled_gas_limit=130 kgas"
+    log = run(with_poster("duration=20min", *behind, funds=funds))
+    assert len(log.frame("BatchPosted")) == batches
+    paid = log.frame("AccountClosed").query("group == 'arb.batch_poster' and asset == 'gas'")
+    assert (paid["closing"] >= -1e-15).all()
+    assert (paid["opening"] - paid["closing"]).sum() == pytest.approx(0.001 * batches, abs=1e-8)
+    gas = log.frame("BlockSealed").query("chain == 'arb'")["gas"].to_numpy()[-1000:].max()
+    assert (gas <= 130_000) == (batches < 13)
+
+
+def test_a_committee_that_nobody_pays_certifies_nothing() -> None:
+    paid = "chains.arb.availability={kind: committee, fee: 0.1 ETH}"
+    log = run(with_poster("duration=20min", paid, funds="0.002 ETH"))
+    assert len(log.frame("BatchPosted")) == 0
+    closing = log.frame("AccountClosed").query("group == 'arb.batch_poster' and asset == 'gas'")["closing"]
+    assert (closing >= 0.0).all()
+
+
+def test_batches_are_posted_where_they_are_not_refused() -> None:
+    """Five blobs with a share of each left empty are five; and what is too much for calldata goes in blobs, though these cost more."""
+    blobs = with_poster(full="null", blobs="5", fill="0.33", data="blobs")
+    assert blobs.chains["arb"].batch_poster._terms(1).full == 5 * int(0.33 * 130_044)  # type: ignore[attr-defined]
+    dear = "chains.l1.blob_fee.minimum=10000 gwei", "agents.traders.rate=100 /s", "chains.arb.batch_poster.target_blob_fee=100000 gwei"
+    for full, expected in (("450 kB", 4), ("400 kB", 0)):
+        log = run(with_poster("duration=5min", *dear, full=full, data="cheaper", max_delay="2min"))
+        assert set(log.frame("BatchPosted").query("size > 390000")["blobs"]) == {expected}, full
 
 
 # ---- bad input

@@ -5,7 +5,7 @@ and Mamageishvili 2023 (arXiv 2310.01155) for blobs against calldata: blobs cost
 """
 
 from collections.abc import Callable, Mapping
-from math import sqrt
+from math import exp, expm1, sqrt
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from l2sim.agents.batch_poster import BatchPoster
 from l2sim.fees.blob import GAS_PER_BLOB
 from l2sim.log import Log
 from l2sim.metrics.posting_cost import PostingCost
-from l2sim.posting import Terms
+from l2sim.posting import Look, Terms
 from l2sim.posting.optimal import Optimal
 from l2sim.scenario import Scenario
 from l2sim.units import SECOND
@@ -83,7 +83,7 @@ def test_the_same_by_time(record_property: Callable[..., None]) -> None:
     """T* = sqrt(2 F / (h λ)), and the leading cost is the same; the clock starts with the first block, a fifth of a second later."""
     fixed, rate, *_ = ROWS["F = 2, λ = 5"]
     every = sqrt(2.0 * fixed / (H * rate))
-    settings = f"chains.arb.batch_poster.max_delay={round(every * 10) / 10} s", "chains.arb.batch_poster.full=10 MB"
+    settings = f"chains.arb.batch_poster.max_delay={round(every * 10) / 10} s", "chains.arb.batch_poster.full=700 kB"
     found = cost(*posted(*fees("F = 2, λ = 5"), *settings))
     record_property("validation", agree("5.4 cost by a clock at T* (USD/s)", found, sqrt(2.0 * fixed * H * rate), {"twice T*": 0.0559}))
 
@@ -262,3 +262,100 @@ def test_where_fees_move_it_waits_for_cheap_ones() -> None:
     assert (np.diff(plan.least) >= 0).all()
     assert plan.least[0] < 447 * SIZE < plan.least[-1]
     assert plan.levels[len(plan.levels) // 2] == pytest.approx(1.0)
+    assert (np.diff(np.log(plan.levels)) > 0).all()
+
+
+@pytest.mark.parametrize("more", [{}, {"reversion": "30min"}, {"reversion": "10min"}, {"steps": 100}, {"levels": 21}, {"reversion": "10d"}])
+def test_a_plan_is_found_however_short_its_steps(more: dict[str, Any]) -> None:
+    """A step of 0.67 s or 6.7 s, in which fees that return within ten days hardly move."""
+    given = {"rate": "5 /s", "size": "120 B", "delay_cost": "0.36 USD", "ether": "2000 USD", "base_fee": "5 gwei", "deviation": 0.5, **more}
+    plan = Optimal(**given).prepare(terms("blobs", 400_000)._replace(gas=200_000))
+    assert plan.least[0] < 447 * SIZE < plan.least[-1]
+    assert plan.cost < 0.0461 * 1.02  # with the fee standing still at each level, the mean of sqrt(2 F h rate): 0.0447 x e^(1/32)
+
+
+def chain_of_fees(step: float, **more: Any) -> tuple[Any, Any]:
+    """The logarithm of the levels, and the probabilities to move between them in a step (s)."""
+    policy = Optimal(rate="5 /s", size="120 B", delay_cost="0.36 USD", deviation=0.5, **more)  # type: ignore[arg-type]
+    levels, moves = policy._fees(step)
+    return np.log(levels), moves
+
+
+def moments(logs: Any, moves: Any) -> tuple[float, float, float]:
+    """Mean, standard deviation and first autocorrelation of a chain in its stationary law."""
+    n = len(logs)
+    stays = np.vstack([moves.T - np.eye(n), np.ones(n)])
+    law = np.linalg.lstsq(stays, np.append(np.zeros(n), 1.0), rcond=None)[0]
+    mean = law @ logs
+    variance = law @ (logs - mean) ** 2
+    return float(mean), float(sqrt(variance)), float((law * (logs - mean)) @ (moves @ (logs - mean)) / variance)
+
+
+@pytest.mark.parametrize("more", [{}, {"levels": 2}, {"levels": 21}])
+@pytest.mark.parametrize("reversion", [3600.0, 600.0, 12.0])
+@pytest.mark.parametrize("step", [0.5, 5.0 / 3.0, 12.0, 600.0])
+def test_the_chain_of_fees_has_the_law_that_was_asked_for(step: float, reversion: float, more: dict[str, Any]) -> None:
+    """Rouwenhorst's chain is exact: stationary deviation, mean, and the autocorrelation exp(-step / reversion), however short the step."""
+    logs, moves = chain_of_fees(step, **({} if reversion == 3600.0 else {"reversion": f"{reversion} s"}), **more)
+    assert moves.min() >= 0.0
+    assert moves.sum(axis=1) == pytest.approx(np.ones(len(logs)), abs=1e-12)
+    mean, deviation, kept = moments(logs, moves)
+    assert mean == pytest.approx(0.0, abs=1e-9)
+    assert deviation == pytest.approx(0.5, rel=1e-9)
+    assert 1.0 - kept == pytest.approx(-expm1(-step / reversion), rel=1e-6)
+
+
+def given_fees(slots: int, usual: float, reversion: float) -> tuple[float, ...]:
+    """What others take of L1's blocks so that the logarithm of its base fee is an autoregression, as far as EIP-1559 lets it move."""
+    kept, log, fee, taken = exp(-12.0 / reversion), 0.0, usual, []
+    for luck in np.random.default_rng(1).standard_normal(slots):
+        log = kept * log + 0.5 * sqrt(1.0 - kept * kept) * luck
+        taken.append(min(max(0.5 + 4.0 * (usual * exp(log) / fee - 1.0), 0.0), 1.0))
+        fee *= 1.0 + (2.0 * taken[-1] - 1.0) / 8.0
+    return tuple(taken)
+
+
+def where_fees_move(policy: str, size: int) -> Estimate:
+    """What posting and waiting cost where the base fee moves within an hour by half, in the mean around 5 gwei; one transaction in 20 s."""
+    settings = (
+        "duration=5d", "agents.traders.rate=0.05 /s", "metrics.cost.delay_cost=0.036 USD", "chains.arb.sequencer.block_time=10s",
+        "chains.l1.base_fee.denominator=8", "chains.l1.base_fee.initial=5 gwei", "chains.l1.gas_limit=6 Ggas",
+        "chains.arb.batch_poster.poll=12s", "chains.arb.batch_poster.tip=1 wei", f"chains.arb.batch_poster.full={size} B",
+        f"chains.arb.batch_poster.policy={policy}",
+    )  # fmt: skip
+    scenario = Scenario.load(SCENARIOS / "posting.yaml", settings)
+    l1: Any = scenario.chains["l1"]
+    demand = l1.gas_demand.model_copy(update={"fractions": given_fees(36_002, 5.0, 3600.0)})
+    chains = {**scenario.chains, "l1": l1.model_copy(update={"gas_demand": demand})}
+    scenario = scenario.model_copy(update={"chains": chains})
+    return cost(scenario, run(scenario))
+
+
+BEST_SIZE = round(sqrt(2.0 * 2.0 * 0.05 / 1e-5)) * SIZE
+"""The best size of a batch at the usual fee, 2 USD a batch."""
+
+
+@pytest.fixture(scope="module")
+def best_of_fixed_sizes() -> float:
+    return min(where_fees_move("{kind: size_or_age}", round(BEST_SIZE * part)).mean for part in (0.75, 1.0, 1.5))
+
+
+def where_fees_move_optimally() -> float:
+    policy = optimal(0.05, 1e-5, ether="2000 USD", base_fee="5 gwei", deviation="0.5")
+    return where_fees_move(policy, 200_000).mean
+
+
+def test_where_fees_move_the_optimal_policy_costs_less_than_any_size(best_of_fixed_sizes: float) -> None:
+    """Through the event loop, with L1's own fee rule, and at the default reversion."""
+    assert where_fees_move_optimally() < 0.97 * best_of_fixed_sizes
+
+
+def test_a_plan_that_takes_dear_fees_for_cheap_ones_is_caught(monkeypatch: pytest.MonkeyPatch, best_of_fixed_sizes: float) -> None:
+    """The mistake: the level of fees with the wrong sign."""
+    exact = Optimal.posts
+
+    def turned_round(policy: Optimal, look: Look, *given: Any) -> bool:
+        return exact(policy, look._replace(base_fee=policy.base_fee**2 // max(look.base_fee, 1)), *given)
+
+    monkeypatch.setattr(Optimal, "posts", turned_round)
+    assert where_fees_move_optimally() > best_of_fixed_sizes

@@ -1,5 +1,6 @@
 """Batch poster: puts the rollup's blocks on L1 and pays for it."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -46,7 +47,7 @@ class BatchPoster(Agent):
     urgency: Annotated[Duration, Positive] = 10 * MINUTE
     """Age at which the caps are four times the targets."""
     funds: Wei = 100 * ETH
-    """Ether it brings to L1."""
+    """Ether that it brings to L1, and all that it ever has there: a batch that costs more than what is left waits until it costs less."""
     fill: Annotated[Fraction, Positive] = 1.0
     """Share of its blobs' bytes that it uses."""
 
@@ -66,7 +67,8 @@ class BatchPoster(Agent):
     """Whether calldata costs at least what EIP-7623 asks for, as since Prague."""
 
     def run(self, me: Seat) -> Waiting:
-        duty, policy, terms = me.duty, self.policy, self._terms(me)
+        duty, policy = me.duty, self.policy
+        terms = self._terms(me.block_interval(duty.settles_on), partial(self._cost, me))
         plan = policy.prepare(terms)
         while True:
             earliest = yield duty.ripe(*policy.ripe(terms, plan))
@@ -90,18 +92,22 @@ class BatchPoster(Agent):
             told: list[tuple[int, float, int]] = []
             attempt = 0
             while sent:
-                for piece in sent:
+                look, stands = self._look(me, oldest), attempt > 0
+                for piece, waits in sent.items():
                     blobs, gas = loads[piece]
-                    look = self._look(me, oldest)._replace(blobs=blobs, gas=gas)
-                    offers[piece] = offer = policy.offer(look, terms, offers[piece])
+                    offer = policy.offer(look._replace(blobs=blobs, gas=gas), terms, offers[piece])
+                    if waits is not None:
+                        if offer == offers[piece]:
+                            continue
+                        me.withdraw_blobs(waits)
+                    offers[piece], stands = offer, False
                     sent[piece] = me.post_blobs(blobs, gas, offer.tip, offer.cap, offer.blob_cap if blobs else ANY_FEE)
-                yield me.any(*sent.values(), me.sleep(policy.patience(attempt, max(blobs for blobs, _ in loads), terms)))
+                look = look._replace(blobs=max(blobs for blobs, _ in loads))
+                yield me.any(*sent.values(), me.sleep(policy.patience(attempt, look, terms, stands)))
                 for piece, included in list(sent.items()):
                     if included.triggered:
                         told.append((yield included))
                         del sent[piece]
-                    else:
-                        me.withdraw_blobs(included)
                 attempt += 1
             slots, cost = [slot for slot, _, _ in told], sum(cost for _, cost, _ in told)
             lasts = policy.lasts(terms)
@@ -117,16 +123,33 @@ class BatchPoster(Agent):
         availability = me.duty.availability
         if asked := availability.asked():
             yield me.sleep(availability.certified(me.rng("committee", batch[0]).random(asked)))
-            me.duty.pay_committee(me.accounts.start, availability.cost(batch[2]))
+            cost = availability.cost(batch[2])
+            while cost > round(me.balance(me.duty.settles_on, me.gas_token) * ETH):
+                yield me.sleep(self.bump)
+            me.duty.pay_committee(me.accounts.start, cost)
 
     # ---- what things cost
 
-    def _terms(self, me: Seat) -> Terms:
-        full = int(self.blobs * me.blob_bytes * self.fill) if self.full is None else self.full
+    def heaviest(self, availability: Availability, slot: int) -> list[tuple[int, int]]:
+        """Blobs and execution gas of the largest transaction that it makes of a full batch, each way in which it may carry the data.
+
+        Args:
+            availability: where the rollup's data are.
+            slot: time between L1's blocks (ns).
+        """
+        terms, look = self._terms(slot), Look(0, 0, 0)
+        return self._ways(availability, max(self.policy.pieces(self.policy.most(look, terms), look, terms)))
+
+    def _terms(self, slot: int, cost: Callable[[int, int, int], int] | None = None) -> Terms:
+        room = self._room()
+        full = self.blobs * room if self.full is None else self.full
         return Terms(
-            full, self.max_delay, self.tip, self.bump, self.target_fee, self.target_blob_fee, self.urgency, self.gas,
-            me.block_interval(me.duty.settles_on), int(me.blob_bytes * self.fill), partial(self._cost, me),
+            full, self.max_delay, self.tip, self.bump, self.target_fee, self.target_blob_fee, self.urgency, self.gas, slot, room, cost
         )  # fmt: skip
+
+    def _room(self) -> int:
+        """Bytes that it puts into a blob."""
+        return int(Seat.blob_bytes * self.fill)
 
     def _look(self, me: Seat, oldest: int) -> Look:
         look = Look(me.now, oldest, me.duty.unsent_bytes())
@@ -142,14 +165,21 @@ class BatchPoster(Agent):
         return self._weighed(me, size, *fees)
 
     def _weighed(self, me: Seat, size: int, base_fee: int, blob_fee: int) -> tuple[int, int]:
-        availability, room = me.duty.availability, int(me.blob_bytes * self.fill)
+        """The cheapest way that a transaction of L1 may go."""
+        ways = self._ways(me.duty.availability, size)
+        if len(ways) > 1:
+            most_blobs, most_gas = me.carries(me.duty.settles_on)
+            ways = [(blobs, gas) for blobs, gas in ways if blobs <= most_blobs and gas <= most_gas] or ways
+        return min(ways, key=lambda load: load[1] * base_fee + load[0] * GAS_PER_BLOB * blob_fee)
+
+    def _ways(self, availability: Availability, size: int) -> list[tuple[int, int]]:
+        """Blobs and execution gas of a transaction with so many bytes, each way in which it may carry them."""
         where: dict[str, Availability] = {"blobs": Blobs(), "calldata": Calldata()}
         if self.data is None or not availability.on_l1:
-            return self._gas(availability.carried(size, room))
-        if self.data == "cheaper":
-            loads = [self._gas(kind.carried(size, room)) for kind in where.values()]
-            return min(loads, key=lambda load: load[1] * base_fee + load[0] * GAS_PER_BLOB * blob_fee)
-        return self._gas(where[self.data].carried(size, room))
+            kinds = [availability]
+        else:
+            kinds = list(where.values()) if self.data == "cheaper" else [where[self.data]]
+        return [self._gas(kind.carried(size, self._room())) for kind in kinds]
 
     def _gas(self, carried: Carried) -> tuple[int, int]:
         if not carried.calldata:

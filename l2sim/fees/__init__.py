@@ -36,6 +36,14 @@ class Fee(Part, room="fees"):
         """What its kernel goes by."""
         return ()
 
+    def allows(self, gas_limit: int) -> None:
+        """Whether the rule has an answer for blocks of that gas limit.
+
+        Raises:
+            PydanticCustomError: it has none, with the reason.
+        """
+        return
+
     @abstractmethod
     def genesis(self) -> FeeState:
         """The state before the first block."""

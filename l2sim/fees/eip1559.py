@@ -8,6 +8,7 @@ from collections.abc import MutableSequence, Sequence
 from typing import Annotated
 
 from pydantic import Field
+from pydantic_core import PydanticCustomError
 
 from l2sim.fees import Fee, FeeState, Used
 from l2sim.units import GWEI, Wei
@@ -96,13 +97,22 @@ class Eip1559(Fee):
     kernel = staticmethod(step)
 
     elasticity: Annotated[int, Field(ge=1)] = 2
-    """Gas limit / gas target, dimensionless: 2 on Ethereum (EIP-1559), 6 on OP chains before Holocene."""
+    """Gas limit / gas target, dimensionless: 2 on Ethereum (EIP-1559), 6 on OP chains before Holocene; at most the gas limit, or the
+    target would be no gas."""
     denominator: Annotated[int, Field(ge=1)] = 8
     """A full block at elasticity 2 raises the fee by 1 / denominator; 8 on Ethereum (EIP-1559), 250 on OP chains since Canyon."""
     initial: Wei = GWEI
     """Base fee of the first block, wei per gas; 1 gwei when EIP-1559 began."""
     minimum: Wei = 0
     """The lowest base fee, as on OP chains since Jovian; 0 where there is none."""
+
+    def allows(self, gas_limit: int) -> None:
+        if gas_limit < self.elasticity:
+            raise PydanticCustomError(
+                "elasticity",
+                "'elasticity' is {elasticity}, so that the gas target of a block of {gas_limit} gas would be 0: lower it",
+                {"elasticity": self.elasticity, "gas_limit": gas_limit},
+            )
 
     def genesis(self) -> FeeState:
         return (max(self.initial, self.minimum),)

@@ -94,8 +94,8 @@ class Posting(Part, room="posting"):
         tip = terms.tip if last is None else 2 * last.tip
         return Offer(tip, int(terms.target_fee * patience), int(terms.target_blob_fee * patience))
 
-    def patience(self, attempt: int, blobs: int, terms: Terms) -> int:
-        """How long its offer number ``attempt`` (from 0) stands before it is replaced (ns)."""
+    def patience(self, attempt: int, look: Look, terms: Terms, stands: bool) -> int:
+        """How long it waits after its offer number ``attempt`` (from 0) before it makes another (ns); whether the last one ``stands``."""
         return terms.bump
 
     def lasts(self, terms: Terms) -> int | None:

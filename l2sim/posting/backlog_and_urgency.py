@@ -1,8 +1,8 @@
 """Offers that grow with the batches behind and with age, as those of Arbitrum Nitro's data poster do.
 
-Source: nitro arbnode/dataposter/data_poster.go and arbnode/batch_poster.go, commit 6dce8d13 (2026-04-23): the default formula of the fee
-cap, its division between execution and blobs, tips, replacement times and the least increase of a replacement; Arbitrum's documentation,
-gas-and-fees.mdx, of the brotli level.
+Source: nitro arbnode/dataposter (feeAndTipCaps, replaceTx, DefaultDataPosterConfig) and arbnode/batch_poster.go, commit 6dce8d13
+(2026-04-23): the default formula of the fee cap, its division between execution and blobs, the order in which tips and caps are bounded,
+replacement times and the least increase of a replacement; Arbitrum's documentation, gas-and-fees.mdx, of the brotli level.
 """
 
 from typing import Annotated
@@ -19,14 +19,16 @@ BLOB_GAS_AS_CALLDATA = 16 * 4096 * 254 // 8
 LEAST_INCREASE = 11, 10
 LEAST_BLOB_INCREASE = 2, 1
 """Factors by which a replacement has to outbid what it replaces (minNonBlobRbfIncrease, minBlobRbfIncrease)."""
+RETRY = MINUTE
+"""Time after which it looks again where an offer stood (replaceTx)."""
 
 
 class BacklogAndUrgency(Posting):
     """A batch goes when it is full or old; it may cost, by unit of gas, (backlog x urgency)^2 + (age / base)^2 x importance + target gwei.
 
     The backlog counts full batches that wait, and a blob counts as the calldata that it replaces. What a transaction may cost in all is
-    divided between execution and blobs as their fees stand. An offer that was not taken is replaced at set ages, at a least increase,
-    and where the fees of the day are above what it may pay it stands as it is.
+    divided between execution and blobs as their fees stand, and no cap is more than a multiple of these. An offer that was not taken is
+    replaced at set ages, at a least increase; where that, or the fees of the day, is above what it may pay, it stands as it is.
     """
 
     urgency: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
@@ -37,13 +39,24 @@ class BacklogAndUrgency(Posting):
     """Weight of age, gwei (ElapsedTimeImportance)."""
     target: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
     """What it pays without backlog or age, gwei (TargetPriceGwei)."""
+    least_tip: Wei = GWEI // 20
+    """Lowest priority fee of a transaction with calldata, wei per gas (MinTipCapGwei)."""
     most_tip: Wei = 12 * GWEI // 10
-    """Highest priority fee of a first offer, wei per gas (MaxTipCapGwei)."""
-    replacements: Annotated[tuple[Duration, ...], Field(min_length=1)] = tuple(
-        minutes * MINUTE for minutes in (5, 10, 20, 30, 60, 120, 240)
-    )
-    """Ages of a transaction at which it is replaced, calldata (replacement-times; those after an hour are assumed)."""
-    blob_replacements: Annotated[tuple[Duration, ...], Field(min_length=1)] = (5 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, 4 * HOUR)
+    """Highest priority fee of its first offer, wei per gas (MaxTipCapGwei)."""
+    least_blob_tip: Wei = GWEI
+    """The lowest with blobs (MinBlobTxTipCapGwei)."""
+    most_blob_tip: Wei = GWEI
+    """The highest of a first offer with blobs (MaxBlobTxTipCapGwei)."""
+    most_bid: Annotated[int, Field(ge=1)] = 10
+    """Caps over the fees of the day at most, unless a replacement needs more (MaxFeeBidMultipleBips)."""
+    replacements: Annotated[tuple[Duration, ...], Field(min_length=1)] = (
+        5 * MINUTE, 10 * MINUTE, 20 * MINUTE, 30 * MINUTE, *(hours * HOUR for hours in (1, 2, 4, 6, 8, 12, 16, 18, 20, 22)),
+    )  # fmt: skip
+    """Ages of the oldest block at which a transaction with calldata is replaced, the first counted from the first offer
+    (replacement-times)."""
+    blob_replacements: Annotated[tuple[Duration, ...], Field(min_length=1)] = (
+        5 * MINUTE, 10 * MINUTE, 30 * MINUTE, *(hours * HOUR for hours in (1, 4, 8, 16, 22)),
+    )  # fmt: skip
     """The same for blobs (blob-tx-replacement-times)."""
     best_level_size: Annotated[Fraction, Positive] = 0.98
     """Size of a batch when 20 to 60 wait and brotli works at its best level, relative to the level 6 that fewer get (measured on generated
@@ -60,7 +73,8 @@ class BacklogAndUrgency(Posting):
         allowed = int(self.cap(look.unsent // terms.full, look.now - look.oldest) * GWEI)
         most = allowed * (look.gas + look.blobs * BLOB_GAS_AS_CALLDATA)
         up, down = LEAST_BLOB_INCREASE if look.blobs else LEAST_INCREASE
-        tip = min(terms.tip, self.most_tip)
+        least, highest = (self.least_blob_tip, self.most_blob_tip) if look.blobs else (self.least_tip, self.most_tip)
+        tip = min(max(terms.tip, least), highest)
         if last is not None:
             tip = max(tip, last.tip * up // down)
         blob_gas, fee = look.blobs * GAS_PER_BLOB, look.base_fee + tip
@@ -71,19 +85,32 @@ class BacklogAndUrgency(Posting):
         if last is not None and look.blobs and cap * down < last.cap * up:
             cap = last.cap * up // down
             blob_cap = (most - cap * look.gas) // blob_gas
-        if last is not None and (cap < fee or (look.blobs and blob_cap < look.blob_fee)):
+        bound, blob_bound = fee * self.most_bid, look.blob_fee * self.most_bid
+        if last is not None:
+            bound, blob_bound = max(bound, last.cap * up // down), max(blob_bound, last.blob_cap * up // down)
+        cap, blob_cap = min(cap, bound), min(blob_cap, blob_bound)
+        if last is not None and not self._replaces(look, last, fee, cap, blob_cap):
             return last
         return Offer(max(min(tip, cap), 0), max(cap, 1), max(blob_cap, 1))
 
-    def patience(self, attempt: int, blobs: int, terms: Terms) -> int:
-        ages = (0, *(self.blob_replacements if blobs else self.replacements))
-        return max(ages[min(attempt + 1, len(ages) - 1)] - ages[min(attempt, len(ages) - 2)], 1)
+    @staticmethod
+    def _replaces(look: Look, last: Offer, fee: int, cap: int, blob_cap: int) -> bool:
+        """Whether new caps meet the fees of the day and are increases that mempools take."""
+        up, down = LEAST_BLOB_INCREASE if look.blobs else LEAST_INCREASE
+        enough = cap >= fee and cap * down >= last.cap * up
+        return enough and (not look.blobs or (blob_cap >= look.blob_fee and blob_cap * down >= last.blob_cap * up))
+
+    def patience(self, attempt: int, look: Look, terms: Terms, stands: bool) -> int:
+        ages, age = self.blob_replacements if look.blobs else self.replacements, look.now - look.oldest
+        if not attempt:
+            return ages[0]
+        return RETRY if stands else next((each - age for each in ages if each > age), RETRY)
 
     def most(self, look: Look, terms: Terms) -> int:
         return int(terms.full / self._size(look, terms))
 
     def pieces(self, size: int, look: Look, terms: Terms) -> list[int]:
-        return [max(1, int(size * self._size(look, terms)))]
+        return super().pieces(max(1, int(size * self._size(look, terms))), look, terms)
 
     def _size(self, look: Look, terms: Terms) -> float:
         """Size of a batch relative to brotli's level 6, which depends on how many wait."""

@@ -2,7 +2,8 @@
 
 Sources: OP specs, protocol/derivation.md, commit fd72cf79 (channels, frames of 23 bytes besides their data and at most 1 MB, channel
 timeout of 50 L1 blocks since Granite, sequencing window of 3600); optimism op-batcher/flags/flags.go, commit d317e96c (max channel
-duration, target frames, sub-safety margin); EIP-7594 (six blobs a transaction).
+duration, target frames, sub-safety margin) and op-batcher/batcher/channel_builder.go (what the margin is taken from); EIP-7594 (six
+blobs a transaction).
 """
 
 from typing import Annotated, Self
@@ -23,6 +24,7 @@ MOST_FRAME_DATA = 1_000_000
 class OpChannels(Posting):
     """Blocks fill a channel; it closes when it is full or old and goes as frames, one in a blob, several blobs in a transaction.
 
+    The poster's ``full``, ``blobs`` and ``max_delay`` do not count here.
     Its blocks are safe when the last frame is in. Where that takes more L1 blocks than the channel timeout from the first, the channel
     counts for nothing and is sent once more.
     """
@@ -38,7 +40,11 @@ class OpChannels(Posting):
     sequencing_window: Annotated[int, Field(ge=1)] = 3600
     """L1 blocks within which a block must be on L1."""
     sub_safety_margin: Annotated[int, Field(ge=0)] = 10
-    """L1 blocks before either of these limits at which a channel closes (300 in the guide of OP's documents)."""
+    """L1 blocks before the end of the sequencing window at which a channel closes (300 in the guide of OP's documents).
+
+    OP's batcher closes a channel as long before its timeout too, which counts from its first frame on L1. It sends frames of channels
+    that are still open; here all frames go when the channel is closed.
+    """
 
     @model_validator(mode="after")
     def _in_time(self) -> Self:

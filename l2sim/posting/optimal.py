@@ -2,10 +2,12 @@
 
 The trade-off is that of Mamageishvili and Felten, "Efficient rollup batch posting strategy on Ethereum" (2022): a batch that waits costs
 its users' time, one that goes costs fees, and what fees are tomorrow is uncertain. Here it is solved as a Markov decision process by
-policy iteration (Howard 1960).
+policy iteration (Howard 1960), over levels of fees by Rouwenhorst (1995, in Cooley, ed., Frontiers of Business Cycle Research, ch. 10),
+whose chain has the variance and the autocorrelation of the autoregression at any step (Kopecky and Suen 2010, Review of Economic Dynamics
+13, 701-714). Methods that integrate over the innovations, such as Tauchen's (1986), stand still where a step is short.
 """
 
-from math import exp, sqrt
+from math import expm1, sqrt
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -16,9 +18,6 @@ from l2sim.posting import Look, Posting, Terms
 from l2sim.units import ETH, GWEI, HOUR, SECOND, Bytes, Duration, Frequency, Positive, Usd, Wei
 
 Floats = npt.NDArray[np.float64]
-
-REACH = 2.5
-"""Standard deviations of the logarithm of fees that the levels span to either side."""
 
 
 class Plan(NamedTuple):
@@ -67,8 +66,8 @@ class Optimal(Posting):
         wait = each / (self.rate * self.size)
         levels, moves = self._fees(wait)
         sizes = each * np.arange(1, self.steps + 1)
-        at_once = [terms.cost(int(size), self.base_fee, self.blob_fee) + terms.tip * terms.gas for size in sizes]
-        posting = np.outer(np.array(at_once, np.float64) / ETH * self.ether, levels)
+        at_once = [terms.cost(int(size), self.base_fee, self.blob_fee) for size in sizes]
+        posting = (np.outer(np.array(at_once, np.float64), levels) + terms.tip * terms.gas) / ETH * self.ether
         # While the batch grows from one size to the next, the mean of both waits.
         waiting = self.delay_cost / 3600.0 * (sizes - 0.5 * each) / self.size * wait
         post, cost = policy_iteration(posting, waiting, moves, wait)
@@ -76,16 +75,25 @@ class Optimal(Posting):
         return Plan(levels, least, cost)
 
     def _fees(self, step: float) -> tuple[Floats, Floats]:
-        """Levels of fees relative to the usual ones, and the probabilities to move between them in a step (seconds): Tauchen (1986)."""
+        """Levels of fees relative to the usual ones, and the probabilities to move between them in a step (seconds): Rouwenhorst (1995).
+
+        Levels are evenly spaced in the logarithm, sqrt(n - 1) standard deviations to either side, and each is the sum of n - 1 equal
+        coins, of which one turns over in a step with half of what the step forgets.
+        """
         if not self.deviation:
             return np.ones(1), np.ones((1, 1))
-        from scipy.special import ndtr
-
-        kept = exp(-step * SECOND / self.reversion)
-        grid = np.linspace(-REACH, REACH, self.levels)
-        edges = np.append(np.append(-np.inf, (grid[1:] + grid[:-1]) / 2), np.inf)
-        moves: Floats = np.diff(ndtr((edges[None, :] - kept * grid[:, None]) / sqrt(1.0 - kept * kept)), axis=1)
-        return np.exp(self.deviation * grid), moves
+        turns = -expm1(-step * SECOND / self.reversion) / 2.0
+        moves: Floats = np.ones((1, 1))
+        for coins in range(1, self.levels):
+            wider = np.zeros((coins + 1, coins + 1))
+            wider[:-1, :-1] += (1.0 - turns) * moves
+            wider[:-1, 1:] += turns * moves
+            wider[1:, :-1] += turns * moves
+            wider[1:, 1:] += (1.0 - turns) * moves
+            wider[1:-1] /= 2.0
+            moves = wider
+        reach = sqrt(self.levels - 1)
+        return np.exp(self.deviation * np.linspace(-reach, reach, self.levels)), moves
 
     def ripe(self, terms: Terms, plan: Any) -> tuple[int, int]:
         return min(plan.least), terms.max_delay

@@ -9,7 +9,7 @@ from l2sim.part import Part, Refers, did_you_mean
 from l2sim.scenario.mistakes import Mistake
 from l2sim.scenario.nodes import Where
 from l2sim.scenario.references import Found, members
-from l2sim.units import GAS
+from l2sim.units import DURATION, GAS, SECOND
 
 
 class _Cast(NamedTuple):
@@ -40,7 +40,7 @@ def disagreements(found: Sequence[Found], scenario: Mapping[str, Any], regions: 
                 yield one.where, one.key, Mistake(message, ".".join(one.where))
         if one.part is None or not isinstance(one.value, Mapping):
             continue
-        for check in (_market, _room_in_blocks, _settlement, _blobs, _validators, _region, _action, _steps, _column):
+        for check in (_market, _room_in_blocks, _settlement, _batches, _validators, _region, _action, _steps, _column):
             for key, message in check(one.where, one.part, one.value, cast):
                 where = (*one.where, *key.split("."))
                 yield where, "." in key, Mistake(message, ".".join(where))
@@ -141,20 +141,38 @@ def _groups(chain: Any) -> Mapping[str, Any] | None:
     return groups if isinstance(groups, Mapping) else None
 
 
-def _blobs(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
-    """A batch of a poster fits into one transaction of its L1 when the run begins; else it would wait for ever."""
+def _batches(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+    """A full batch goes in transactions that L1's blocks may hold, under every fork of the run; else it would wait for ever."""
     poster, l1 = fields.get("batch_poster"), members(cast.scenario, "chains").get(str(fields.get("settles_on")))
     chain = cast.chain(fields.get("settles_on"))
-    if not isinstance(poster, Mapping) or "policy" in poster or not isinstance(l1, Mapping) or chain is None:
+    if len(where) != 2 or where[0] != "chains" or not isinstance(poster, Mapping) or not isinstance(l1, Mapping) or chain is None:
         return
     try:
+        rollup: Any = part.model_validate({key: value for key, value in fields.items() if key != "kind"})
         rules: Any = chain.model_validate({key: value for key, value in l1.items() if key != "kind"})
-        fork = rules.blob_fee.fork(rules.began())
+        ways = rollup.batch_poster.heaviest(rollup.availability, rules.slot)
+        began = rules.began()
+        ends = began + DURATION.read(cast.scenario.get("duration")) // SECOND
+        later = {f"from fork '{name}' on": fork for name, fork in rules.blob_fee.forks.items() if began < fork.begins <= ends}
+        forks = {"at the start": rules.blob_fee.fork(began), **later}
     except (ValueError, AttributeError):
-        return  # what is wrong with the L1 itself is said elsewhere
-    most, blobs = fork.blobs_per_transaction or fork.maximum, poster.get("blobs")
-    if isinstance(blobs, int) and blobs > most:
-        yield "batch_poster.blobs", f"a transaction on '{fields['settles_on']}' carries {most} blobs at most at the start, not {blobs}"
+        return  # what is wrong with the chains themselves is said elsewhere
+    for when, fork in forks.items():
+        most = fork.blobs_per_transaction or fork.maximum
+        most_gas = min(fork.transaction_gas or rules.gas_limit, rules.gas_limit)
+        if any(blobs <= most and gas <= most_gas for blobs, gas in ways):
+            continue
+        blobs, gas = ways[0]
+        causes: tuple[str, ...]
+        if blobs > most:
+            causes, message = ("full", "blobs"), f"carries {most} blobs at most {when}, not {blobs}"
+        else:
+            causes = ("gas",) if blobs else ("full", "data")
+            message = f"uses {most_gas} gas at most {when}, and the largest of a full batch {gas}"
+        # A policy may have sizes of its own.
+        cause = next((f".{cause}" for cause in causes if poster.get(cause) is not None and "policy" not in poster), "")
+        yield f"batch_poster{cause}", f"a transaction on '{fields['settles_on']}' {message}; it would never be included"
+        return
 
 
 def _region(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:

@@ -44,6 +44,8 @@ class Building:
             if what == "batch":
                 if who.blobs > blobs_left or who.gas > gas_left or who.cap < room.base_fee or who.blob_cap < room.blob_fee:
                     continue
+                if who.call is None and not self._can_pay(who, room):
+                    continue
                 gas, blobs = who.gas, who.blobs
                 self._include(who, room)
             elif what == "saturation":
@@ -115,11 +117,20 @@ class Building:
         reverted = [(block.start + i, sender) for i, (sender, what) in enumerate(zip(senders, status, strict=True)) if what]
         return [i for i, sender in reverted if any(sender in accounts for accounts in bundlers)]
 
+    @staticmethod
+    def _price(transaction: BlobTransaction, room: Room) -> tuple[int, int]:
+        """What a transaction costs in a block, wei: what is burned, and tips."""
+        tip = min(transaction.tip, transaction.cap - room.base_fee)
+        return transaction.gas * room.base_fee + transaction.blobs * GAS_PER_BLOB * room.blob_fee, transaction.gas * tip
+
+    def _can_pay(self, transaction: BlobTransaction, room: Room) -> bool:
+        """Whether the sender of a batch holds what it costs in a block."""
+        held: float = self.chain.world.ledger.column(self.chain.name, GAS_TOKEN)[transaction.account]
+        return sum(self._price(transaction, room)) <= round(held * ETH)
+
     def _include(self, transaction: BlobTransaction, room: Room) -> None:
         chain = self.chain
-        tip = min(transaction.tip, transaction.cap - room.base_fee)
-        burned = transaction.gas * room.base_fee + transaction.blobs * GAS_PER_BLOB * room.blob_fee
-        cost = self._pay(transaction.account, burned, transaction.gas * tip)
+        cost = self._pay(transaction.account, *self._price(transaction, room))
         chain.blob_transactions.remove(transaction)
         if chain.history is not None:
             chain.taken.append((room.slot, transaction))

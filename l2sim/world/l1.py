@@ -95,6 +95,7 @@ class L1(Chain):
             )
         if self.fork is not None:
             self.blob_fee.named(self.fork)
+        self.base_fee.allows(self.gas_limit)
         agreed(self.builders, "builders")
         agreed(self.relays, "relays")
         return self

@@ -87,6 +87,7 @@ class Rollup(Chain):
 
     @model_validator(mode="after")
     def _decided(self) -> "Rollup":
+        self.fee.allows(self.block_gas_limit)
         if self.data_fee is not None and self.data_fee_scalar != 1.0:
             raise PydanticCustomError("data_fee", "'data_fee' says what data costs: leave 'data_fee_scalar' out")
         if self.final_after is not None and self.settles_on is not None:

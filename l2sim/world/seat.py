@@ -255,6 +255,12 @@ class Seat(Arrival):
 
     # ---- for batch posters
 
+    def carries(self, l1: str) -> tuple[int, int]:
+        """Most blobs and most gas of a transaction in an L1's next block."""
+        chain = self._world.l1(l1)
+        fork = chain.fork()
+        return fork.blobs_per_transaction or fork.maximum, chain.most_gas()
+
     def post_blobs(self, blobs: int, gas: int, tip: int, cap: int, blob_cap: int) -> Event:
         """Send a blob transaction to the L1 of its chain; the event's value is (slot, cost in ETH, submitted)."""
         l1 = self._world.l1(self.duty.settles_on)
