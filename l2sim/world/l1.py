@@ -313,7 +313,7 @@ class LiveL1(LiveChain):
         if turn is not None and not turn.made:
             return self.market.passed(after), tuple(facts)
         gas, blobs, _ = self.market.background(after)
-        facts.append(BlockSealed(self.name, after.slot, 0, 0, self.rules.base_fee.price(after.base), after.blob_price, blobs, 0))
+        facts.append(BlockSealed(self.name, after.slot, 0, gas, self.rules.base_fee.price(after.base), after.blob_price, blobs, 0))
         return self.market.after(after, gas, blobs), tuple(facts)
 
     def _make(self, voted: tuple[Quiet, list[tuple[Any, ...]]]) -> None:
@@ -340,7 +340,7 @@ class LiveL1(LiveChain):
         gas_used, blobs_used = self.building.fill(room, background_gas, background_blobs)
         # Transactions of the run pay the background's tip or more in practice; they get at least a quarter of the block.
         left = max(rules.gas_limit - gas_used, rules.gas_limit // 4)
-        gas, _ = self.make_block(now, left, blobs_used, blob_fee)
+        gas, _ = self.make_block(now, left, blobs_used, blob_fee, gas_used)
         gas_used = min(gas_used + gas, rules.gas_limit)
         self.building.signed(room)
         self.after = market.after(self.after, gas_used, blobs_used)
