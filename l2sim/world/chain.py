@@ -177,7 +177,7 @@ class LiveChain:
     # ---- blocks
 
     def make_block(self, now: int, gas_limit: int, blobs: int = 0, blob_base_fee: int = 0, besides: int = 0) -> tuple[int, int]:
-        """Take what has arrived, execute it, write it down with gas used ``besides``, tell who waits. Returns gas that counts, bytes of rows."""
+        """Take what has arrived, execute it, write it down with gas used ``besides``, tell who waits. Returns gas that counts and bytes."""
         base_fee, charge = self.base_fee(), self.charge(now)
         if self.history is not None:
             self.history.open()
