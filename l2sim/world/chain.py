@@ -176,8 +176,8 @@ class LiveChain:
 
     # ---- blocks
 
-    def make_block(self, now: int, gas_limit: int, blobs: int = 0, blob_base_fee: int = 0, besides: int = 0) -> tuple[int, int]:
-        """Take what has arrived, execute it, write it down with gas used ``besides``, tell who waits. Returns gas that counts and bytes."""
+    def make_block(self, now: int, gas_limit: int, blobs: int = 0, blob_base_fee: int = 0) -> tuple[int, int]:
+        """Take what has arrived, execute it, write it down, tell who waits. Returns gas that counts and bytes of the rows."""
         base_fee, charge = self.base_fee(), self.charge(now)
         if self.history is not None:
             self.history.open()
@@ -213,9 +213,8 @@ class LiveChain:
         self._tell_facts()
         sealed = None
         if included or blobs or self.kind == "l1" or (self.service is not None and len(self.inbox)):
-            gas = min(besides + executed.gas, self.gas_limit()) if besides else executed.gas
-            sealed = BlockSealed(self.name, self.height, included, gas, base_fee, blob_base_fee, blobs, len(self.inbox))
-            self.note(now, sealed)
+            sealed = BlockSealed(self.name, self.height, included, executed.gas, base_fee, blob_base_fee, blobs, len(self.inbox))
+            sealed = self.note(now, sealed)
         if self.history is not None:
             self.history.add(block, sealed)
         elif self.state.journal is not None:
@@ -234,7 +233,7 @@ class LiveChain:
                 self._write(block, executed)
             self._tell_facts()
             if sealed is not None:
-                self.note(block.time, sealed)
+                self.seals.append(block.time, sealed)
 
     def pay(self, asset: str, account: int, change: float) -> None:
         """Change a balance by no transaction of a block, as L1's fees for batches do: it is an input of the next block."""
@@ -355,9 +354,10 @@ class LiveChain:
                 if what:
                     self._failed(rows, start + i, what)
 
-    def note(self, time: int, block: BlockSealed) -> None:
-        """Write a block down."""
+    def note(self, time: int, block: BlockSealed) -> BlockSealed:
+        """Write a block down; what was written."""
         self.seals.append(time, block)
+        return block
 
     def shows(self) -> bool:
         """Whether everybody sees what waits in the mempool."""
