@@ -178,6 +178,8 @@ def test_batches_that_l1_lost_are_paid_again_and_the_safe_head_returns() -> None
     assert (told.chain, told.first, told.last, told.time) == ("l1", 61, 64, 775 * SECOND)
     assert set(undone(log, "BlockSealed")["number"]) == {61, 62, 63, 64}
     assert set(undone(log, "BlockSealed")["chain"]) == {"l1"}
+    l1 = Throughput().measure(log).loc["l1"]
+    assert (l1["blocks"], l1["longest_silence"]) == (34 * 5 - 4, 5 * 12)  # from slot 60 to slot 65
     (batch,) = undone(log, "BatchPosted").itertuples()
     batches = log.frame("BatchPosted")
     (again,) = batches[batches["first"] == batch.first].itertuples()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -115,6 +116,65 @@ def test_who_is_ejected_leaves_as_fast_as_the_queue_lets_him() -> None:
     # The churn is 128 ETH an epoch, eight validators of 16 ETH, from the fifth epoch on.
     assert active == [1_000] * 5 + [1_000 - 8 * left for left in range(1, 8)]
     assert state.wheel[-1] == 32 * ETH * 9_000 + 16 * ETH * active[-1]
+
+
+def one_by_one(last: int, slashed_at: int, seen: dict[int, tuple[bool, int]], n: tuple[int, int]) -> tuple[float, float]:
+    """What absent and slashed validators have lost at the end (ETH), each by itself: ``process_epoch`` of the specification (electra).
+
+    ``seen`` says of each epoch whether there is a leak and how much stake is active.
+    """
+    balance, effective, score = (np.full(sum(n), amount, np.int64) for amount in (32 * ETH, 32 * ETH, 0))
+    leaves, withdraws = np.full(sum(n), 2**62), np.full(sum(n), 2**62)
+    slashed = np.arange(sum(n)) >= n[0]
+    earliest, to_consume = 0, 0
+
+    def initiate_exit(index: int, epoch: int) -> None:
+        nonlocal earliest, to_consume
+        begins, weight, churn = max(earliest, epoch + 5), int(effective[index]), 128 * ETH
+        to_consume = churn if earliest < begins else to_consume
+        more = max(0, -(-(weight - to_consume) // churn))
+        earliest, to_consume = begins + more, to_consume + more * churn - weight
+        leaves[index], withdraws[index] = earliest, earliest + 256
+
+    for epoch in range(last):
+        leak, total = seen[epoch]
+        if epoch == slashed_at:
+            for index in np.flatnonzero(slashed).tolist():
+                initiate_exit(index, epoch)
+            withdraws[slashed] = np.maximum(withdraws[slashed], epoch + 8192)
+            balance[slashed] -= effective[slashed] // 4096
+        shown = slashed & (epoch >= slashed_at)
+        eligible = (epoch - 1 < leaves) | (shown & (epoch < withdraws))
+        eligible &= shown | ~slashed  # the others have voted
+        score += 4 * eligible
+        score -= np.where(eligible & (not leak), np.minimum(16, score), 0)
+        balance -= np.where(eligible, effective * score // (4 * 2**24), 0)
+        for index in np.flatnonzero((effective <= 16 * ETH) & (leaves == 2**62)).tolist():
+            initiate_exit(index, epoch)
+        rate = min(3 * 32 * ETH * n[1], total) // (total // ETH)
+        balance -= np.where(shown & (epoch + 4096 == withdraws), rate * (effective // ETH), 0)
+        follows = balance + ETH // 4 < effective
+        effective = np.where(follows, balance - balance % ETH, effective)
+    lost = 32 * ETH - balance
+    return float(lost[~slashed].sum()) / ETH, float(lost[slashed].sum()) / ETH
+
+
+@pytest.mark.parametrize("last", [4_600, 4_720, 4_900, 9_000])
+def test_who_has_left_loses_no_more_unless_slashed(last: int) -> None:
+    """Seven tenths are absent until they are ejected, after 4,686 epochs; others are slashed and pay until they may withdraw."""
+    rules = casper(absent=700, others=300, slashed=40)
+    state, seen = rules.leave(rules.genesis(), 0, 0), {}
+    for number in range(last):
+        if number == 100:
+            state = rules.slash(state, 2, number, 1)
+        closed = rules.close(state, Ended(number, 32, 32 * number + 31, 0.0))
+        state = closed.state
+        assert closed.tally is not None
+        seen[number] = closed.tally.leak, closed.tally.total
+    absent, others, slashed = (standing.lost / ETH for standing in rules.standings(state))
+    assert others == 0
+    assert (absent, slashed) == pytest.approx(one_by_one(last, 100, seen, (700, 40)), rel=1e-12)
+    assert [standing.active for standing in rules.standings(state)] == [last < 4_800, True, False]
 
 
 def test_a_group_that_is_partly_online_is_two_cohorts() -> None:

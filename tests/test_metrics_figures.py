@@ -250,6 +250,16 @@ def test_empty_blocks_that_the_log_leaves_out_break_a_silence() -> None:
     assert (arb["blocks"], arb["longest_silence"]) == (40, 20)
 
 
+def test_slots_of_l1_without_a_block_are_silent_and_no_blocks() -> None:
+    """On L1 the number of a block is its slot, and every block is in the log."""
+    log = Log()
+    log.about = {"duration": 120 * SECOND, "chains": {"l1": ABOUT["chains"]["l1"] | {"blocks": 10}}}
+    for slot in (1, 2, 7, 8, 10):
+        sealed(log, "l1", 12 * slot, slot, gas=15_000_000)
+    l1 = Throughput().measure(log).loc["l1"]
+    assert (l1["blocks"], l1["longest_silence"], l1["gas_a_second"]) == (5, 60, 625_000)
+
+
 def test_chains_without_markets_and_transactions_are_left_out_where_there_is_nothing_to_say(rollup: Log) -> None:
     sealed(rollup, "l1", 12.0, 1)
     assert list(InclusionDelay().measure(rollup).index) == list(CostPerTransaction().measure(rollup).index) == ["arb"]

@@ -12,6 +12,7 @@ from validation import SCENARIOS, Estimate, agree, run
 from l2sim.events import BatchPosted, BlockSealed, LoanLiquidated, PositionLiquidated, TransactionDropped, TransactionIncluded
 from l2sim.events.l1_market import BlockBuilt, SpaceBought
 from l2sim.log import Log
+from l2sim.metrics.throughput import Throughput
 from l2sim.scenario import Scenario
 from l2sim.scenario.mistakes import ScenarioError
 from l2sim.transactions import Status
@@ -205,6 +206,40 @@ def test_all_gas_is_bought() -> None:
     assert all(after == before + before // 8 for before, after in pairwise(grown))
     part, _ = flooded("gas_saturation", budget="20 ETH", share="50 %")
     assert set(part.select(SpaceBought, "gas", chain="l1")[0].tolist()) == {30_000_000}
+
+
+def check_gas(log: Log) -> None:
+    """The gas that the log says each block of 60 million used is what moved the base fee (EIP-1559, in whole wei)."""
+    gas, base = (column.tolist() for column in log.select(BlockSealed, "gas", "base_fee", chain="l1"))
+    target = 30_000_000
+    for used, before, after in zip(gas, base, base[1:], strict=False):
+        change = before * abs(used - target) // target // 8
+        assert after == before + (max(change, 1) if used > target else -change)
+
+
+def test_the_log_tells_all_gas_that_a_block_used() -> None:
+    """That of everybody else, of the run's transactions, of batches and of what is bought on purpose."""
+    flood = {"kind": "gas_saturation", "on": "l1", "begins": "5min", "lasts": "5min", "share": "30 %", "budget": "20 ETH", "tip": "3 gwei"}
+    scenario = venue(duration="20min").vary({"chains.op": {"preset": "op_mainnet"}, "attacks.flood": flood})
+    log = run(scenario)
+    check_gas(log)
+    assert len(log.select(BatchPosted, "size", chain="op")[0])
+    number, gas, transactions = log.select(BlockSealed, "number", "gas", "transactions", chain="l1")
+    flooded = (number > 25) & (number <= 50)
+    assert transactions.any()
+    assert gas[flooded].mean() > gas[~flooded].mean() > 10**7
+    speed = float(Throughput().measure(log).loc["l1"]["gas_a_second"])
+    assert speed == pytest.approx(gas.sum() / (20 * 60))
+
+
+def test_slots_that_nobody_looks_at_tell_their_gas_too() -> None:
+    chain = {"gas_demand": {"kind": "discrete", "fractions": [0.25, 0.75]}, "missed": "20 %"}
+    scenario = Scenario.load(SCENARIOS / "fee_market.yaml").vary({f"chains.l1.{name}": value for name, value in chain.items()})
+    log = run(scenario)
+    check_gas(log)
+    assert set(log.select(BlockSealed, "gas", chain="l1")[0].tolist()) == {15_000_000, 45_000_000}
+    given = run(Scenario.load(SCENARIOS / "fee_market.yaml"))
+    assert Throughput().measure(given).loc["l1"]["gas_a_second"] == 30_000_000 / 12
 
 
 def test_an_attack_that_ends_buys_nothing_more() -> None:

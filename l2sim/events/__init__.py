@@ -89,7 +89,8 @@ class TransactionDropped(NamedTuple):
 
 
 class BlockSealed(NamedTuple):
-    """A chain made a block; fees in wei per gas."""
+    """A chain made a block; fees in wei per gas. ``transactions`` are those of the run; ``gas`` is all that the block used, on L1 also
+    by batches, by what was bought on purpose and by everybody else."""
 
     chain: str
     number: int

@@ -19,8 +19,8 @@ class Throughput(Metric):
     """Transactions and gas a second over the whole run, per chain, and what became of the transactions.
 
     Gas counts everything in the blocks, background demand included; transactions are those of the run. The three shares are of
-    the transactions that were executed or dropped; what still waited at the end is ``pending_last``. ``longest_silence`` is the
-    longest time without a block: empty blocks that the log leaves out are counted by their numbers, one block time each.
+    the transactions that were executed or dropped; what still waited at the end is ``pending_last``. ``blocks`` are those that stand
+    at the end, and ``longest_silence`` is the longest time between two of them: slots of L1 that were missed or undone have none.
     """
 
     units: ClassVar[dict[str, str]] = {
@@ -39,12 +39,15 @@ def _of(chain: str, log: "Log") -> dict[str, float]:
     dropped = len(log.select(TransactionDropped, "time", chain=chain)[0])
     times, number, gas, pending = log.select(BlockSealed, "time", "number", "gas", "pending", chain=chain)
     about = log.about.get("chains", {}).get(chain, {})
-    silence = np.diff(times) - (np.diff(number) - 1) * (about.get("block_time") or 0)
+    blocks, silence = len(times), np.diff(times)
+    if about.get("kind") != "l1":  # its empty blocks are not in the log: their numbers tell of them, one block time each
+        blocks = about.get("blocks", blocks)
+        silence = silence - (np.diff(number) - 1) * (about.get("block_time") or 0)
     seconds = log.about.get("duration", 0) / SECOND or np.nan
     succeeded = int(np.count_nonzero(status == Status.SUCCEEDED))
     settled = len(status) + dropped or np.nan
     return {
-        "blocks": float(about.get("blocks", len(times))),
+        "blocks": float(blocks),
         "longest_silence": float(silence.max()) / SECOND if len(silence) else np.nan,
         "transactions": float(len(status)),
         "transactions_a_second": len(status) / seconds,

@@ -214,7 +214,7 @@ class LiveChain:
         sealed = None
         if included or blobs or self.kind == "l1" or (self.service is not None and len(self.inbox)):
             sealed = BlockSealed(self.name, self.height, included, executed.gas, base_fee, blob_base_fee, blobs, len(self.inbox))
-            self.note(now, sealed)
+            sealed = self.note(now, sealed)
         if self.history is not None:
             self.history.add(block, sealed)
         elif self.state.journal is not None:
@@ -233,7 +233,7 @@ class LiveChain:
                 self._write(block, executed)
             self._tell_facts()
             if sealed is not None:
-                self.note(block.time, sealed._replace(transactions=block.stop - block.start, gas=executed.gas))
+                self.seals.append(block.time, sealed)
 
     def pay(self, asset: str, account: int, change: float) -> None:
         """Change a balance by no transaction of a block, as L1's fees for batches do: it is an input of the next block."""
@@ -354,9 +354,10 @@ class LiveChain:
                 if what:
                     self._failed(rows, start + i, what)
 
-    def note(self, time: int, block: BlockSealed) -> None:
-        """Write a block down."""
+    def note(self, time: int, block: BlockSealed) -> BlockSealed:
+        """Write a block down; what was written."""
         self.seals.append(time, block)
+        return block
 
     def shows(self) -> bool:
         """Whether everybody sees what waits in the mempool."""

@@ -144,6 +144,8 @@ class LiveL1(LiveChain):
         self._ahead: deque[tuple[Quiet, tuple[Any, ...]]] = deque()
         """Slots to come, worked out as if nothing happened till then, and their facts."""
         self._making = False
+        self._besides = 0
+        """Gas of the block that is being made that none of its rows uses."""
         self._armed: int | None = None
         """The next slot at whose time it wakes."""
         self._waiting_for_finality: list[tuple[int, Callable[[], None]]] = []
@@ -314,7 +316,7 @@ class LiveL1(LiveChain):
         if turn is not None and not turn.made:
             return self.market.passed(after), tuple(facts)
         gas, blobs, _ = self.market.background(after)
-        facts.append(BlockSealed(self.name, after.slot, 0, 0, self.rules.base_fee.price(after.base), after.blob_price, blobs, 0))
+        facts.append(BlockSealed(self.name, after.slot, 0, gas, self.rules.base_fee.price(after.base), after.blob_price, blobs, 0))
         return self.market.after(after, gas, blobs), tuple(facts)
 
     def _make(self, voted: tuple[Quiet, list[tuple[Any, ...]]]) -> None:
@@ -341,10 +343,14 @@ class LiveL1(LiveChain):
         gas_used, blobs_used = self.building.fill(room, background_gas, background_blobs)
         # Transactions of the run pay the background's tip or more in practice; they get at least a quarter of the block.
         left = max(rules.gas_limit - gas_used, rules.gas_limit // 4)
+        self._besides = gas_used
         gas, _ = self.make_block(now, left, blobs_used, blob_fee)
         gas_used = min(gas_used + gas, rules.gas_limit)
         self.building.signed(room)
         self.after = market.after(self.after, gas_used, blobs_used)
+
+    def note(self, time: int, block: BlockSealed) -> BlockSealed:
+        return super().note(time, block._replace(gas=min(self._besides + block.gas, self.rules.gas_limit)))
 
     def _execute(self, block: Block) -> tuple[Block, Executed]:
         return super()._execute(self.building.bundled(block) if self.rules.bundles else block)

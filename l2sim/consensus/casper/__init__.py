@@ -41,6 +41,10 @@ class Cohort(NamedTuple):
     """The epoch in which they were slashed."""
     leaves: int = NEVER
     """The epoch from which they leave, as fast as the exit queue lets them."""
+    gone: int = 0
+    """How many have left and lose nothing any more; what they left with is no part of ``balance``."""
+    kept: int = 0
+    """What those left with, together."""
 
 
 class Ballot(NamedTuple):
@@ -105,8 +109,9 @@ class Casper(Consensus):
     """Groups of validators with stake: proposers are drawn by stake, and two thirds of it justify a checkpoint.
 
     Who is absent while nothing is final loses stake until the others have two thirds (the inactivity leak); who equivocates is
-    slashed. A vote counts once a later block includes it: by the end of its own epoch, or of the next one. What attestations and blocks
-    earn, and what missed attestations cost outside a leak, is left out.
+    slashed. Who has left loses no more, the slashed only once they may withdraw. A vote counts once a later block includes it: by the
+    end of its own epoch, or of the next one. What attestations and blocks earn, and what missed attestations cost outside a leak, is
+    left out.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"groups": {"some": {"stake": "3200 ETH"}}}]})
@@ -159,7 +164,7 @@ class Casper(Consensus):
         found = []
         for number, name in enumerate(self.names):
             own = [cohort for cohort in state.cohorts if cohort.group == number]
-            balance = sum(cohort.members * cohort.balance for cohort in own)
+            balance = sum((cohort.members - cohort.gone) * cohort.balance + cohort.kept for cohort in own)
             effective = sum(cohort.active * cohort.effective for cohort in own)
             lost = self.groups[name].stake // GWEI - balance
             score, active = max(cohort.score for cohort in own), any(cohort.active for cohort in own)
@@ -230,6 +235,9 @@ class Casper(Consensus):
         cohorts, queue = [], state.queue + penalties.exit_churn(state.total)
         slashings = tuple((at, stake) for at, stake in state.slashings if at > epoch - penalties.SLASHED_FOR)
         for cohort in state.cohorts:
+            if cohort.gone == cohort.members:
+                cohorts.append(cohort)
+                continue
             voted = cohort.online and cohort.slashed == NEVER and voters[cohort.group]
             score = penalties.next_score(cohort.score, voted, leak)
             lost = 0 if voted else penalties.inactivity_penalty(cohort.effective, score)
@@ -244,12 +252,13 @@ class Casper(Consensus):
                 lost += penalties.correlation_penalty(cohort.effective, stake, state.total, self.slashing)
             balance = max(0, cohort.balance - lost)
             effective = penalties.next_effective(cohort.effective, balance, penalties.MOST_EFFECTIVE[self.slashing])
-            cohorts.append(cohort._replace(score=score, leaves=leaves, active=active, balance=balance, effective=effective))
+            cohort = cohort._replace(score=score, leaves=leaves, active=active, balance=balance, effective=effective)
+            cohorts.append(_set_aside(cohort, epoch))
         waiting = any(cohort.leaves <= epoch and cohort.active for cohort in cohorts)
         return state._replace(cohorts=tuple(cohorts), wheel=_wheel(cohorts), slashings=slashings, queue=queue if waiting else 0)
 
     def slash(self, state: Ballot, group: int, epoch: int, reporter: int) -> Ballot:
-        """All validators of a group are shown to have equivocated, in a block of a group that is rewarded for it."""
+        """All validators of a group that have not left are shown to have equivocated, in a block of a group that is rewarded for it."""
         cohorts, stake, reward = [], 0, 0
         for cohort in state.cohorts:
             if cohort.group == group and cohort.slashed == NEVER:
@@ -279,6 +288,14 @@ def _justified(state: Ballot, epoch: int, before: bool, now: bool) -> Ballot:
     if all(bits[0:2]) and state.current + 1 == epoch:
         finalized = state.current
     return state._replace(bits=bits, previous=state.current, current=current, finalized=finalized)
+
+
+def _set_aside(cohort: Cohort, epoch: int) -> Cohort:
+    """Who has left by the end of an epoch loses no more; if slashed, once it may withdraw (``get_eligible_validator_indices``)."""
+    gone = cohort.members - cohort.active
+    if gone == cohort.gone or (cohort.slashed != NEVER and epoch + 1 < cohort.slashed + penalties.SLASHED_FOR):
+        return cohort
+    return cohort._replace(gone=gone, kept=cohort.kept + (gone - cohort.gone) * cohort.balance)
 
 
 def _present(spells: tuple[tuple[int, int], ...], first: int, slots: int) -> int:
