@@ -76,7 +76,7 @@ class L1(Chain):
     blob_demand: Demand
     """How many blobs everybody else wants to post in a slot."""
     background_tip: Wei = 1 * GWEI
-    """Priority fee of everybody else, wei per gas; who pays more goes first, who pays less gets what is left."""
+    """Priority fee of everybody else, wei per gas; batches and purchases that pay more go first, those that pay less get what is left."""
     ordering: Ordering
     """How a block orders the transactions of the run."""
     builders: dict[str, Maker] = {}
@@ -337,11 +337,9 @@ class LiveL1(LiveChain):
         self.after = state._replace(height=slot)
 
         room = Room(slot, rules.gas_limit, blob_most, base_fee, blob_fee, market.fork(slot), self.auction.made(slot))
-        gas_used, blobs_used = self.building.fill(room, background_gas, background_blobs)
-        # Transactions of the run pay the background's tip or more in practice; they get at least a quarter of the block.
-        left = max(rules.gas_limit - gas_used, rules.gas_limit // 4)
+        left, blobs_used = self.building.fill(room, background_gas, background_blobs)
         gas, _ = self.make_block(now, left, blobs_used, blob_fee)
-        gas_used = min(gas_used + gas, rules.gas_limit)
+        gas_used = min(rules.gas_limit - left + gas + self.building.bought + background_gas, rules.gas_limit)
         self.building.signed(room)
         self.after = market.after(self.after, gas_used, blobs_used)
 
