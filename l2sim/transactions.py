@@ -1,6 +1,6 @@
 """Transactions: an action, a sender, what it pays, waiting for a place in a block. Kept as columns, never as objects."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -41,6 +41,8 @@ class Status(IntEnum):
     """Dropped: its block was undone, and the sequencer forgot it."""
     LEFT_OUT = 23
     """Dropped: it would have reverted, and its sender pays builders for what succeeds only."""
+    TOO_LARGE = 24
+    """Dropped: no block of the chain has room for it, by its gas or by the footprint of its data."""
 
 
 class Outcome(NamedTuple):
@@ -155,7 +157,7 @@ class Rows(NamedTuple):
         cut: Any = itemgetter(slice(start, stop))
         return Rows(*map(cut, self))
 
-    def take(self, indices: list[int]) -> "Rows":
+    def take(self, indices: Sequence[int]) -> "Rows":
         """The rows at those indices, in that order."""
         columns: list[Any] = [[column[i] for i in indices] for column in self]
         return Rows(*columns)

@@ -40,6 +40,7 @@ def lived(engine: Engine, **changes: Any) -> tuple[World, Log]:
         {"agents.traders.tip": {"kind": "uniform", "low": "0 wei", "high": "1 gwei"}},  # their order is that of their tips
         {"agents.traders.deadline": "1s", "agents.traders.fee_cap": 1.0},
         {"chains.op.block_gas_limit": "1 Mgas"},  # blocks overflow
+        {"chains.op.block_gas_limit": "2 Mgas", "agents.traders.gas_used": {"kind": "exponential", "mean": "0.4 Mgas"}},  # small ones go on
         {"chains.op.backlog_limit": "20 kB", "chains.op.throttled_gas_limit": "0.3 Mgas"},  # the poster's backlog throttles
         {"chains.op.sequencer.blocks": "poisson", "chains.op.fee": {"kind": "constant", "fee": "1 gwei"}},
         {"agents.others": {"kind": "crowd_of_traders", "market": "pool", "rate": "1 /s"}},  # two crowds are merged
@@ -69,6 +70,7 @@ def lived(engine: Engine, **changes: Any) -> tuple[World, Log]:
         "tips",
         "deadlines",
         "overflow",
+        "uneven",
         "throttled",
         "poisson",
         "two_crowds",

@@ -156,6 +156,17 @@ def test_a_full_block_stops_the_server_until_the_next_one_begins() -> None:
     assert times(service) == [(0, 10), (10, 20), (100, 110), (110, 120)]
 
 
+def test_where_the_ordering_passes_over_the_server_goes_on_with_what_fits() -> None:
+    service, _ = served_by(SECOND, (0, 10), (0, 15), (0, 5), (0, 95))  # the last fits into no block before it ends
+    assert block(service, 100, limit=20, ordering=PriorityFee()) == [0, 2]
+    assert block(service, 115, limit=95, ordering=PriorityFee()) == [1]  # who was passed over is the first
+    assert block(service, 210, limit=95, ordering=PriorityFee()) == [3]
+    assert times(service) == [(0, 10), (10, 15), (100, 115), (115, 210)]
+    service, _ = served_by(SECOND, (0, 10), (0, 15), (30, 12), (20, 10), tip=[0, 0, 2, 1])
+    assert block(service, 100, limit=20, ordering=PriorityFee()) == [0, 3]
+    assert times(service) == [(0, 10), (20, 30)]
+
+
 def test_what_is_dropped_takes_no_time_from_the_last_block_on() -> None:
     service, _ = served_by(SECOND, (0, 10), (1, 70), (2, 10), deadline=[NEVER, 50, NEVER])
     assert block(service, 40) == [0]  # the second is being executed, in vain

@@ -1,6 +1,6 @@
 """Blob saturation."""
 
-from collections.abc import Callable
+from math import inf
 from typing import Annotated
 
 from l2sim.attacks import Attack
@@ -28,21 +28,25 @@ class BlobSaturation(Attack):
     """What it spends at most; without one it goes on until the attack ends."""
 
     def strike(self, me: AttackSeat) -> None:
-        me.demand(self.on, 0, EVERYTHING, self.tip, pays=pays_until(self.budget), carrier=self.gas)
+        budget = Budget(self.budget)
+        me.demand(self.on, 0, EVERYTHING, self.tip, budget.spent, budget.pays, carrier=self.gas)
 
     def relent(self, me: AttackSeat) -> None:
         me.demand(self.on, 0, 0, 0)
 
 
-def pays_until(budget: int | None) -> Callable[[int], bool] | None:
-    """Whether so many wei are paid, time after time, until a budget does not pay for another; None for one who pays anything."""
-    if budget is None:
-        return None
-    left = budget
+class Budget:
+    """What is left of so many wei, or of no limit: it pays until it cannot pay for another block."""
 
-    def pays(wei: int) -> bool:
-        nonlocal left
-        left = left - wei if wei <= left else -1
-        return left >= 0
+    def __init__(self, wei: int | None) -> None:
+        self._left: float = inf if wei is None else wei
 
-    return pays
+    def pays(self, wei: int) -> bool:
+        """Whether it pays so much; once it does not, it never does again."""
+        if wei > self._left:
+            self._left = -1
+        return self._left >= 0
+
+    def spent(self, wei: int) -> None:
+        """So much was spent."""
+        self._left -= wei

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from l2sim.attacks import Attack
-from l2sim.attacks.blob_saturation import EVERYTHING, pays_until
+from l2sim.attacks.blob_saturation import EVERYTHING, Budget
 from l2sim.part import Refers
 from l2sim.units import GWEI, Fraction, Share, Wei
 from l2sim.world.seat import AttackSeat
@@ -27,7 +27,8 @@ class GasSaturation(Attack):
 
     def strike(self, me: AttackSeat) -> None:
         gas = EVERYTHING if self.share == 1.0 else int(self.share * me.gas_limit(self.on))
-        me.demand(self.on, gas, 0, self.tip, pays=pays_until(self.budget))
+        budget = Budget(self.budget)
+        me.demand(self.on, gas, 0, self.tip, budget.spent, budget.pays)
 
     def relent(self, me: AttackSeat) -> None:
         me.demand(self.on, 0, 0, 0)

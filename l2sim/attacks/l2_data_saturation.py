@@ -23,7 +23,7 @@ class L2DataSaturation(Attack):
     """Ether it brings to the rollup; when that is spent, it is over."""
     size: Annotated[Bytes, Positive] = 30_000
     """Bytes of one of its transactions at most: nodes relay up to 128 KiB (go-ethereum core/txpool, read 2026), but smaller ones fill
-    blocks whose data footprint is limited, as those of OP chains since Jovian (assumed)."""
+    blocks whose data footprint is limited, as those of OP chains since Jovian (assumed); never more than a block has room for."""
     gas_per_byte: Annotated[int, Field(ge=1)] = 40
     """Gas that a byte of its calldata costs: 40 a nonzero one under the floor of EIP-7623."""
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -44,6 +44,8 @@ class L2DataSaturation(Attack):
         while me.now < ends and me.balance(chain, me.gas_token) > 0.0:
             room = int(self.share * me.gas_limit(chain))
             size = min(self.size, (room - INTRINSIC) // self.gas_per_byte)
+            if counts := me.footprint(chain):
+                size = min(size, room // counts)
             gas = INTRINSIC + size * self.gas_per_byte
             # What the next block does not take is given up: the block may have shrunk.
             for _ in range(room // gas if size > 0 else 0):

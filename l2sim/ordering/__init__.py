@@ -32,10 +32,13 @@ class Ordering(Part, room="ordering"):
     """Whether the order is simply that of arrival, which waiting rows already have."""
     by_tip: ClassVar[bool] = False
     """Whether the order is that of arrival among rows with the same priority fee."""
+    passes_over: ClassVar[bool] = True
+    """Whether what does not fit into a block is passed over for what comes later in the order, or else ends the block; go-ethereum
+    and op-geth, miner/worker.go, pass over."""
 
     @abstractmethod
     def order(self, pending: Pending, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-        """Row indices in the order of execution, shape (n,); the block takes them until its gas limit."""
+        """Row indices in the order of execution, shape (n,); the block takes what it has room for."""
 
     def visible(self, viewer: str, stage: Stage) -> bool:
         """Whether ``viewer`` (``public`` or ``sequencer``) sees transactions at that stage."""

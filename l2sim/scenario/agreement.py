@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import PydanticCustomError
 
+from l2sim.data_fees import NO_CHARGE, Charge
 from l2sim.part import Part, Refers, did_you_mean
 from l2sim.scenario.mistakes import Mistake
 from l2sim.scenario.nodes import Where
@@ -86,16 +87,37 @@ def _room_in_blocks(where: Where, part: type[Part], fields: Mapping[str, Any], c
     """Whatever one may do on a chain fits into its blocks; else it would wait for ever, and everything behind it too."""
     if len(where) != 2 or where[0] != "chains":
         return
+    charge = _charge(where, fields, cast)
     for key in ("block_gas_limit", "throttled_gas_limit"):
         try:
             limit = GAS.read(fields[key])
         except (KeyError, PydanticCustomError):
             continue
         for name, market in members(cast.scenario, "markets").items():
-            uses: Mapping[str, int] = getattr(cast.parts.get(("markets", name)), "gas", {})
-            heaviest = max(uses, key=uses.__getitem__, default="")
-            if heaviest and isinstance(market, Mapping) and market.get("on") == where[1] and uses[heaviest] > limit:
+            if not isinstance(market, Mapping) or market.get("on") != where[1]:
+                continue
+            kind = cast.parts.get(("markets", name))
+            uses: Mapping[str, int] = getattr(kind, "gas", {})
+            counts = {action: charge.counts(size) for action, size in getattr(kind, "size", {}).items()}
+            heaviest, largest = (max(those, key=those.__getitem__, default="") for those in (uses, counts))
+            if heaviest and uses[heaviest] > limit:
                 yield key, f"'{heaviest}' in market '{name}' uses {uses[heaviest]} gas and would never fit into a block of {limit}"
+            elif largest and counts[largest] > limit:
+                message = f"the data of '{largest}' in market '{name}' count for {counts[largest]} gas"
+                yield key, f"{message} and would never fit into a block of {limit}"
+
+
+def _charge(where: Where, fields: Mapping[str, Any], cast: _Cast) -> Charge:
+    """What a transaction's data count for on a chain; nothing where its rule is wrong, which is said elsewhere."""
+    data_fee, kind = fields.get("data_fee"), cast.parts.get((*where, "data_fee"))
+    if not isinstance(data_fee, Mapping) or kind is None:
+        return NO_CHARGE
+    try:
+        rule: Any = kind.model_validate({key: value for key, value in data_fee.items() if key != "kind"})
+        charge: Charge = rule.charge(rule.genesis(0, 0), 0, 0, 0)
+    except (ValueError, ArithmeticError, AttributeError):
+        return NO_CHARGE
+    return charge
 
 
 def _settlement(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:

@@ -1,6 +1,7 @@
 """Building: how a block of L1 is filled with what waits for it besides transactions to markets."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from l2sim.events.l1_market import BlockBuilt, SpaceBought
@@ -18,16 +19,23 @@ if TYPE_CHECKING:
 
 
 class Building:
-    """Who builds the blocks of an L1: whoever pays a higher priority fee is served first."""
+    """Who builds the blocks of an L1: whoever pays a higher priority fee is served first, but for everybody else, who yields."""
 
     def __init__(self, chain: "LiveL1") -> None:
         self.chain = chain
         self.left_out = 0
         """Batches and calls that the last block's makers left out."""
+        self.bought = 0
+        """Gas of the block that is being made, bought on purpose."""
+        self._purchases: list[SpaceBought] = []
         self._bundlers: list[range] | None = None
 
     def fill(self, room: Room, background_gas: int, background_blobs: int) -> tuple[int, int]:
-        """Serve batches, calls, saturation bought on purpose and everybody else; gas and blobs used."""
+        """Serve batches and calls; the gas that they leave to the run's own transactions and to everybody else, and blobs used by all.
+
+        Gas that is bought on purpose is reserved here, before batches that bid less, and bought when the run's own transactions are
+        chosen: those that bid more come first. All others yield to these.
+        """
         chain, now = self.chain, self.chain.world.clock.now
         gas_left, blobs_left = room.gas, room.blobs
         censored = chain.auction.accounts(room.made)
@@ -40,6 +48,8 @@ class Building:
         demands = [s for s in chain.saturation.values() if not any(s.account in accounts for accounts in censored)]
         claims += [(-s.tip, 0, "saturation", s) for s in demands]
         claims.append((-chain.rules.background_tip, 0, "background", None))
+        self.bought, inbox, reserved = 0, chain.inbox, room.gas
+        inbox.rivals.clear()
         for _, _, what, who in sorted(claims, key=lambda claim: (claim[0], claim[2] == "background", claim[1])):
             if what == "batch":
                 if who.blobs > blobs_left or who.gas > gas_left or who.cap < room.base_fee or who.blob_cap < room.blob_fee:
@@ -47,15 +57,19 @@ class Building:
                 if who.call is None and not self._can_pay(who, room):
                     continue
                 gas, blobs = who.gas, who.blobs
+                reserved -= gas
                 self._include(who, room)
             elif what == "saturation":
                 gas, blobs = who.fits(room, gas_left, blobs_left)
-                self._charge(who, gas, blobs, room)
+                if gas or blobs:
+                    # Transactions of the run bid at least what everybody else does.
+                    bid = who.tip if who.tip >= chain.rules.background_tip else -1
+                    inbox.rivals.append((bid, partial(self._buy, who, gas, blobs, room)))
             else:
                 gas, blobs = min(background_gas, gas_left), min(background_blobs, blobs_left)
             gas_left -= gas
             blobs_left -= blobs
-        return room.gas - gas_left, room.blobs - blobs_left
+        return reserved, room.blobs - blobs_left
 
     def _in_turn(self, transaction: BlobTransaction) -> bool:
         """Whether it is its sender's turn: an account's batches are included in the order of their nonces; calls share a block."""
@@ -76,8 +90,12 @@ class Building:
         return kind in made.kinds or any(transaction.account in those for those in accounts)
 
     def signed(self, room: Room) -> None:
-        """Write down who built a block, where there are builders."""
+        """Write down what was bought of a block, and who built it, where there are builders."""
         chain = self.chain
+        if "SpaceBought" in chain.world.needs:
+            for purchase in self._purchases:
+                chain.world.record(purchase)
+        self._purchases.clear()
         if chain.mempool is not None:
             left_out = self.left_out + chain.mempool.left_out
             chain.world.record(BlockBuilt(chain.name, room.slot, room.made.builder, room.made.relay, left_out))
@@ -138,12 +156,16 @@ class Building:
         answer = told if transaction.call is None else Posted(*told, transaction.call(cost))
         chain.world.clock.wake(transaction.included, chain.world.clock.now, 0, answer)
 
-    def _charge(self, saturation: Saturation, gas: int, blobs: int, room: Room) -> None:
-        world, cost = self.chain.world, saturation.cost(room, gas, blobs)
+    def _buy(self, saturation: Saturation, gas: int, blobs: int, room: Room, left: int) -> int:
+        """Charge for what was reserved, as far as there is so much gas left; the gas bought."""
+        gas = min(gas, left)
+        cost = saturation.cost(room, gas, blobs)
         paid = self._pay(saturation.account, cost - gas * saturation.tip, gas * saturation.tip)
-        if "SpaceBought" in world.needs and cost:
-            world.record(SpaceBought(self.chain.name, room.slot, saturation.account, gas, blobs, paid))  # type: ignore[call-arg]
+        if cost:
+            self._purchases.append(SpaceBought(self.chain.name, room.slot, saturation.account, gas, blobs, paid))  # type: ignore[call-arg]
         saturation.spent(cost)
+        self.bought += gas
+        return gas
 
     def _pay(self, account: int, burned: int, tip: int) -> float:
         """Move wei from a payer to the burn and to L1's validators; what it was in ETH."""

@@ -1,8 +1,9 @@
-"""Censorship: what a sequencer leaves out of its blocks on purpose."""
+"""Censorship: what a sequencer leaves out of its blocks on purpose, and what its node refuses."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from l2sim.data_fees import Charge
 from l2sim.events.inclusion import TransactionCensored
 from l2sim.transactions import STEPS, Rows, Status
 from l2sim.world.inbox import NO_ROWS, Cut
@@ -69,9 +70,29 @@ class Censor:
             self.held = Rows.none()
 
 
-def admit(chain: "LiveChain", now: int, fresh: Cut | None) -> None:
-    """Let what arrives into the mempool, but for what the sequencer leaves out."""
+def admit(chain: "LiveChain", now: int, fresh: Cut | None, charge: Charge) -> None:
+    """Let what arrives into the mempool, but for what no block has room for, and what the sequencer leaves out."""
+    if fresh is not None and _largest(fresh, charge) > chain.most_gas():
+        fresh = _without_too_large(chain, now, fresh, charge)
     if chain.censor is not None:
         fresh = chain.censor.sift(now, fresh)
     if fresh is not None:
         chain.inbox.admit(fresh)
+
+
+def _largest(fresh: Cut, charge: Charge) -> int:
+    """The most gas or footprint of a row."""
+    rows, start, stop, traits = fresh
+    most = max(rows.gas[start:stop]) if traits.gas is None else traits.gas
+    if charge.footprint:
+        most = max(most, charge.counts(max(rows.size[start:stop]) if traits.size is None else traits.size))
+    return most
+
+
+def _without_too_large(chain: "LiveChain", now: int, fresh: Cut, charge: Charge) -> Cut | None:
+    """The rows but those that would wait for ever, of which their senders hear."""
+    rows, most = fresh.rows, chain.most_gas()
+    kept = [i for i in range(fresh.start, fresh.stop) if rows.gas[i] <= most and charge.counts(rows.size[i]) <= most]
+    for i in sorted(set(range(fresh.start, fresh.stop)) - set(kept)):
+        chain._drop(now, rows, i, Status.TOO_LARGE)
+    return Cut.whole(rows.take(kept)) if kept else None

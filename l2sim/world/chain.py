@@ -188,22 +188,22 @@ class LiveChain:
         fresh = self.inbox.arrivals(now)
         if fresh is not None:
             self._set_references(fresh)
-        admit(self, now, fresh)
+        admit(self, now, fresh, charge)
         self.last_block = now
         seen = tuple([self.world.prices.index(name) for name in self.outside])
         self.execution.begin(now, seen)
         if self.reflexes and not barred and (reflexes := wanted(self, now, base_fee, charge)) is not None:
             self._set_references(reflexes)
-            admit(self, now, reflexes)
-        payments = tuple(self.payments)
-        self.payments.clear()
+            admit(self, now, reflexes, charge)
         executed, included, cut = NOTHING_EXECUTED, 0, NO_ROWS
-        if self.ordering is not None and len(self.inbox) and not barred:
+        if self.ordering is not None and (len(self.inbox) or self.inbox.rivals) and not barred:
             queue = self.inbox if self.service is None else self.service
             cut, reasons, dropped = queue.select(now, base_fee, gas_limit, self.ordering, self._ordering_luck, charge)
             if dropped is not None:
                 for i, status in reasons:
                     self._drop(now, dropped, i, status)
+        payments = tuple(self.payments)
+        self.payments.clear()
         if forced.stop:
             cut = join(self, forced, cut)
         block = Block(self.height, now, base_fee, charge, seen, cut.rows, cut.start, cut.stop, cut.traits, payments)

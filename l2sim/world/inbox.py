@@ -114,6 +114,8 @@ class Inbox:
         self._messages: list[tuple[int | float, ...]] = []
         self.waiting = NO_ROWS
         self._backlog: Rows | None = None
+        self.rivals: list[tuple[int, Callable[[int], int]]] = []
+        """Who buys gas of the next block besides, the highest bid first: the bid (wei per gas), and what it buys of so much."""
 
     def earliest(self) -> float:
         """When the next transaction arrives (ns), minus infinity where one waits already."""
@@ -230,21 +232,44 @@ class Inbox:
         rows, start, end, traits = waiting
         if not self.in_turn(base_fee, ordering):
             ranked = self.ranked(base_fee, ordering, luck())
-            fits = np.cumsum([rows.gas[i] for i in ranked]) <= gas_limit
-            if charge.footprint:
-                fits &= np.cumsum([charge.counts(rows.size[i]) for i in ranked]) <= gas_limit
-            return self.take(ranked if fits.all() else ranked[: int(np.argmin(fits))]), reasons, dropped
-        if charge.footprint and sum(map(charge.counts, rows.size[start:end])) > gas_limit:
-            footprints = np.cumsum(list(map(charge.counts, rows.size[start:end])))
-            end = start + int(np.searchsorted(footprints, gas_limit, side="right"))
-        elif (sum(rows.gas[start:end]) if traits.gas is None else traits.gas * (end - start)) <= gas_limit:
+            return self.take(self._with_room(ranked, base_fee, gas_limit, ordering, charge)), reasons, dropped
+        fits = (sum(rows.gas[start:end]) if traits.gas is None else traits.gas * (end - start)) <= gas_limit
+        if fits and charge.footprint:
+            fits = sum(map(charge.counts, rows.size[start:end])) <= gas_limit
+        if fits and not self.rivals:
             self.waiting = NO_ROWS
             return waiting, reasons, dropped
-        gas, stop = rows.gas, start
-        while stop < end and gas[stop] <= gas_limit:
+        if self.rivals or (ordering.passes_over and (traits.gas is None or traits.size is None)):
+            turns = self._with_room(range(start, end), base_fee, gas_limit, ordering, charge)
+            return self.take(turns), reasons, dropped
+        # Where all are alike, nothing fits behind what does not.
+        gas, size, stop, footprint = rows.gas, rows.size, start, gas_limit
+        while stop < end and gas[stop] <= gas_limit and (counts := charge.counts(size[stop])) <= footprint:
             gas_limit -= gas[stop]
+            footprint -= counts
             stop += 1
         return self.take_first(stop - start), reasons, dropped
+
+    def _with_room(self, turns: Sequence[int], base_fee: int, gas_limit: int, ordering: Ordering, charge: Charge) -> Sequence[int]:
+        """Of positions in the order of execution, those that a block has room for; rivals buy gas before all that offer no more."""
+        rows = self.waiting.rows
+        gas = np.array([rows.gas[i] for i in turns], np.int64)
+        counts = np.array([charge.counts(rows.size[i]) for i in turns], np.int64) if charge.footprint else gas
+        if not self.rivals and gas.sum() <= gas_limit and counts.sum() <= gas_limit:
+            return turns
+        offers = np.array([min(rows.tip[i], rows.cap[i] - base_fee) for i in turns] if self.rivals else np.zeros(len(turns)), np.int64)
+        late = np.ones(len(turns), np.bool_)
+        room, footprint, taken = gas_limit, gas_limit, []
+        for bid, buy in (*self.rivals, (-1, None)):
+            ahead = late & (offers > bid)
+            found = fitting(np.flatnonzero(ahead), gas, counts, room, footprint, ordering.passes_over)
+            room -= int(gas[found].sum())
+            footprint -= int(counts[found].sum())
+            taken += found.tolist()
+            late &= ~ahead
+            if buy is not None:
+                room -= buy(room)
+        return [turns[place] for place in sorted(taken)]
 
     def in_turn(self, base_fee: int, ordering: Ordering) -> bool:
         """Whether everything that waits can pay the base fee and is executed in the order of arrival."""
@@ -272,11 +297,14 @@ class Inbox:
         self.waiting = Cut(rows, start + n, stop, traits) if start + n < stop else NO_ROWS
         return Cut(rows, start, start + n, traits)
 
-    def take(self, positions: list[int]) -> Cut:
+    def take(self, positions: Sequence[int]) -> Cut:
         """Take rows out of the mempool, by their positions in ``waiting.rows`` in the order of execution."""
         rows, start, stop, _ = self.waiting
         taken = set(positions)
-        self._keep(rows.take([i for i in range(start, stop) if i not in taken]))
+        behind = max(positions, default=start - 1) + 1
+        left = rows.take([i for i in range(start, behind) if i not in taken])
+        left.extend(rows.slice(behind, stop))
+        self._keep(left)
         return Cut.whole(rows.take(positions))
 
     def expire(self, now: int, base_fee: int) -> tuple[list[tuple[int, Status]], Rows | None]:
@@ -291,3 +319,24 @@ class Inbox:
 
     def _keep(self, rows: Rows) -> None:
         self.waiting = Cut.whole(rows) if rows.number else NO_ROWS
+
+
+def fitting(
+    turns: npt.NDArray[np.int64], gas: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], room: int, footprint: int, passes_over: bool
+) -> npt.NDArray[np.int64]:
+    """Of transactions in the order of execution, those that fit into a block by gas and by footprint.
+
+    The first that does not fit is passed over, or is the last that is tried.
+    """
+    taken = [turns[:0]]
+    while len(turns):
+        fits = (np.cumsum(gas[turns]) <= room) & (np.cumsum(counts[turns]) <= footprint)
+        n = len(turns) if fits.all() else int(np.argmin(fits))
+        taken.append(turns[:n])
+        if not passes_over:
+            break
+        room -= int(gas[turns[:n]].sum())
+        footprint -= int(counts[turns[:n]].sum())
+        turns = turns[n:]
+        turns = turns[(gas[turns] <= room) & (counts[turns] <= footprint)]
+    return np.concatenate(taken)

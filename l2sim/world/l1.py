@@ -76,7 +76,7 @@ class L1(Chain):
     blob_demand: Demand
     """How many blobs everybody else wants to post in a slot."""
     background_tip: Wei = 1 * GWEI
-    """Priority fee of everybody else, wei per gas; who pays more goes first, who pays less gets what is left."""
+    """Priority fee of everybody else, wei per gas; batches and purchases that pay more go first, those that pay less get what is left."""
     ordering: Ordering
     """How a block orders the transactions of the run."""
     builders: dict[str, Maker] = {}
@@ -145,7 +145,7 @@ class LiveL1(LiveChain):
         """Slots to come, worked out as if nothing happened till then, and their facts."""
         self._making = False
         self._besides = 0
-        """Gas of the block that is being made that none of its rows uses."""
+        """Gas of the block that is being made that none of its rows uses, purchases excepted; everybody else yields what is too much."""
         self._armed: int | None = None
         """The next slot at whose time it wakes."""
         self._waiting_for_finality: list[tuple[int, Callable[[], None]]] = []
@@ -340,17 +340,16 @@ class LiveL1(LiveChain):
         self.after = state._replace(height=slot)
 
         room = Room(slot, rules.gas_limit, blob_most, base_fee, blob_fee, market.fork(slot), self.auction.made(slot))
-        gas_used, blobs_used = self.building.fill(room, background_gas, background_blobs)
-        # Transactions of the run pay the background's tip or more in practice; they get at least a quarter of the block.
-        left = max(rules.gas_limit - gas_used, rules.gas_limit // 4)
-        self._besides = gas_used
+        left, blobs_used = self.building.fill(room, background_gas, background_blobs)
+        self._besides = rules.gas_limit - left + background_gas
         gas, _ = self.make_block(now, left, blobs_used, blob_fee)
-        gas_used = min(gas_used + gas, rules.gas_limit)
+        gas_used = min(self._besides + self.building.bought + gas, rules.gas_limit)
         self.building.signed(room)
         self.after = market.after(self.after, gas_used, blobs_used)
 
     def note(self, time: int, block: BlockSealed) -> BlockSealed:
-        return super().note(time, block._replace(gas=min(self._besides + block.gas, self.rules.gas_limit)))
+        used = self._besides + self.building.bought + block.gas
+        return super().note(time, block._replace(gas=min(used, self.rules.gas_limit)))
 
     def _execute(self, block: Block) -> tuple[Block, Executed]:
         return super()._execute(self.building.bundled(block) if self.rules.bundles else block)

@@ -74,7 +74,7 @@ class Saturation(NamedTuple):
     spent: Callable[[int], None]
     """Told what was spent in a slot, wei."""
     pays: Callable[[int], bool] | None = None
-    """Asked before each slot is bought whether it pays so much (wei) for it; without it, it pays whatever a slot costs."""
+    """Asked before each slot is bought whether it pays up to so much (wei) for it; without it, it pays whatever a slot costs."""
     carrier: int = 0
     """Execution gas of a transaction that carries blobs."""
 

@@ -118,6 +118,10 @@ class Seat(Arrival):
         """Gas that fits into the chain's next block."""
         return self._world.chains[chain].gas_limit()
 
+    def footprint(self, chain: str) -> int:
+        """Gas that a byte of a transaction counts for when the chain's blocks are filled; 0 where data does not count."""
+        return self._world.chains[chain].charge().footprint
+
     def block_interval(self, chain: str) -> int:
         """The chain's usual time between blocks (ns)."""
         return self._world.chains[chain].block_interval()
@@ -354,7 +358,8 @@ class AttackSeat(Seat):
             blobs: the same.
             tip: wei per gas.
             spent: told what each slot cost, in wei.
-            pays: asked before each slot whether it pays so much for it, in wei; without it, whatever it costs.
+            pays: asked before each slot whether it pays up to so much for it, in wei; without it, whatever it costs. It costs
+                less where transactions of the run bid more, which come first.
             carrier: execution gas of each transaction that carries blobs.
         """
         self._world.l1(l1).stirred()

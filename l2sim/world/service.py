@@ -22,8 +22,9 @@ class Service:
     """The single server of a chain: it executes for the next block whenever something waits, and never stops half-way.
 
     A transaction waits in the mempool until its block is made; the block takes what has been executed by then, in that order.
-    When the next one does not fit into the block, the server pauses until the block after it begins. What is dropped before its
-    execution is over costs the time until the last block.
+    When the next one does not fit into the block, the server pauses until the block after it begins; where the ordering passes over
+    what does not fit, it goes on with what is over before the block ends and fits, and pauses when nothing does. What is dropped
+    before its execution is over costs the time until the last block.
     """
 
     def __init__(self, chain: "LiveChain", speed: int) -> None:
@@ -57,12 +58,15 @@ class Service:
         in_turn = current in (None, start) and inbox.in_turn(base_fee, ordering)
         ranked = list(range(newest, stop)) if in_turn else inbox.ranked(base_fee, ordering, luck())
         turns: Iterable[int] = range(start, newest) if in_turn else self._turns(rows, [i for i in ranked if i < newest], current)
-        taken, begins, ends, room, left = self._execute(rows, turns, now, gas_limit, charge)
+        passes_over = ordering.passes_over
+        taken, begins, ends, room, left = self._execute(rows, turns, now, gas_limit, charge, passes_over)
         if self._served is not None and taken:
             columns = ([column[i] for i in taken] for column in (rows.submitted, rows.sender, rows.arrives))
             self._served.extend(len(taken), now, self._chain_code, *columns, begins, ends)
         for i in (i for i in ranked if i >= newest):
             if rows.gas[i] > room or charge.counts(rows.size[i]) > left:
+                if passes_over:
+                    continue
                 break
             room -= rows.gas[i]
             left -= charge.counts(rows.size[i])
@@ -82,51 +86,61 @@ class Service:
         return None
 
     def _execute(
-        self, rows: Rows, turns: Iterable[int], now: int, room: int, charge: Charge
+        self, rows: Rows, turns: Iterable[int], now: int, room: int, charge: Charge, passes_over: bool
     ) -> tuple[list[int], list[int], list[int], int, int]:
         """Execute rows in their turns until ``now``: those that are done, when each began and ended, gas and footprint left."""
         left = room
         taken: list[int] = []
         begun: list[int] = []
         ended: list[int] = []
-        arrives, gas, free, speed = rows.arrives, rows.gas, self.free, self.speed
+        arrives, gas, speed = rows.arrives, rows.gas, self.speed
+        before, least = self._last, 0
         self._begun, self._last = None, now
         for i in turns:
-            begins = arrives[i] if arrives[i] > free else free
+            begins = arrives[i] if arrives[i] > self.free else self.free
             if begins >= now:
                 break
             ends = begins - -gas[i] * SECOND // speed
-            if ends > now:
+            if ends > now and not least:
                 self._begun = arrives[i], rows.tie[i]
-                free = begins
+                self.free = begins
                 break
-            if gas[i] > room or charge.counts(rows.size[i]) > left:
-                break
+            if ends > now or gas[i] > room or charge.counts(rows.size[i]) > left:
+                if not passes_over:
+                    break
+                least = least or self._least()
+                if room < least:
+                    break
+                self.free = max(self.free, before)
+                continue
             room -= gas[i]
             left -= charge.counts(rows.size[i])
-            free = ends
+            self.free = ends
             taken.append(i)
             begun.append(begins)
             ended.append(ends)
-        self.free = now if self._begun is None else free
+        if self._begun is None:
+            self.free = now
         return taken, begun, ended, room, left
 
+    def _least(self) -> int:
+        """The least gas of what waits, 1 at least."""
+        rows, start, stop, _ = self._inbox.waiting
+        return max(min(rows.gas[start:stop]), 1)
+
     def _turns(self, rows: Rows, ranked: list[int], current: int | None) -> Iterator[int]:
-        """Positions in the order of execution: the current one; then always the first by rank of what has arrived."""
-        arrives, free = rows.arrives, self.free
+        """Positions in the order of execution: the current one; then, whenever it is free, the first by rank of what has arrived."""
+        arrives = rows.arrives
         if current is not None:
             ranked.remove(current)
             ranked.insert(0, current)
         coming = sorted(range(len(ranked)), key=lambda rank: arrives[ranked[rank]], reverse=True)
         here: list[int] = []
         while coming or here:
-            if not here:
-                free = max(free, arrives[ranked[coming[-1]]])
+            free = self.free if here else max(self.free, arrives[ranked[coming[-1]]])
             while coming and arrives[ranked[coming[-1]]] <= free:
                 heappush(here, coming.pop())
-            i = ranked[heappop(here)]
-            yield i
-            free -= -rows.gas[i] * SECOND // self.speed
+            yield ranked[heappop(here)]
 
     def restart(self, now: int) -> None:
         """Begin anew: blocks were undone, and what was in them is to be executed again."""
