@@ -40,10 +40,10 @@ def test_an_ether_buys_less_delay_under_the_reserve_price() -> None:
     assert 0.4 < figures["new.spent"] <= 0.5
     assert figures["old.blocks"] > 1.5 * figures["new.blocks"]
     assert figures["old.lag"] > 1.3 * figures["new.lag"] > 1.3 * 1.5 * calm["new.lag"]
-    assert figures["old.lag_per_ether"] == pytest.approx(figures["old.lag"] / figures["old.spent"])
+    assert figures["old.delay_per_ether"] == pytest.approx(figures["old.delay"] / figures["old.spent"])
     assert figures["new.bad_debt_per_ether"] == pytest.approx(figures["new.bad_debt"] / figures["new.spent"])
     assert calm["old.spent"] == calm["new.spent"] == 0.0
-    assert pd.isna(calm["old.lag_per_ether"])
+    assert pd.isna(calm["old.delay_per_ether"])
     assert calm["old.lag"] == pytest.approx(calm["new.lag"], abs=60.0)
 
 
