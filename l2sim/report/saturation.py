@@ -60,7 +60,9 @@ def tables(evidence: Evidence) -> Iterator[Table]:
     for name, rule in evidence.metrics("saturation").items():
         rows = rows_of(evidence, name, FIGURES)
         if rows and isinstance(rule, Saturation):
-            note = "Ages are the greatest that are reached; more than before the attack: than the greatest until the first block was bought."
+            note = (
+                "Ages are the greatest that are reached; more than before the attack: than the greatest until the first block was bought."
+            )
             yield Table(f"Blobs filled on purpose, {rule.rollup}{evidence.which(name)}: {evidence.how}", head_of(evidence), rows, note=note)
 
 
