@@ -58,7 +58,7 @@ def test_collateral_that_would_have_sufficed_in_nine_of_ten_runs(tmp_path: Path)
 
 
 def test_too_few_runs_say_nothing_of_a_rare_event(tmp_path: Path) -> None:
-    assert not list(efficiency.tables(evidence(tmp_path, 19)))
-    (table,) = efficiency.tables(evidence(tmp_path, 20))
+    assert not list(efficiency.tables(evidence(tmp_path / "few", 19)))
+    (table,) = efficiency.tables(evidence(tmp_path / "enough", 20))
     assert "[" not in table.rows[0][-1]
     assert np.isnan(efficiency.supported(np.arange(20.0), 0.05).low)
