@@ -10,7 +10,9 @@ from worlds import differences, frames, lived, small
 from l2sim.log import Log
 from l2sim.metrics.censorship_delay import CensorshipDelay
 from l2sim.scenario import Scenario, ScenarioError
+from l2sim.streams import Streams
 from l2sim.units import MINUTE, SECOND
+from l2sim.world.world import World
 
 WHO = {"kind": "censorship", "on": "arb", "begins": "2min", "lasts": "3min"}
 
@@ -62,6 +64,35 @@ def test_the_delay_is_counted_from_the_first_attempt() -> None:
     assert by_chain.loc["arb", "attempts"] == by_agent.loc["traders", "attempts"] > 10
     assert 0 < by_chain.loc["arb", "mean"] < by_chain.loc["arb", "max"] < 400
     assert CensorshipDelay().measure(calm()).loc["arb"].drop(["attempts", "never", "failed"]).isna().all()
+
+
+def standing(**changes: Any) -> Scenario:
+    return small("duration=8min").vary({"chains.arb.sequencer.censors": ["traders"], **changes})
+
+
+def test_a_sequencer_may_leave_somebody_out_for_good() -> None:
+    told = lived(standing().without_attacks())
+    always = Scenario.of(
+        small("duration=8min").resolved() | {"attacks": {"censor": WHO | {"begins": 0, "lasts": "8min", "agents": ["traders"]}}}
+    )
+    attacked = lived(always)
+    assert len(told.tables["TransactionCensored"]) > 20
+    for table in ("TransactionIncluded", "TransactionCensored", "TransactionDropped"):
+        assert frames(told)[table].equals(frames(attacked)[table])
+    assert not len(of(told, "traders"))
+    by_engine = {World(standing().without_attacks(), Streams(1, 0), {}, engine).run().digest for engine in ("lists", "arrays")}
+    assert by_engine == {told.digest}
+
+
+def test_what_it_leaves_out_of_its_own_accord_outlasts_an_attack() -> None:
+    log = lived(Scenario.of(standing().resolved() | {"attacks": {"censor": WHO | {"markets": ["pool"], "actions": ["buy"]}}}))
+    assert not len(of(log, "traders"))
+    buys = frames(log)["TransactionIncluded"].query("market == 'pool' and action == 'buy'")["time"]
+    assert not buys.between(2 * MINUTE + SECOND, 5 * MINUTE).any()
+    assert len(buys[buys > 5 * MINUTE])
+    with pytest.raises(ScenarioError) as error:
+        small().vary({"chains.arb.sequencer.censors": ["trader"]})
+    assert "there is no agent 'trader'; did you mean 'traders'?" in str(error.value)
 
 
 def test_never_is_no_delay() -> None:

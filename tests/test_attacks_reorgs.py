@@ -283,12 +283,31 @@ def test_reorganisations_that_make_no_sense_are_refused(attack: dict[str, Any], 
     assert "attacks.wrong" in str(error.value)
 
 
-def test_l1_is_not_undone_under_a_dispute() -> None:
+DEEP = {"kind": "l1_reorg", "on": "l1", "begins": "1h", "lasts": "1s", "depth": 2}
+
+
+@pytest.mark.parametrize("settlement", [None, {"kind": "validity_proof"}])
+def test_l1_is_not_undone_under_an_assertion(settlement: dict[str, str] | None) -> None:
     plan = Scenario.load(HERE / "scenarios" / "disputes.yaml").resolved()
-    plan["attacks"] = {"deep": {"kind": "l1_reorg", "on": "l1", "begins": "1h", "lasts": "1s", "depth": 2}}
+    plan["attacks"] = {"deep": DEEP}
+    for section in ("agents", "metrics") if settlement else ():
+        plan[section] = {}
+    plan["chains"]["arb"] |= {"settlement": settlement} if settlement else {}
     with pytest.raises(ScenarioError) as error:
         Scenario.of(plan)
-    assert "disputes cannot be fought on 'l1', whose blocks attack 'deep' undoes: leave one of them out" in str(error.value)
+    said = "and the proofs, disputes and withdrawals that follow from them, cannot be undone on 'l1', whose blocks attack 'deep' undoes"
+    assert f"{said}: leave the attack out; or write 'proposer: null' here" in str(error.value)
+    plan["chains"]["arb"]["proposer"] = None
+    plan["agents"] = plan["metrics"] = {}
+    assert Scenario.of(plan).attacks
+
+
+def test_who_lies_asserts_without_a_proposer() -> None:
+    plan = Scenario.load(HERE / "scenarios" / "disputes.yaml").resolved()
+    plan["attacks"]["deep"] = DEEP
+    with pytest.raises(ScenarioError) as error:
+        Scenario.of(plan)
+    assert "whose blocks attack 'deep' undoes: leave the attack out\n" in f"{error.value}\n"
 
 
 def test_a_sequencer_cannot_take_back_what_is_asserted() -> None:

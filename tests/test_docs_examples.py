@@ -48,7 +48,7 @@ LESS = {
     r"duration: 30min": "duration: 20min",
     r"step: 1s": "step: 5s",
     r"kind: market_maker,": "kind: market_maker, attention: 10s,",
-    r"replications: \d": "replications: 2",
+    r"replications: \d+": "replications: 2",
     r"\{preset: op_mainnet\}": "{preset: op_mainnet, sequencer: {block_time: 10s}}",
     r"least: 4, most: 8, step: 4": "least: 2, most: 4, step: 2",
 }

@@ -23,6 +23,7 @@ from l2sim.events.positions import PositionsBrought
 from l2sim.log import Log
 from l2sim.metrics.capital_efficiency import CapitalEfficiency
 from l2sim.metrics.capital_locked import CapitalLocked, level
+from l2sim.metrics.counterparty_exposure import CounterpartyExposure
 from l2sim.metrics.time_to_finality import TimeToFinality
 from l2sim.metrics.value_at_risk_before_finality import ValueAtRiskBeforeFinality
 from l2sim.metrics.withdrawal_delay import WithdrawalDelay
@@ -120,11 +121,14 @@ def test_the_value_on_its_way_of_a_run_is_what_the_bridge_still_owes() -> None:
 def test_notional_per_unit_of_collateral() -> None:
     """1000 USD from before for 100 s, of which a quarter is closed half way; 300 USD opened at a quarter, liquidated at three."""
     log = Log()
-    groups = {"house": ("market_maker", 50), "crowd": ("crowd", 60)}
+    groups = {"house": ("market_maker", "perp", 50), "crowd": ("crowd", "perp", 60), "next_door": ("market_maker", "other", 70)}
     log.about = {
         "duration": 100 * SECOND,
-        "markets": {"perp": {"kind": "perpetual", "on": "op", "base": "eth"}},
-        "groups": {name: {"kind": kind, "section": "agents", "first": at, "last": at + 5} for name, (kind, at) in groups.items()},
+        "markets": {name: {"kind": "perpetual", "on": "op", "base": "eth"} for name in ("perp", "other")},
+        "groups": {
+            name: {"kind": kind, "section": "agents", "first": at, "last": at + 5, "market": market}
+            for name, (kind, market, at) in groups.items()
+        },
     }
     for time, fact in [
         (0, PositionsBrought("perp", 2, 10.0, 1000.0, 100.0)),
@@ -135,8 +139,10 @@ def test_notional_per_unit_of_collateral() -> None:
         (75, BadDebtIncurred("perp", 61, 20.0)),
         (100, AccountClosed("house", "market_maker", "op", "usd", 200.0, 0.0, 1.0, 0.0)),
         (100, AccountClosed("perp", "perpetual", "op", "usd", 130.0, 0.0, 1.0, 0.0)),
+        (100, AccountClosed("next_door", "market_maker", "op", "usd", 7000.0, 0.0, 1.0, 0.0)),
     ]:
         log.record(time * SECOND, fact)
+    assert CapitalEfficiency().measure(log).loc["other", "collateral"] == 7000.0
     found = CapitalEfficiency().measure(log).loc["perp"]
     assert found["notional"] == pytest.approx(1000.0 - 250.0 / 2 + 300.0 / 2)
     # Margins of 100, a quarter less from half way, and 60 for half of the time; the maker's 200, and 30 of insurance.
@@ -163,6 +169,76 @@ def test_a_market_of_a_run_has_the_margins_and_makers_that_were_brought() -> Non
     assert found["collateral"] == pytest.approx(2e6 + 3 * 2e5 + 500.0 + brought["margin"][0], rel=0.05)
     assert 0.5 * brought["notional"][0] < found["notional"] < 1.5 * brought["notional"][0]
     assert "PositionsBrought" not in run(small("duration=1min")).tables
+
+
+BESIDE = (
+    "prices.btc={kind: path, points: {0: 60 kUSD}}",
+    "markets.btc_perp={kind: perpetual, on: arb, index: btc, insurance_fund: 7 kUSD}",
+    "agents.btc_maker={kind: market_maker, market: btc_perp, capital: 3 MUSD}",
+    "agents.btc_keeper={kind: liquidator, market: btc_perp, capital: 1 MUSD}",
+)
+
+
+def test_what_stands_behind_another_market_of_the_chain_does_not_count() -> None:
+    ask = "metrics.capital={kind: capital_efficiency}", "duration=5min"
+    alone = CapitalEfficiency().measure(run(small(*ask)))
+    both = CapitalEfficiency().measure(run(small(*ask, *BESIDE)))
+    assert both.loc["eth_perp", "collateral"] == pytest.approx(alone.loc["eth_perp", "collateral"], rel=1e-3)
+    assert both.loc["btc_perp", "collateral"] == pytest.approx(3e6 + 1e6 + 7e3)
+
+
+# ---- counterparty exposure
+
+
+def margins(settles_on: str | None = None, availability: str = "blobs", kind: str = "rollup") -> Log:
+    """Margins of 100 USD from before, all closed at 60 s, and of 50 in a second market from 20 s to 70 s, when 10 are left; 100 s."""
+    log = Log()
+    log.about = {
+        "duration": 100 * SECOND,
+        "chains": {"it": {"kind": kind, "settles_on": settles_on, "availability": availability}},
+        "markets": {
+            **{name: {"kind": "perpetual", "on": "it", "base": "eth"} for name in ("one", "two")},
+            "pool": {"kind": "constant_product", "on": "it", "base": "eth"},
+        },
+        "groups": {"house": {"kind": "market_maker", "section": "agents", "first": 50, "last": 51, "market": "one"}},
+    }
+    for time, fact in [
+        (0, PositionsBrought("one", 1, 5.0, 500.0, 100.0)),
+        (20, PositionOpened("two", 3, 2.0, 100.0, 50.0, 0.0, 0.0)),
+        (30, PositionOpened("one", 50, 2.0, 100.0, 7777.0, 0.0, 0.0)),
+        (60, PositionClosed("one", 1, 5.0, 110.0, 0.0)),
+        (70, PositionClosed("two", 3, 1.6, 90.0, 0.0)),
+    ]:
+        log.record(time * SECOND, fact)
+    return log
+
+
+@pytest.mark.parametrize(
+    ("chain", "whose"),
+    [
+        ({}, "own"),
+        ({"settles_on": "l1"}, "l1"),
+        ({"settles_on": "l1", "availability": "calldata"}, "l1"),
+        ({"settles_on": "l1", "availability": "committee"}, "committee"),
+        ({"kind": "l1"}, "l1"),
+    ],
+)
+def test_margins_rest_on_those_who_can_keep_them(chain: dict[str, str], whose: str) -> None:
+    found = CounterpartyExposure().measure(margins(**chain))
+    assert found.index.tolist() == ["it"]
+    held = found.loc["it"]
+    assert held["held_mean"] == pytest.approx((100.0 * 60 + 50.0 * 50 + 10.0 * 30) / 100)
+    assert held["held_max"] == 150.0
+    assert {name for name in ("own", "committee", "l1") if held[f"{name}_mean"]} == {whose}
+    assert held[f"{whose}_mean"] == held["held_mean"]
+
+
+def test_margins_of_a_part_of_the_run() -> None:
+    asked = CounterpartyExposure.model_validate({"kind": "counterparty_exposure", "warm_up": "50s", "cool_down": "20s"})
+    held = asked.measure(margins()).loc["it"]
+    assert held[["held_mean", "held_max"]].tolist() == pytest.approx([(150.0 * 10 + 50.0 * 10 + 10.0 * 10) / 30, 150.0])
+    none = CounterpartyExposure.model_validate({"kind": "counterparty_exposure", "warm_up": "100s"}).measure(margins()).loc["it"]
+    assert none.isna().all()
 
 
 # ---- delays

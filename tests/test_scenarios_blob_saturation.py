@@ -7,11 +7,15 @@ import pandas as pd
 import pytest
 
 from l2sim import Scenario, simulate
+from l2sim.events import BadDebtIncurred, HeadAdvanced
 from l2sim.events.l1_market import SpaceBought
+from l2sim.log import Log
+from l2sim.metrics.saturation import Saturation
 from l2sim.report import saturation
 from l2sim.report.evidence import Evidence
 from l2sim.results import Results
 from l2sim.simulation import experiment
+from l2sim.units import SECOND
 
 FILE = Path(__file__).resolve().parent.parent / "scenarios" / "blob_saturation.yaml"
 BRIEF = [
@@ -40,11 +44,33 @@ def test_an_ether_buys_less_delay_under_the_reserve_price() -> None:
     assert 0.4 < figures["new.spent"] <= 0.5
     assert figures["old.blocks"] > 1.5 * figures["new.blocks"]
     assert figures["old.lag"] > 1.3 * figures["new.lag"] > 1.3 * 1.5 * calm["new.lag"]
-    assert figures["old.lag_per_ether"] == pytest.approx(figures["old.lag"] / figures["old.spent"])
+    assert figures["old.delay_per_ether"] == pytest.approx(figures["old.delay"] / figures["old.spent"])
     assert figures["new.bad_debt_per_ether"] == pytest.approx(figures["new.bad_debt"] / figures["new.spent"])
     assert calm["old.spent"] == calm["new.spent"] == 0.0
-    assert pd.isna(calm["old.lag_per_ether"])
+    assert pd.isna(calm["old.delay_per_ether"])
     assert calm["old.lag"] == pytest.approx(calm["new.lag"], abs=60.0)
+    usual = [figures[f"{side}.lag"] - figures[f"{side}.delay"] for side in ("old", "new")]
+    assert usual == [pytest.approx(4 * 60.0, abs=12.0)] * 2  # the attack begins before the first batch
+
+
+def test_what_was_late_before_the_attack_is_not_its_work() -> None:
+    """Blocks every 10 s. Newest safe ones: 2 from 40 s on, 5 from 70 s, 30 from 400 s to the end at 450 s; bought are 100 s and 112 s."""
+    log = Log()
+    log.about = {"duration": 450 * SECOND, "chains": {"it": {"kind": "rollup", "settles_on": "l1", "block_time": 10 * SECOND}}}
+    for at, head, number in ((40, "safe", 2), (70, "safe", 5), (90, "finalized", 2), (400, "safe", 30), (430, "finalized", 5)):
+        log.record(at * SECOND, HeadAdvanced("it", head, number))
+    log.record(450 * SECOND, BadDebtIncurred("perp", 1, 30.0))
+    calm = Saturation(rollup="it").measure(log)
+    for at, spent in ((100, 0.5), (112, 1.5)):
+        log.record(at * SECOND, SpaceBought("l1", at, 9, 0, 6, spent))  # type: ignore[call-arg]
+    found = Saturation(rollup="it").measure(log)
+    # Safe: just before 400 s the newest is of 50 s; before 100 s no age was more than 50, of block 2 at 70 s and of 5 at 100 s.
+    assert found[["lag", "delay", "delay_per_ether"]].tolist() == [350.0, 300.0, 150.0]
+    # Finalized: of 20 s just before 430 s; before the attack the age of nothing at 90 s.
+    assert found[["finalized_lag", "finalized_delay", "finalized_delay_per_ether"]].tolist() == [410.0, 320.0, 160.0]
+    assert found["bad_debt_per_ether"] == 15.0
+    assert calm[["lag", "finalized_lag"]].tolist() == [350.0, 410.0]
+    assert calm[["delay", "finalized_delay", "delay_per_ether"]].isna().all()
 
 
 def test_every_blob_under_each_schedule_is_bought() -> None:
@@ -63,4 +89,4 @@ def test_the_report_shows_fees_and_heads(tmp_path: Path) -> None:
     assert (picture.data["age_s"] >= 0.0).all()
     assert picture.data["age_s"].max() > 300.0
     assert len(list(saturation.tables(evidence))) == 2
-    assert not list(saturation.pictures(Evidence(experiment(brief().vary(duration="2min").without("metrics"), out=tmp_path))))
+    assert not list(saturation.pictures(Evidence(experiment(brief().vary(duration="2min").without("answer", "metrics"), out=tmp_path))))

@@ -35,6 +35,17 @@ def test_chains_differ_in_finality_and_cost_and_not_in_what_positions_need() -> 
     assert cost["op"] < 0.001 < 0.01 < cost["arb"] < cost["linea"]
     efficiency = scenario.metrics["efficiency"].measure(log)["efficiency"]
     assert efficiency.max() < 1.35 * efficiency.min()
+    exposure = scenario.metrics["exposure"].measure(log)
+    for whose, those in (("own", OWN), ("committee", ("validium",)), ("l1", set(rollups) - {"validium"})):
+        rests = exposure[f"{whose}_mean"]
+        assert set(rests[rests > 0].index) == set(those)
+        assert rests[list(those)].tolist() == exposure.loc[list(those), "held_mean"].tolist()
+    assert exposure["held_mean"].min() > 10_000.0  # of each person alone
+    censored = scenario.metrics["censorship"].measure(log)
+    assert (censored["attempts"] == 1).all()
+    assert set(censored.index[censored["never"] == 0]) == {"op", "base", "uni", "taiko"}
+    assert 10 * 60 < censored.loc["taiko", "mean"] < 1000 < censored.loc["op", "mean"] < 2500
+    assert (censored["failed"].dropna() == 0).all()
 
 
 def test_the_way_out_takes_a_week_where_claims_are_disputed_and_hours_where_they_are_proved() -> None:

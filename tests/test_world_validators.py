@@ -217,4 +217,4 @@ def test_l1_is_not_undone_by_late_blocks_under_a_dispute() -> None:
     plan["chains"]["l1"]["consensus"] = {"kind": "casper", "groups": {"all": {"stake": "3200 ETH", "late": 0.01}}}
     with pytest.raises(ScenarioError) as error:
         Scenario.of(plan)
-    assert "disputes cannot be fought on 'l1', where blocks of 'all' may be late and undone: leave 'late' out" in str(error.value)
+    assert "cannot be undone on 'l1', where blocks of 'all' may be late and undone: leave 'late' out" in str(error.value)

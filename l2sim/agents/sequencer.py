@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 from l2sim.agents import Agent, Waiting
+from l2sim.part import Refers
 from l2sim.units import Duration, Positive
 from l2sim.world.seat import Seat
 
@@ -17,6 +18,9 @@ class Sequencer(Agent):
     """Time between blocks; the mean of it where blocks come at random."""
     blocks: Literal["fixed", "poisson"] = "fixed"
     """Whether blocks come at a fixed rhythm or as a Poisson process."""
+    censors: tuple[Annotated[str, Refers("agents")], ...] = ()
+    """Agents whose transactions it leaves out for good, those through L1 too as long as the rules let it; attack ``censorship`` can do
+    more, and ends."""
 
     def instants(self, rng: np.random.Generator, duration: int) -> list[int] | range:
         """Times of its blocks (ns, increasing) up to ``duration``; an outage leaves out some, but moves none."""
@@ -33,6 +37,8 @@ class Sequencer(Agent):
 
     def run(self, me: Seat) -> Waiting:
         duty = me.duty
+        if self.censors:
+            duty.censor(self.censors)
         instants, next_one = duty.instants(), 0
         while next_one < len(instants):
             if duty.halted:

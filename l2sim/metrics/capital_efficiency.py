@@ -1,10 +1,11 @@
 """Capital efficiency: how much notional a unit of collateral carries."""
 
 from math import fsum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from l2sim.events import AccountClosed, BadDebtIncurred, PositionClosed, PositionLiquidated, PositionOpened
 from l2sim.events.positions import PositionsBrought
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 Times = npt.NDArray[np.int64]
+BACKERS = ("market_maker", "liquidator")
+"""Kinds of agents whose money on the chain stands behind the positions of others."""
 ROUNDING = 1e-9
 """Relative; what is left of a position below this is nothing."""
 
@@ -26,17 +29,21 @@ class CapitalEfficiency(Metric):
     """Notional that was open per unit of collateral behind it, per market that keeps positions or loans.
 
     ``notional`` is the open interest of a perpetual (the time average of the notional of all positions of traders, at entry), or what
-    is owed to a lending pool. ``collateral`` is what stood behind it: margins of those positions and all that makers, liquidators and
-    the insurance fund had on the chain for it at the start; the collateral of loans. ``efficiency`` is the one over the other.
+    is owed to a lending pool. ``collateral`` is what stood behind it: margins of those positions and all that makers and liquidators of
+    this market and its insurance fund had on the chain at the start; the collateral of loans. ``efficiency`` is the one over the other.
 
     ``sufficient`` counts the bad debt of the run as collateral that was missing: notional / (collateral + bad debt). With so much
     collateral nobody would have been left unpaid. Its p-quantile over replications is therefore the notional that a unit of
-    collateral supports at a probability p of bad debt.
+    collateral supports at a ``probability`` p of bad debt. One run has no quantile: the report gives it over 20 replications or more,
+    a study by the comparison ``at_risk`` with ``worst: smallest``.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("PositionsBrought",)
     units: ClassVar[dict[str, str]] = {"notional": "USD", "collateral": "USD", "bad_debt": "USD"}
     key: ClassVar[tuple[str, ...]] = ("efficiency", "sufficient")
+
+    probability: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """The probability of bad debt at which the report says what a unit of collateral supports."""
 
     def measure(self, log: "Log") -> "pd.DataFrame":
         import pandas as pd
@@ -64,8 +71,9 @@ def _perpetual(name: str, chain: str, log: "Log") -> tuple[float, float]:
     if not total:
         return np.nan, np.nan
     spans = np.diff(np.append(times, total)).astype(np.float64)
-    held = fsum(_opening(log, place, ("market_maker", "liquidator")) for place in (chain, name))
-    insurance = max(0.0, _opening(log, chain, ("perpetual",), name) - margin[0])  # its account holds the margins brought too
+    backers = [group for group, about in log.about["groups"].items() if about["kind"] in BACKERS and about["market"] == name]
+    held = fsum(_opening(log, place, group) for place in (chain, name) for group in backers)
+    insurance = max(0.0, _opening(log, chain, name) - margin[0])  # its account holds the margins brought too
     return float((notional * spans).sum() / total), float((margin * spans).sum() / total) + held + insurance
 
 
@@ -83,9 +91,7 @@ def positions(name: str, log: "Log") -> tuple[Times, Floats, Floats]:
         changes += [(time, 0, account, size, 0.0, 0.0) for time, account, size in rows]
     opened = [column.tolist() for column in log.select(PositionOpened, "time", "account", "size", "entry", "margin", market=name)]
     changes += [(time, 1, *rest) for time, *rest in zip(*opened, strict=True)]
-    makers = [
-        range(one["first"], one["last"]) for one in log.about.get("groups", {}).values() if one["kind"] in ("market_maker", "liquidator")
-    ]
+    makers = [range(one["first"], one["last"]) for one in log.about.get("groups", {}).values() if one["kind"] in BACKERS]
     held: dict[int, tuple[float, float, float]] = {}
     times_, notional, margin = [0], [float(brought[1])], [float(brought[2])]
     for time, opens, account, size, entry, posted in sorted(changes, key=lambda change: change[:2]):
@@ -116,7 +122,7 @@ def _loans(name: str, chain: str, log: "Log") -> tuple[float, float]:
     return float(owed), float(kept)
 
 
-def _opening(log: "Log", place: str, kinds: tuple[str, ...], group: str | None = None) -> float:
-    """US dollars that groups of some kinds held at a place when the run began."""
-    names, openings = log.select(AccountClosed, "kind", "opening", place=place, asset="usd", group=group)
-    return fsum(opening for code, opening in zip(names.tolist(), openings.tolist(), strict=True) if log.names.all[code] in kinds)
+def _opening(log: "Log", place: str, group: str) -> float:
+    """US dollars that a group held at a place when the run began."""
+    (openings,) = log.select(AccountClosed, "opening", place=place, asset="usd", group=group)
+    return fsum(openings.tolist())

@@ -17,17 +17,20 @@ if TYPE_CHECKING:
 
 
 class Saturation(Metric):
-    """Ether spent on filling an L1's blocks, and what a rollup on it suffers: how far its safe head falls behind, and bad debt.
+    """Ether spent on filling an L1's blocks, and what a rollup on it suffers: how far its heads fall behind, and bad debt.
 
-    The lag is the greatest age that the newest safe block reaches, by the rollup's usual time between blocks.
+    ``lag`` is the greatest age that the newest safe block reaches, by the rollup's usual time between blocks, ``finalized_lag`` that of
+    the newest finalized block. ``delay`` and ``finalized_delay`` are how much more that is than the greatest age before anything was
+    bought, in the same run: give it the time of a few batches, and of finality, before the attack.
 
-    ``per_ether`` figures divide by what was spent; they are not there where nobody spent anything.
+    ``per_ether`` figures divide by what was spent. Neither they nor delays are there where nobody spent anything.
     """
 
     units: ClassVar[dict[str, str]] = {
-        "spent": "ETH", "lag": "s", "bad_debt": "USD", "lag_per_ether": "s", "bad_debt_per_ether": "USD",
+        "spent": "ETH", "bad_debt": "USD", "bad_debt_per_ether": "USD",
+        **dict.fromkeys(("lag", "delay", "delay_per_ether", "finalized_lag", "finalized_delay", "finalized_delay_per_ether"), "s"),
     }  # fmt: skip
-    key: ClassVar[tuple[str, ...]] = ("spent", "lag", "lag_per_ether", "bad_debt_per_ether")
+    key: ClassVar[tuple[str, ...]] = ("spent", "delay", "delay_per_ether", "finalized_delay", "bad_debt_per_ether")
     needs: ClassVar[tuple[str, ...]] = ("SpaceBought",)
 
     rollup: Annotated[str, Refers("chains", kind="rollup")]
@@ -39,26 +42,40 @@ class Saturation(Metric):
         import pandas as pd
 
         l1 = log.about.get("chains", {}).get(self.rollup, {}).get("settles_on")
-        (spent,) = log.select(SpaceBought, "spent", chain=l1 or "")
+        bought, spent = log.select(SpaceBought, "time", "spent", chain=l1 or "")
         (debt,) = log.select(BadDebtIncurred, "amount", market=self.market)
-        ether, lag, unpaid = float(spent.sum()), _lag(log, self.rollup), float(debt.sum())
+        ether, unpaid = float(spent.sum()), float(debt.sum())
         per_ether = 1.0 / ether if ether else np.nan
+        begins = int(bought.min()) if len(bought) else None
+        lag, delay = _lags(log, self.rollup, "safe", begins)
+        finalized_lag, finalized_delay = _lags(log, self.rollup, "finalized", begins)
         return pd.Series(
             {
                 "spent": ether,
                 "blocks": float(len(spent)),
                 "lag": lag,
+                "delay": delay,
+                "finalized_lag": finalized_lag,
+                "finalized_delay": finalized_delay,
                 "bad_debt": unpaid,
-                "lag_per_ether": lag * per_ether,
+                "delay_per_ether": delay * per_ether,
+                "finalized_delay_per_ether": finalized_delay * per_ether,
                 "bad_debt_per_ether": unpaid * per_ether,
             }
         )
 
 
-def _lag(log: "Log", rollup: str) -> float:
-    """The greatest age that the newest safe block reaches, to the end of the run (s); NaN where there is no such rollup."""
+def _lags(log: "Log", rollup: str, head: str, begins: int | None) -> tuple[float, float]:
+    """The greatest age that the newest block under a head reaches, and by how much that is more than before a time (ns); both in s."""
     if rollup not in log.about.get("chains", {}):
-        return np.nan
-    times, number = log.select(HeadAdvanced, "time", "number", chain=rollup, head="safe")
+        return np.nan, np.nan
+    times, number = log.select(HeadAdvanced, "time", "number", chain=rollup, head=head)
     made = np.append(0, number) * log.about["chains"][rollup]["block_time"]
-    return float((np.append(times, log.about.get("duration", 0)) - made).max()) / SECOND
+
+    def greatest(until: int) -> float:
+        """Ages are greatest just before the head moves, and at the end."""
+        moved = times[times < until]
+        return float((np.append(moved, until) - made[: len(moved) + 1]).max()) / SECOND
+
+    lag = greatest(log.about.get("duration", 0))
+    return lag, np.nan if begins is None else lag - greatest(begins)

@@ -15,6 +15,7 @@ from l2sim.report import (
     costs,
     delays,
     disputes,
+    efficiency,
     extraction,
     fee_components,
     finality,
@@ -99,6 +100,7 @@ def _sections(evidence: Evidence) -> Iterator[Section]:
         _withdrawals,
         _censorship,
         _cascades,
+        _efficiency,
         _loans,
         _gains,
         _extraction,
@@ -173,6 +175,10 @@ def _cascades(evidence: Evidence) -> Section:
             pictures.append(picture)
             found.append(cascades.table(evidence, name))
     return Section("liquidations", "Liquidations", pictures, [*found, *(_there(cascades.multipliers(evidence)) if found else [])])
+
+
+def _efficiency(evidence: Evidence) -> Section:
+    return Section("efficiency", "Capital efficiency", [], list(efficiency.tables(evidence)))
 
 
 def _gains(evidence: Evidence) -> Section:

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 POINTS = 600
 LOOKS = ((VERMILLION, "-"), (BLUE, (0, (4, 2))), (GREEN, (0, (1, 1.2))), (ORANGE, (0, (6, 1, 1, 1))))
-FIGURES = ("spent", "blocks", "lag", "lag_per_ether", "bad_debt", "bad_debt_per_ether")
+FIGURES = (
+    "spent", "blocks", "lag", "delay", "delay_per_ether", "finalized_lag", "finalized_delay", "finalized_delay_per_ether", "bad_debt",
+    "bad_debt_per_ether",
+)  # fmt: skip
 
 
 class Lines(NamedTuple):
@@ -57,7 +60,9 @@ def tables(evidence: Evidence) -> Iterator[Table]:
     for name, rule in evidence.metrics("saturation").items():
         rows = rows_of(evidence, name, FIGURES)
         if rows and isinstance(rule, Saturation):
-            note = "Lag: the greatest age that the newest safe block reaches; in calm times, a little more than the time between batches."
+            note = (
+                "Ages are the greatest that are reached; more than before the attack: than the greatest until the first block was bought."
+            )
             yield Table(f"Blobs filled on purpose, {rule.rollup}{evidence.which(name)}: {evidence.how}", head_of(evidence), rows, note=note)
 
 

@@ -26,6 +26,7 @@ _ON_CHAINS = {
     "value_at_risk_before_finality": ("mean", "max"),
     "sequencer_margin": ("batch_cost", "margin_per_day"),
     "censorship_delay": ("mean", "never"),
+    "counterparty_exposure": ("held_mean", "held_max", "own_mean", "committee_mean"),
 }
 _ON_ONE_MARKET = {"capital_efficiency": ("efficiency", "sufficient"), "withdrawal_delay": ("mean", "max")}
 """Figures of a market that are not to be added up, where a chain has one such market."""

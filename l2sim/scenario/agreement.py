@@ -120,6 +120,9 @@ def _charge(where: Where, fields: Mapping[str, Any], cast: _Cast) -> Charge:
     return charge
 
 
+_FIXED = "assertions about this rollup, and the proofs, disputes and withdrawals that follow from them, cannot be undone on '{}'"
+
+
 def _settlement(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
     """A chain settles on an L1."""
     chain = cast.chain(fields.get("settles_on")) if "settles_on" in part.model_fields else None
@@ -135,7 +138,8 @@ def _settlement(where: Where, part: type[Part], fields: Mapping[str, Any], cast:
     for name, attack in attacks.items() if fields.get("settlement") and (fields.get("proposer") or lies) else ():
         undoes = "reverses" in vars(cast.parts.get(("attacks", name), object))
         if undoes and isinstance(attack, Mapping) and attack.get("on") == fields.get("settles_on"):
-            yield "settlement", f"disputes cannot be fought on '{attack['on']}', whose blocks attack '{name}' undoes: leave one of them out"
+            rest = "" if lies else "; or write 'proposer: null' here, so that nothing is asserted"
+            yield "settlement", f"{_FIXED.format(attack['on'])}, whose blocks attack '{name}' undoes: leave the attack out{rest}"
 
 
 def _validators(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
@@ -152,7 +156,7 @@ def _validators(where: Where, part: type[Part], fields: Mapping[str, Any], cast:
     if where[0] == "chains" and fields.get("settlement"):
         for name, group in (_groups(chains.get(str(fields.get("settles_on")))) or {}).items():
             if isinstance(group, Mapping) and group.get("late") not in (None, 0, "0", "0 %"):
-                message = f"disputes cannot be fought on '{fields['settles_on']}', where blocks of '{name}' may be late and undone"
+                message = f"{_FIXED.format(fields['settles_on'])}, where blocks of '{name}' may be late and undone"
                 yield "settlement", f"{message}: leave 'late' out"
 
 

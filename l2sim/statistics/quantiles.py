@@ -61,6 +61,11 @@ def expected_shortfall(values: Floats, q: float, confidence: float = CONFIDENCE)
     return Interval(mean, mean - half, mean + half, n)
 
 
+def mirrored(found: Interval) -> Interval:
+    """What is found of a figure where this was found of its negative: its worst values are the smallest ones."""
+    return Interval(-found.mean, -found.high, -found.low, found.n)
+
+
 def _excess(values: Floats, level: float) -> Floats:
     return np.maximum(values - level, 0.0)
 

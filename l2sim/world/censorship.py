@@ -10,6 +10,7 @@ from l2sim.world.inbox import NO_ROWS, Cut
 
 if TYPE_CHECKING:
     from l2sim.world.chain import LiveChain
+    from l2sim.world.rollup import LiveRollup
 
 Unwanted = Callable[[int, str, str], bool]
 """Whether a transaction is left out, by its sender's account, its market and its action."""
@@ -68,6 +69,22 @@ class Censor:
         if self.held.number:
             self.chain.inbox.put_back(self.held.sorted())
             self.held = Rows.none()
+
+
+def impose(chain: "LiveRollup", unwanted: Unwanted | None, *, forced: bool = True, stubborn: bool = False) -> None:
+    """Have a sequencer leave out what is unwanted from now on, besides what it never takes of its own accord; None ends that."""
+    if chain.censor is not None:
+        chain.censor.end()
+    every = _either(chain.leaves_out, unwanted)
+    chain.censor = None if every is None else Censor(chain, every)
+    if chain.forced is not None:
+        chain.forced.censor(every if forced else chain.leaves_out, stubborn)
+
+
+def _either(one: Unwanted | None, other: Unwanted | None) -> Unwanted | None:
+    if one is None or other is None:
+        return one or other
+    return lambda sender, market, action: one(sender, market, action) or other(sender, market, action)
 
 
 def admit(chain: "LiveChain", now: int, fresh: Cut | None, charge: Charge) -> None:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from simpy.events import Event
 
+from l2sim.world.censorship import impose
+
 if TYPE_CHECKING:
     from l2sim.availability import Availability
     from l2sim.world.assertions import Assertions
@@ -47,6 +49,12 @@ class Duty:
     def seal(self, first: int) -> int:
         """Make the block due at ``instants()[first]``, which is now, and those after it that nobody can tell from now; how many."""
         return self._chain.seal(first)
+
+    def censor(self, groups: Sequence[str]) -> None:
+        """Leave out the transactions of some agents from now on, whatever else is left out."""
+        accounts = [self._chain.world.ledger.groups[name].accounts for name in groups]
+        self._chain.leaves_out = lambda sender, market, action: any(sender in own for own in accounts)
+        impose(self._chain, None)
 
     # ---- the batch poster's
 

@@ -38,6 +38,7 @@ from l2sim.world.service import Service
 from l2sim.world.stretch import Machine, able, stretch
 
 if TYPE_CHECKING:
+    from l2sim.world.censorship import Unwanted
     from l2sim.world.l1 import LiveL1
     from l2sim.world.world import World
 
@@ -122,6 +123,8 @@ class LiveRollup(LiveChain):
         self.halted = False
         self.frozen = False
         """Whether it was stopped for good."""
+        self.leaves_out: Unwanted | None = None
+        """What its sequencer never takes of its own accord."""
         if rules.forced_inclusion is not None:
             self.forced = LiveForced(rules.forced_inclusion, self)
         self._resumed = Event(world.clock)

@@ -12,7 +12,7 @@ from l2sim.streams import mix
 from l2sim.transactions import ANY_FEE, NEVER, STEPS, Failure
 from l2sim.units import ETH
 from l2sim.world.arriving import Arrival
-from l2sim.world.censorship import Censor, Unwanted
+from l2sim.world.censorship import Unwanted, impose
 from l2sim.world.chain import LiveChain
 from l2sim.world.duty import Duty
 from l2sim.world.l1 import LiveL1
@@ -312,12 +312,7 @@ class AttackSeat(Seat):
             forced: whether that goes for what comes through L1 too, as long as the rules let it.
             stubborn: whether it goes on where its blocks may then hold nothing else.
         """
-        live: Any = self._world.chains[chain]
-        if live.censor is not None:
-            live.censor.end()
-        live.censor = None if unwanted is None else Censor(live, unwanted)
-        if live.forced is not None:
-            live.forced.censor(unwanted if forced else None, stubborn)
+        impose(self._world.chains[chain], unwanted, forced=forced, stubborn=stubborn)  # type: ignore[arg-type]
 
     def accounts_of(self, group: str) -> range:
         """The ledger accounts of an agent."""

@@ -16,6 +16,7 @@ from l2sim.prices import Price, Recording
 from l2sim.streams import Streams, mix, mix_many
 from l2sim.transactions import Failure, Receipt
 from l2sim.world import Chain
+from l2sim.world.about import about
 from l2sim.world.chain import LiveChain
 from l2sim.world.clock import Clock
 from l2sim.world.engine import Engine, engines
@@ -376,25 +377,4 @@ class World:
             if opening or now:
                 kind = self.ledger.groups[group].kind
                 self.record(AccountClosed(group, kind, market, asset, opening, now, worth[asset], (now - opening) * worth[asset]))
-        self.log.about = {
-            "duration": self.duration,
-            "events": next(self.clock._eid),
-            "groups": {
-                name: {"kind": group.kind, "section": group.section, "first": group.accounts.start, "last": group.accounts.stop}
-                for name, group in self.ledger.groups.items()
-            },
-            "prices": {name: self.prices.index(name) for name in self.prices.parts},
-            "chains": {
-                name: {
-                    "kind": chain.kind,
-                    **{field: getattr(self.description.chains[name], field, None) for field in ("settles_on", "final_after")},
-                    "block_time": chain.block_interval() or None,
-                    "blocks": chain.height,
-                }
-                for name, chain in self.chains.items()
-            },
-            "markets": {
-                name: {"kind": market.kind, "on": market.on, "base": next((a for a in market.assets() if a != "usd"), None)}
-                for name, market in sorted(self.description.markets.items())
-            },
-        }
+        self.log.about = about(self)
