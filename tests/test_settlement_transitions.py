@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import test_settlement_disputes as disputes
+from test_settlement_dispute_game import plan as game
 from test_world_hatch import scenario as hatch
 from validation import SCENARIOS, run
 
@@ -203,3 +204,16 @@ def test_all_that_can_happen_under_duels(seen: Recorder, kind: str) -> None:
     table = room("settlement").find(kind).transitions  # type: ignore[attr-defined]
     assert set(table) - set(seen.of(kind)) == set()
     assert (("free", "left over in a round") in table) == (kind == Tournament.kind)
+
+
+def test_a_game_that_is_won_after_the_rollup_was_stopped_makes_nothing_final() -> None:
+    """It was argued about for longer than the hatch takes to open; its bonds are paid out all the same."""
+    stop = "chains.op.forced_inclusion={kind: none, escape_after: 2h}", "agents.freezer={kind: freezer}"
+    log = run(game(*stop))
+    (frozen,) = log.frame("RollupFrozen")["time"]
+    (resolved,) = log.frame("GameResolved").itertuples()
+    assert resolved.stands
+    assert frozen < resolved.time + HOUR
+    assert "AssertionConfirmed" not in log.tables
+    assert log.frame("AssertionRejected")["time"].tolist() == [resolved.time + HOUR]
+    assert log.frame("BondsPaid")["amount"].sum() == pytest.approx(log.frame("ClaimMade")["bond"].sum())

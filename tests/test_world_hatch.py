@@ -204,5 +204,7 @@ def test_without_a_hatch_who_tries_is_told() -> None:
 
 def test_exiters_leave_by_a_bridge() -> None:
     lending = "markets.loans={kind: lending_pool, on: op, reserves: {usd: {}}}"
-    with pytest.raises(ScenarioError, match=r"agents.exiters.market: 'loans' is of kind 'lending_pool', where a bridge is due; bridges are: b"):
+    with pytest.raises(
+        ScenarioError, match=r"agents.exiters.market: 'loans' is of kind 'lending_pool', where a bridge is due; bridges are"
+    ):
         scenario(lending, "agents.exiters.market=loans")
