@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 from test_settlement_dispute_game import FALSE, first
 from test_settlement_dispute_game import plan as of_game
+from test_settlement_disputes import plan as disputed
 from test_settlement_disputes import played
+from validation import SCENARIOS
 
+from l2sim.agents import Agent, Waiting
 from l2sim.scenario import Scenario
+from l2sim.scenario.mistakes import ScenarioError
 from l2sim.units import HOUR
 
 COUNCIL = "chains.op.settlement.guardian=council"
@@ -55,10 +59,27 @@ def test_a_council_that_is_too_slow_or_does_not_see_it_lets_it_pass(fields: dict
 
 
 def test_nobody_else_may_govern() -> None:
-    """A council that the settlement does not name pays for gas and changes nothing."""
-    _, log = played(of_game(council(), *LEFT_ALONE))
+    """Whom the settlement does not name pays for gas and changes nothing; a council that is to do so is refused beforehand."""
+
+    class Usurper(Agent):
+        """Asks for what only the guardian may."""
+
+        def arrive(self, me: Any) -> None:
+            me.endow("l1", me.gas_token, 1.0)
+
+        def run(self, me: Any) -> Waiting:
+            docket = me.settlement("op")
+            while not docket.number():
+                yield docket.made()
+            for act in ("pause", "invalidate", "fall back"):
+                posted = yield docket.govern(act, 0)
+                assert not posted.answer
+
+    _, log = played(of_game("agents.usurper={kind: usurper}", *LEFT_ALONE))
     assert log.frame("AssertionConfirmed")["valid"].tolist() == [0]
     assert "GuardianActed" not in log.tables or not len(log.frame("GuardianActed"))
+    with pytest.raises(ScenarioError, match=r"names no guardian, so this council may do nothing: write 'guardian: council' under"):
+        of_game(council())
 
 
 # ---- pause
@@ -149,3 +170,101 @@ def test_the_permissionless_game_comes_back_with_the_upgrade() -> None:
     games = log.frame("AssertionMade").set_index("number")["time"]
     begun = answers["number"].map(games)
     assert ((begun < fell) | (begun > restored)).all()
+
+
+# ---- a guardian of other settlements
+
+
+def stolen(log: Any) -> float:
+    """What was paid on L1 of withdrawals that nobody made."""
+    if "WithdrawalFinalized" not in log.tables:
+        return 0.0
+    paid = log.frame("WithdrawalFinalized")
+    return float(paid[paid["valid"] == 0]["amount"].sum())
+
+
+def robbed(kind: str, *settings: str) -> Scenario:
+    """A false assertion that nobody answers or challenges, after which the bridge is emptied."""
+    if kind == "optimistic":
+        return disputed("agents.validators=null", "chains.arb.proposer=null", *settings)
+    fraud = "attacks.fraud={kind: invalid_assertion, bridge: bridge, begins: 12h, lasts: 1h}"
+    calm = "attacks.rivals=null", "chains.arb.proposer=null", "duration=2d", "metrics.disputes=null"
+    return Scenario.load(
+        SCENARIOS / "delay.yaml", (f"chains.arb.settlement={{kind: {kind}, challenge_period: 6h}}", fraud, *calm, *settings)
+    )
+
+
+def watching(convenes: str, **fields: str) -> tuple[str, str]:
+    more = "".join(f", {name}: {value}" for name, value in fields.items())
+    return f"agents.council={{kind: security_council, on: arb, convenes: {convenes}{more}}}", "chains.arb.settlement.guardian=council"
+
+
+@pytest.mark.parametrize(
+    ("kind", "soon", "late"),
+    [("optimistic", "10min", "40min"), ("bold", "2h", "7h"), ("tournament", "2h", "7h"), ("partial_concurrency", "2h", "7h")],
+)
+def test_whatever_settles_a_council_stops_a_theft_if_it_is_quick_enough(kind: str, soon: str, late: str) -> None:
+    assert stolen(played(robbed(kind))[1]) == pytest.approx(100_000.0)
+    world, log = played(robbed(kind, *watching(soon)))
+    assert stolen(log) == 0.0
+    assert acts(log) == [("invalidate", 1)]
+    assert log.frame("AssertionRejected")["valid"].tolist() == [0]
+    # The stake goes back to who put it down: the thief has lost its gas.
+    assert -world.ledger.held("l1", "gas", "fraud") == pytest.approx(log.frame("AssertionMade")["cost"].sum(), rel=1e-6)
+    assert stolen(played(robbed(kind, *watching(late)))[1]) == pytest.approx(100_000.0)
+    # A pause without more holds the money back until an upgrade.
+    paused = watching(soon, invalidates="false", pauses="true", upgrade_delay="null")
+    assert stolen(played(robbed(kind, *paused))[1]) == 0.0
+
+
+def test_a_council_leaves_to_others_what_they_dispute() -> None:
+    _, log = played(disputed(*watching("30s")))
+    assert "GuardianActed" not in log.tables
+    assert len(log.frame("DisputeEnded")) == 1
+
+
+def test_under_bold_a_council_undoes_a_challenge_in_the_grace_period() -> None:
+    """The defender is kept from L1 till the false assertion has won; its stakes and the winner's go back, and what is true is final."""
+    kept = "chains.arb.proposer.censored_from=1d", "chains.arb.proposer.censored_for=2d", "attacks.rivals.margin=null"
+    short = "chains.arb.settlement={kind: bold, challenge_period: 6h, grace: 2h}", "duration=3d", "attacks.rivals.lasts=2d"
+    settings = (*short, *kept, "chains.arb.proposer.interval=3d")
+
+    def fought(*more: str) -> Any:
+        return played(Scenario.load(SCENARIOS / "delay.yaml", (*settings, *more)))
+
+    _, log = fought(*watching("3h"))
+    assert log.frame("AssertionConfirmed")["valid"].tolist() == [0]
+    world, log = fought(*watching("1h"))
+    assert acts(log) == [("invalidate", 1)]
+    assert log.frame("AssertionConfirmed")["valid"].tolist() == [1]
+    assert "StakeForfeited" not in log.tables
+    posted, returned = log.frame("StakePosted"), log.frame("StakeReturned")
+    assert posted["amount"].sum() == returned["amount"].sum() == 7200
+    assert world.ledger.held("l1", "gas", "arb.settlement") == 0
+
+
+def test_under_bold_who_is_left_after_a_rival_was_taken_out_argues_anew() -> None:
+    """Of three that contest an assertion one wins and is taken out; the others have still to be decided about."""
+    kept = "chains.arb.proposer.censored_from=1d", "chains.arb.proposer.censored_for=12h", "attacks.rivals.margin=null"
+    short = "chains.arb.settlement={kind: bold, challenge_period: 6h, grace: 2h}", "duration=4d", "attacks.rivals.lasts=3d"
+    settings = (*short, *kept, "chains.arb.proposer.interval=4d", "attacks.rivals.rivals=2")
+    _, log = played(Scenario.load(SCENARIOS / "delay.yaml", (*settings, *watching("1h"))))
+    assert acts(log)[0] == ("invalidate", 1)
+    assert log.frame("AssertionConfirmed")["valid"].tolist() == [1]
+    assert log.frame("AssertionRejected")["valid"].tolist() == [0, 0]
+    posted = log.frame("StakePosted")["amount"].sum()
+    lost = log.frame("StakeForfeited")["amount"].sum() if "StakeForfeited" in log.tables else 0.0
+    assert log.frame("StakeReturned")["amount"].sum() + lost == posted
+
+
+def test_what_a_council_cannot_do_is_refused() -> None:
+    with pytest.raises(ScenarioError, match=r"'arb' settles by 'bold', which has nothing to fall back to: leave 'falls_back_at' out"):
+        robbed("bold", *watching("1h", falls_back_at="2h"))
+    with pytest.raises(ScenarioError, match=r"the guardian of 'arb' is 'council', so this council may do nothing"):
+        robbed("bold", *watching("1h"), "agents.other={kind: security_council, on: arb}")
+
+
+@pytest.mark.parametrize("kind", ["bold", "tournament", "partial_concurrency"])
+def test_a_validator_where_nobody_may_merely_challenge_is_refused(kind: str) -> None:
+    with pytest.raises(ScenarioError, match=rf"'arb' settles by '{kind}', .* a validator can do nothing: use an agent of kind 'staker'"):
+        robbed(kind, "agents.watch={kind: validator, on: arb}")

@@ -161,11 +161,30 @@ def test_a_call_before_its_time_is_refused_and_costs_its_gas() -> None:
 
 
 def test_where_nothing_goes_through_l1_who_tries_is_told() -> None:
-    steps = {"a": sent("op", 700.0)}
+    class Forces(Agent):
+        """Sends something through L1, whatever the rollup says."""
+
+        def run(self, me: Seat) -> Waiting:
+            yield me.sleep_until(700 * SECOND)
+            me.force("op_pool", "buy", 10.0)
+
+    def tries(inclusion: dict[str, str] | None, agents: dict[str, Any]) -> Scenario:
+        made = scenario("1h", steps={"a": sent("op", 700.0) | {"forced_after": None}}, op={"forced_inclusion": inclusion}).resolved()
+        return Scenario.of(made | {"agents": made["agents"] | agents})
+
     with pytest.raises(RunFailed, match=r"nothing reaches 'op' through L1: its forced inclusion is of kind 'none'"):
-        lived(scenario("1h", steps=steps, op={"forced_inclusion": {"kind": "none"}}))
+        lived(tries({"kind": "none"}, {"forces": {"kind": Forces.kind}}))
     with pytest.raises(RunFailed, match=r"nothing reaches 'op' through L1: give it 'forced_inclusion'"):
-        lived(scenario("1h", steps=steps, op={"forced_inclusion": None}))
+        lived(tries(None, {"forces": {"kind": Forces.kind}}))
+
+
+@pytest.mark.parametrize(("inclusion", "has"), [(None, "has none"), ({"kind": "none"}, "has kind 'none'")])
+def test_a_step_that_nothing_lets_through_l1_is_refused_before_the_run(inclusion: dict[str, str] | None, has: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        scenario("1h", steps={"a": sent("op", 700.0)}, op={"forced_inclusion": inclusion})
+    (mistake,) = map(str, caught.value.mistakes)
+    assert "agents.user.steps.a.forced_after: nothing reaches 'op' through an L1, whose 'forced_inclusion' " + has in mistake
+    assert "leave 'forced_after' out, or write another kind under 'chains.op.forced_inclusion'" in mistake
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from worlds import HERE, lived
 from l2sim.agents import Agent, Waiting
 from l2sim.log import Log
 from l2sim.scenario import Scenario
+from l2sim.scenario.mistakes import ScenarioError
 from l2sim.units import DAY, HOUR
 from l2sim.world.seat import Seat
 from l2sim.world.world import RunFailed
@@ -91,10 +92,90 @@ def test_an_escape_before_the_expiry_or_a_second_one_pays_nothing() -> None:
     assert (made.frame("FundsEscaped")["account"].value_counts() == 1).all()
 
 
-def test_a_rollup_that_goes_on_is_never_frozen() -> None:
-    made = lived(scenario("chains.op.proposer.interval=6h").without_attacks())
+@pytest.mark.parametrize("after", ["2d", "1d"])
+def test_a_rollup_that_goes_on_is_never_frozen(after: str) -> None:
+    """With a day, the first assertion is not final yet when a day has passed, but it was made."""
+    made = lived(scenario("chains.op.proposer.interval=6h", f"chains.op.forced_inclusion.escape_after={after}").without_attacks())
     assert "RollupFrozen" not in made
     assert "FundsEscaped" not in made
+
+
+def test_a_hatch_that_opens_before_anything_can_be_final_is_refused() -> None:
+    with pytest.raises(ScenarioError, match=r"takes 1 d to be final, so a rollup that works could be stopped after 23 h"):
+        scenario("chains.op.forced_inclusion.escape_after=23h")
+
+
+def test_assertions_that_nobody_proves_do_not_keep_it_shut() -> None:
+    made = lived(scenario("chains.op.settlement={kind: validity_proof, market: {}}", "chains.op.proposer.interval=6h").without_attacks())
+    assert made.frame("AssertionMade")["time"].max() > 44 * HOUR
+    (frozen,) = made.frame("RollupFrozen").itertuples()
+    assert frozen.block == 0
+    assert 2 * DAY <= frozen.time < 2 * DAY + 6 * HOUR
+
+
+class Doubles(Agent):
+    """Withdraws after the last final state, has that asserted and held up by challenges, escapes, and waits for the withdrawal."""
+
+    def arrive(self, me: Seat) -> None:
+        me.endow("op", "usd", 1000.0)
+        me.endow("op", me.gas_token, 1.0)
+        me.endow("l1", me.gas_token, 10.0)
+
+    def run(self, me: Seat) -> Waiting:
+        docket, bridge = me.settlement("op"), me.bridge("bridge")
+        yield me.sleep_until(21 * HOUR)
+        me.submit("bridge", "withdraw", 1000.0)
+        yield me.sleep_until(25 * HOUR)
+        last = docket.head()
+        posted = yield docket.propose(last, docket.digest(last))
+        (withdrawal,) = (one for one in bridge.withdrawals(0) if one.account == me.accounts.start)
+        me.start(bridge.collect(withdrawal.number, withdrawal.account, withdrawal.time))
+        for when in (48, 71):
+            yield me.sleep_until(when * HOUR)
+            challenged = yield docket.challenge(posted.answer, digests=lambda block: 7 if block == last else docket.digest(block))
+            assert challenged.answer
+        while (opens := me.escapes("bridge")) > me.now:  # type: ignore[operator]
+            yield me.sleep_until(opens)
+        assert docket.status(posted.answer) == "pending"
+        yield me.escape("bridge")
+
+
+def test_what_was_escaped_is_not_withdrawn_too() -> None:
+    made = lived(scenario(doubles={"kind": "doubles"}))
+    mine = made.frame("FundsEscaped").query("amount > 0").groupby("account")["amount"].sum()
+    assert held(made, "doubles", "l1") == 1000.0
+    assert "WithdrawalFinalized" not in made
+    assert made.frame("AssertionConfirmed")["number"].tolist() == [0]
+    assert made.frame("AssertionRejected")["number"].tolist() == [1]  # what was on its way becomes void, and its bond goes back
+    assert held(made, "op.settlement", "l1", asset="gas") == 0
+    # Nobody has anything left to claim, and what left the escrow is what was paid.
+    assert held(made, "bridge", "l1") == pytest.approx(1_000_000 - mine.sum())
+
+
+def test_a_withdrawal_in_the_last_final_state_is_paid_after_the_stop() -> None:
+    made = lived(scenario(early={"kind": "early"}))
+    (frozen,) = made.frame("RollupFrozen")["time"]
+    (paid,) = made.frame("WithdrawalFinalized").itertuples()
+    assert (paid.amount, paid.time > frozen) == (400.0, True)
+    assert held(made, "early", "l1") == 1000.0
+
+
+class Early(Agent):
+    """Withdraws a part before the last final state, and asks for it, and for the rest, after the stop."""
+
+    def arrive(self, me: Seat) -> None:
+        me.endow("op", "usd", 1000.0)
+        me.endow("op", me.gas_token, 1.0)
+        me.endow("l1", me.gas_token, 10.0)
+
+    def run(self, me: Seat) -> Waiting:
+        bridge = me.bridge("bridge")
+        yield me.sleep_until(4 * HOUR)
+        me.submit("bridge", "withdraw", 400.0)
+        yield me.sleep_until(110 * HOUR)
+        yield me.escape("bridge")
+        (withdrawal,) = (one for one in bridge.withdrawals(0) if one.amount == 400.0)
+        yield from bridge.collect(withdrawal.number, withdrawal.account, withdrawal.time)
 
 
 @pytest.mark.parametrize(("begins", "paid"), [("19h", 0), ("21h", 20)])
@@ -115,5 +196,15 @@ def test_a_sequencer_that_comes_back_too_late_makes_no_block() -> None:
 
 
 def test_without_a_hatch_who_tries_is_told() -> None:
+    with pytest.raises(ScenarioError, match=r"write how long under 'chains.op.forced_inclusion.escape_after'"):
+        scenario("chains.op.forced_inclusion.escape_after=null")
     with pytest.raises(RunFailed, match=r"nothing escapes through 'bridge'"):
-        lived(scenario("chains.op.forced_inclusion.escape_after=null"))
+        lived(scenario("chains.op.forced_inclusion.escape_after=null", "agents.exiters=null", leaves={"kind": "leaves"}))
+
+
+def test_exiters_leave_by_a_bridge() -> None:
+    lending = "markets.loans={kind: lending_pool, on: op, reserves: {usd: {}}}"
+    with pytest.raises(
+        ScenarioError, match=r"agents.exiters.market: 'loans' is of kind 'lending_pool', where a bridge is due; bridges are"
+    ):
+        scenario(lending, "agents.exiters.market=loans")

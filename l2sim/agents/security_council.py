@@ -1,4 +1,4 @@
-"""Security council: may stop payments on L1, take games out, and change which game is respected."""
+"""Security council: may stop payments on L1, take assertions out, and change which game is respected."""
 
 import itertools
 from typing import TYPE_CHECKING, Annotated
@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 class SecurityCouncil(Agent):
     """A multisignature account that watches what a settlement is about to make final, and steps in where it is false.
 
-    It looks at an assertion when its game is over and acts in the airgap if it gets enough signatures in time: it invalidates the
-    game, may pause payments, and may fall back to the permissioned game until an upgrade. The settlement names it as its guardian.
+    It looks at an assertion once nothing stands against it: under the OP Stack's game when that is over, so that it acts in the
+    airgap; under ``bold`` and the protocols before it while no rival is there, or when it has won, so that it acts in the grace
+    period; under ``optimistic`` while nobody disputes it; under ``validity_proof`` when it is proved, and so never false. If that
+    is so still when it has enough signatures it invalidates the assertion, may pause payments, and may fall back to the
+    permissioned game until an upgrade. The settlement names it as its ``guardian``; without that it may do nothing.
     """
 
     on: Annotated[str, Refers("chains", kind="rollup", has="settlement")]
@@ -26,11 +29,12 @@ class SecurityCouncil(Agent):
     failure: Annotated[Fraction, Share] = 0.0
     """Probability that it misses a false assertion (assumed)."""
     invalidates: bool = True
-    """Whether it takes out games that were won by what is false."""
+    """Whether it takes out what is false."""
     pauses: bool = False
     """Whether it also pauses payments, as long as an upgrade takes."""
     falls_back: bool = False
-    """Whether it also falls back to the permissioned game, until an upgrade; that ends all games before, also of what is true."""
+    """Whether it also falls back to the permissioned game, until an upgrade, where there is one (``dispute_game``); that ends all games
+    before, also of what is true."""
     falls_back_at: Duration | None = None
     """When it falls back whatever has happened, for a fault found in an audit; OP Mainnet's did on 16 August 2024."""
     upgrade_delay: Duration | None = 26 * DAY
@@ -55,16 +59,20 @@ class SecurityCouncil(Agent):
             me.start(self._watch(me, number))
 
     def _watch(self, me: Seat, number: int) -> Waiting:
-        """Wait until an assertion's game is over, and step in where what is false has won."""
+        """Wait until nothing stands against an assertion, and step in where it is false."""
         docket = me.settlement(self.on)
-        while docket.standing(number) == "in progress":
-            yield docket.stands(number)
         assertion = docket.assertion(number)
-        if docket.standing(number) != "defender wins" or docket.digest(assertion.last) == assertion.digest:
-            return
-        if me.luck("failure", assertion.key) < self.failure:
+        while not docket.passes(number):
+            if docket.status(number) in ("final", "rejected"):
+                return
+            yield docket.stands(number)
+        if docket.digest(assertion.last) == assertion.digest or me.luck("failure", assertion.key) < self.failure:
             return
         yield me.sleep(self.convenes)
+        while not docket.passes(number) and docket.status(number) != "final":
+            if docket.status(number) == "rejected":
+                return  # others have seen to it
+            yield docket.stands(number)
         if self.pauses:
             yield self._act(me, "pause")
         if self.invalidates:

@@ -42,8 +42,9 @@ class ForcedInclusion(Part, room="inclusion"):
     force_gas: Gas = 150_000
     """L1 gas of the call that forces a message, where one is needed (assumed)."""
     escape_after: Annotated[Duration, Field(gt=0)] | None = None
-    """How long nothing has become final on L1 when anybody may stop the rollup for good, so that users take out of its bridges
-    what the last final state says is theirs; without it, never. (StarkEx: a request to withdraw that was ignored for 7 d.)"""
+    """How long L1 has seen nothing of the rollup, neither an assertion that stands nor one that became final, when anybody may stop it
+    for good, so that users take out of its bridges what the last final state says is theirs; without it, never. At least as long as
+    an assertion takes to be final. (StarkEx: a request to withdraw that was not served for FREEZE_GRACE_PERIOD, 7 d or 14 d.)"""
     escape_gas: Gas = 400_000
     """L1 gas of taking it out, with a proof of the balance (assumed)."""
 

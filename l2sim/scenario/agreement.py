@@ -41,7 +41,8 @@ def disagreements(found: Sequence[Found], scenario: Mapping[str, Any], regions: 
                 yield one.where, one.key, Mistake(message, ".".join(one.where))
         if one.part is None or not isinstance(one.value, Mapping):
             continue
-        for check in (_market, _room_in_blocks, _settlement, _batches, _validators, _region, _action, _steps, _column):
+        checks = (_market, _room_in_blocks, _settlement, _batches, _validators, _region, _action, _steps, _column)
+        for check in (*checks, _challenges, _governs, _forced, _escapes):
             for key, message in check(one.where, one.part, one.value, cast):
                 where = (*one.where, *key.split("."))
                 yield where, "." in key, Mistake(message, ".".join(where))
@@ -199,6 +200,64 @@ def _batches(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _C
         cause = next((f".{cause}" for cause in causes if poster.get(cause) is not None and "policy" not in poster), "")
         yield f"batch_poster{cause}", f"a transaction on '{fields['settles_on']}' {message}; it would never be included"
         return
+
+
+def _challenges(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+    """A validator may challenge: not where a false assertion is answered by a true one beside it."""
+    settlement = cast.parts.get(("chains", str(fields.get("on")), "settlement"))
+    if len(where) == 2 and _is(part, "validator") and settlement is not None and getattr(settlement, "rivals", False):
+        message = f"'{fields['on']}' settles by '{settlement.kind}', where a false assertion is answered by a true one with a stake"
+        yield "on", f"{message}, and a validator can do nothing: use an agent of kind 'staker'"
+
+
+def _governs(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+    """A security council is the guardian of the settlement that it watches, which knows what it is to do."""
+    settlement = cast.parts.get(("chains", str(fields.get("on")), "settlement"))
+    if len(where) != 2 or not _is(part, "security_council") or settlement is None:
+        return
+    chain = members(cast.scenario, "chains").get(str(fields["on"]))
+    named = chain["settlement"].get("guardian") if isinstance(chain, Mapping) and isinstance(chain.get("settlement"), Mapping) else None
+    if "guardian" in settlement.model_fields and named != where[1]:
+        who = f"the guardian of '{fields['on']}' is '{named}'" if named else f"the settlement of '{fields['on']}' names no guardian"
+        yield "on", f"{who}, so this council may do nothing: write 'guardian: {where[1]}' under 'chains.{fields['on']}.settlement'"
+    for key in ("falls_back", "falls_back_at"):
+        if fields.get(key) not in (None, False) and "fall back" not in getattr(settlement, "powers", ()):
+            message = f"'{fields['on']}' settles by '{settlement.kind}', which has nothing to fall back to"
+            yield key, f"{message}: leave '{key}' out, or settle by 'dispute_game'"
+
+
+def _forced(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+    """What is sent through L1 after a time is sent to a chain that takes something from there."""
+    if "forced_after" not in part.model_fields or fields.get("forced_after") is None:
+        return
+    on, rule = _inclusion(fields, cast)
+    if on and (rule is None or not getattr(rule, "queues", True)):
+        has = "has none" if rule is None else f"has kind '{rule.kind}'"
+        remedy = f"leave 'forced_after' out, or write another kind under 'chains.{on}.forced_inclusion'"
+        yield "forced_after", f"nothing reaches '{on}' through an L1, whose 'forced_inclusion' {has}: {remedy}"
+
+
+def _escapes(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+    """Who leaves through an escape hatch leaves by a bridge of a chain that has one."""
+    market = cast.parts.get(("markets", str(fields.get("market"))))
+    on, rule = _inclusion(fields, cast)
+    if len(where) != 2 or not _is(part, "crowd_of_exiters") or market is None:
+        return
+    if not _is(market, "bridge"):
+        fit = cast.those("markets", lambda part: _is(part, "bridge"))
+        yield "market", f"'{fields['market']}' is of kind '{market.kind}', where a bridge is due" + (f"; bridges are: {fit}" if fit else "")
+        return
+    inclusion = (members(cast.scenario, "chains").get(on) or {}).get("forced_inclusion") if on else None
+    if on and (rule is None or not isinstance(inclusion, Mapping) or inclusion.get("escape_after") is None):
+        remedy = f"write how long under 'chains.{on}.forced_inclusion.escape_after', such as '7d'"
+        yield "market", f"nobody escapes through '{fields['market']}', since nobody may ever stop '{on}': {remedy}"
+
+
+def _inclusion(fields: Mapping[str, Any], cast: _Cast) -> tuple[str, type[Part] | None]:
+    """The chain of the market that is named, where it is known, and its rule about what is sent through L1."""
+    market = members(cast.scenario, "markets").get(str(fields.get("market")))
+    on = str(market.get("on")) if isinstance(market, Mapping) else ""
+    return (on, cast.parts.get(("chains", on, "forced_inclusion"))) if cast.chain(on) is not None else ("", None)
 
 
 def _region(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:

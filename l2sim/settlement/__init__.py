@@ -2,18 +2,23 @@
 
 ``run`` is a generator, like an agent's; what L1 keeps of the assertions (bonds, who stands for what) is ``me.duty.assertions``.
 A kind waits for assertions, lets time, disputes or proofs decide, and confirms or rejects each. Whoever asserts or challenges is
-a ``Side``: it says what it holds the states of the chain to be, and pays for its own transactions on L1.
+a ``Side``: it says what it holds the states of the chain to be, and pays for its own transactions on L1. What can happen stands in
+the kind's table of ``transitions``.
 """
 
 from abc import abstractmethod
 from collections.abc import Generator, Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from l2sim.part import Part
+from l2sim.part import Part, Refers
 from l2sim.units import Gas
 from l2sim.world.seat import Seat
 
 Waiting = Generator[Any, Any, None]
+INVALIDATED = "invalidated by the guardian"
+"""What happens to an assertion that a guardian takes out."""
+STOPPED = "due to be final, but the rollup was stopped for good"
+"""What happens to an assertion that nothing stood against when a rollup had been frozen, see ``escape_after``."""
 
 
 class Settlement(Part, room="settlement"):
@@ -25,9 +30,16 @@ class Settlement(Part, room="settlement"):
 
     transitions: ClassVar[Mapping[tuple[str, str], str]] = {}
     """From a state and what happens in it, the next state; what is not there cannot happen."""
+    rivals: ClassVar[bool] = False
+    """Whether a false assertion is answered by a rival one, as agents of kind ``staker`` do, and nobody may merely challenge it."""
+    powers: ClassVar[tuple[str, ...]] = ("invalidate",)
+    """What its guardian may do besides ``pause`` and ``resume``."""
 
     assertion_gas: Gas = 300_000
     """Gas of an assertion on L1 (assumed)."""
+    guardian: Annotated[str, Refers("agents")] | None = None
+    """Who may pause what is paid out on L1 and go on with it, and invalidate assertions that are not final, such as an agent of kind
+    ``security_council``; without one, nobody."""
 
     def accounts(self) -> int:
         """It has one account on L1, where bonds are kept."""
@@ -61,11 +73,51 @@ class Settlement(Part, room="settlement"):
 
     def guarded_by(self) -> str | None:
         """The agent that may pause payments on L1 and do what else is left to a guardian; None where nobody may."""
-        return None
+        return self.guardian
 
     def govern(self, assertions: Any, act: str, number: int) -> bool:
-        """Do something else that only its guardian may ask for; whether that changed anything."""
-        return False
+        """Do something else that only its guardian may ask for; whether that changed anything.
+
+        ``invalidate`` rejects an assertion that is not final, whoever is right; bonds go back to who put them down.
+        """
+        case = assertions.cases[number]
+        if act != "invalidate" or case.status not in ("pending", "challenged"):
+            return False
+        sides = case.sides() if case.status == "challenged" else (case.asserter,)
+        self.happens(case, INVALIDATED)
+        for side in sides:
+            assertions.release(side.account, case.assertion.bond)
+        assertions.reject(case)
+        return True
+
+    def passes(self, assertions: Any, case: Any) -> bool:
+        """Whether an assertion will be final as things stand, since nobody disputes it or those who did have lost."""
+        return bool(case.status == "pending")
+
+    def seen(self, case: Any) -> int:
+        """When an assertion showed L1 that somebody still runs the rollup (ns): it will be final if it stands."""
+        return int(case.assertion.made)
+
+    def usual(self) -> int:
+        """Time from an assertion to finality where nobody disputes it (ns)."""
+        return 0
+
+    def conclude(self, assertions: Any, case: Any, event: str) -> None:
+        """By that event nothing stands against an assertion any more: it is final, unless the rollup was stopped for good."""
+        self.happens(case, STOPPED if assertions.chain.frozen else event)
+        assertions.confirm(case)
+
+    def happens(self, case: Any, event: str) -> None:
+        """Let something happen to an assertion, by the table: it is in the next state.
+
+        Raises:
+            ValueError: that cannot happen to it now.
+        """
+        if not self.transitions:
+            return
+        if (case.state, event) not in self.transitions:
+            raise ValueError(f"assertion {case.assertion.number} is '{case.state}', where '{event}' cannot happen")
+        case.state = self.transitions[case.state, event]
 
     @abstractmethod
     def run(self, me: Seat) -> Waiting:

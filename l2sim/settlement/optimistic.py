@@ -1,15 +1,26 @@
 """Optimistic settlement: what nobody challenges is final, and who is challenged argues down to one transaction."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from itertools import count
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from l2sim.settlement import Settlement, Waiting
+from l2sim.settlement import INVALIDATED, STOPPED, Settlement, Waiting
 from l2sim.units import DAY, ETH, MINUTE, Duration, Fraction, Gas, Positive, Share, Wei
 from l2sim.world.seat import Seat
 
 Asking = Generator[Any, Any, Any]
 """A generator that returns an answer."""
+
+TRANSITIONS: Mapping[tuple[str, str], str] = {
+    ("asserted", "challenged"): "challenged",
+    ("asserted", "window over"): "final",
+    ("asserted", STOPPED): "rejected",
+    ("asserted", INVALIDATED): "rejected",
+    ("challenged", "the asserter wins the dispute"): "asserted",
+    ("challenged", "the challenger wins the dispute"): "rejected",
+    ("challenged", INVALIDATED): "rejected",
+}
+"""The states of an assertion: what happens in one, and which comes next."""
 
 
 class Optimistic(Settlement):
@@ -20,6 +31,8 @@ class Optimistic(Settlement):
     and sees who is right. The loser's bond goes to the winner. One dispute at a time is fought over an assertion; where the
     challenger loses, the window begins anew, so that nobody can shield a false assertion by challenging it badly.
     """
+
+    transitions: ClassVar[Mapping[tuple[str, str], str]] = TRANSITIONS
 
     window: Annotated[Duration, Positive] = 7 * DAY
     """Time in which an assertion may be challenged (OP Mainnet: 3.5 d of clock and 3.5 d of airgap; Arbitrum One: 45,818 slots)."""
@@ -51,18 +64,33 @@ class Optimistic(Settlement):
                 yield assertions.made.wait()
             me.start(self._settle(me, assertions.cases[number]))
 
+    def usual(self) -> int:
+        return self.window
+
     def _settle(self, me: Seat, case: Any) -> Waiting:
         """Wait for the window to pass, and see every dispute through."""
-        since = me.now
-        while case.status != "rejected":
+        assertions, since = me.duty.assertions, me.now
+        while True:
             yield me.any(case.challenged, me.sleep_until(since + self.window))
-            if case.challenger is None:
-                me.duty.assertions.confirm(case)
+            if case.status == "rejected":
                 return
+            if case.challenger is None:
+                self.conclude(assertions, case, "window over")
+                return
+            self.happens(case, "challenged")
             dispute = Dispute(self, me, case)
             winner = yield from dispute.winner()
-            me.duty.assertions.decide(case, winner, dispute.block, dispute.transaction, dispute.moves, self.burned)
+            if winner is None:
+                return
+            self.happens(case, f"the {'asserter' if winner is case.asserter else 'challenger'} wins the dispute")
+            assertions.decide(case, winner, dispute.block, dispute.transaction, dispute.moves, self.burned)
+            if case.status == "rejected":
+                return
             since = me.now
+
+
+class Over(Exception):
+    """There is nothing to argue about any more."""
 
 
 class Forfeit(Exception):
@@ -89,9 +117,11 @@ class Dispute:
         self.moves = 0
 
     def winner(self) -> Asking:
-        """See it through; who has won."""
+        """See it through; who has won. None where the guardian has ended it."""
         try:
             return (yield from self._argued())
+        except Over:
+            return None
         except Forfeit as forfeit:
             return self.challenger if forfeit.side is self.asserter else self.asserter
 
@@ -127,12 +157,15 @@ class Dispute:
 
         Raises:
             Forfeit: it was not in time.
+            Over: the assertion was invalidated meanwhile.
         """
         me, ends = self.me, self.me.now + self.rules.clock
         if self.rules.response:
             yield me.sleep(self.rules.response)
         included = side.post(gas)
         yield me.any(included, me.sleep_until(ends))
+        if self.case.status == "rejected":
+            raise Over
         if not included.triggered:
             raise Forfeit(side)
         self.moves += 1

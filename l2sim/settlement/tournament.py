@@ -1,7 +1,10 @@
 """Tournament: rival assertions meet one against one, round after round, until one is left."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from l2sim.settlement.bold.contract import Node
-from l2sim.settlement.bold.duels import DuelContract, _Duelling
+from l2sim.settlement.bold.duels import TRANSITIONS, DuelContract, _Duelling
 from l2sim.settlement.bold.players import NEVER
 from l2sim.units import MINUTE, Duration
 
@@ -15,7 +18,12 @@ class Bracket(DuelContract):
         numbers = {node.number for node in siblings}
         if self._opens(siblings) > self.me.now or any(side.number in numbers for duel in self.duels.values() for side in duel.sides):
             return []
-        return super().pairs(free)
+        found = super().pairs(free)
+        met = {node.number for pair in found for node in pair}
+        for node in free if found else ():
+            if node.number not in met:
+                self.happens(node, "left over in a round")
+        return found
 
     def advance(self) -> int:
         due = super().advance()
@@ -39,6 +47,7 @@ class Tournament(_Duelling):
     an attacker can have an honest party's clock run down by keeping it from L1.
     """
 
+    transitions: ClassVar[Mapping[tuple[str, str], str]] = {**TRANSITIONS, ("free", "left over in a round"): "free"}
     contract = Bracket
 
     entry: Duration = 10 * MINUTE

@@ -128,6 +128,8 @@ class Case:
         self.asserter = asserter
         self.challenger: Side | None = None
         self.status: Status = "pending"
+        self.state = "asserted"
+        """Where it is in the settlement's table of transitions, where that is about assertions."""
         self.settled = -1
         """When it became final (ns)."""
         self.challenged = Event(clock)
@@ -183,7 +185,7 @@ class Assertions:
     def make(self, side: Side, last: int, digest: int, cost: float) -> int:
         """Take up an assertion and its bond: its number, or -1 where the bond cannot be paid or the block was undone meanwhile."""
         world, bond = self.world, self.rules.stake()
-        if last > self.chain.height or not self.rules.admits(self, side, last, digest) or not self.pledge(side, bond):
+        if self.chain.frozen or last > self.chain.height or not self.rules.admits(self, side, last, digest) or not self.pledge(side, bond):
             return -1
         number, now = len(self.cases), world.clock.now
         until = self.history.block(last - 1).time
@@ -233,6 +235,8 @@ class Assertions:
             self.paused = act == "pause"
             if done and act == "resume":
                 self.resumed.ring()
+        elif act == "invalidate" and not 0 <= number < len(self.cases):
+            done = False
         else:
             done = bool(self.rules.govern(self, act, number))
         self.world.record(GuardianActed(self.chain.name, act, number, account, cost, int(done)))
@@ -305,11 +309,14 @@ class Assertions:
         case.turned.ring()
 
     def confirm(self, case: Case) -> None:
-        """Make an assertion final and give its bond back."""
+        """Make an assertion final and give its bond back; on a rollup that was stopped for good nothing becomes final any more."""
         number, last = case.assertion.number, case.assertion.last
-        case.status, case.settled = "final", self.world.clock.now
         if case.contest is None:
             self.release(case.asserter.account, case.assertion.bond)
+        if self.chain.frozen:
+            self.reject(case)
+            return
+        case.status, case.settled = "final", self.world.clock.now
         self.final = max(self.final, last)
         self._finals.append(case.assertion)
         self.world.record(AssertionConfirmed(self.chain.name, number, last, int(case.valid)))

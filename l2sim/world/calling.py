@@ -90,7 +90,7 @@ class Caller(Sender):
         return self.post(hatch.l1.name, hatch.gas, lambda cost: hatch.pay(bridge, own, cost), tip=tip, account=account)
 
     def escapes(self, bridge: str) -> int | None:
-        """When anybody may stop a bridge's rollup and take out what is theirs, if nothing becomes final until then (ns); None: never."""
+        """When anybody may stop a bridge's rollup and take out what is theirs, if L1 sees nothing of it until then (ns); None: never."""
         return self._hatch(bridge).opens()
 
     def _hatch(self, bridge: str) -> Hatch:

@@ -67,10 +67,9 @@ class Docket:
         """What an assertion takes, and a challenge again (ETH)."""
         return float(self._assertions.rules.stake() / ETH)
 
-    def standing(self, number: int) -> str:
-        """Where an assertion stands in the settlement's own terms; its status where it has none."""
-        case = self._assertions.cases[number]
-        return case.status if case.contest is None else str(case.contest.state)
+    def passes(self, number: int) -> bool:
+        """Whether an assertion will be final as things stand: nobody disputes it, or those who did have lost."""
+        return bool(self._assertions.rules.passes(self._assertions, self._assertions.cases[number]))
 
     def paused(self) -> bool:
         """Whether payments on L1 are stopped."""
@@ -136,9 +135,12 @@ class Docket:
         return self._assertions.stirred.wait(self._seat._key)
 
     def stands(self, number: int) -> Event:
-        """When an assertion's standing changes, or somebody makes a claim about it."""
-        case = self._assertions.cases[number]
-        event: Event = (case.turned if case.contest is None else case.contest.changed).wait(self._seat._key)
+        """When there is news of an assertion: its status changes, somebody makes a claim about it, or rivals move."""
+        assertions, key = self._assertions, self._seat._key
+        case = assertions.cases[number]
+        if assertions.contract is not None and assertions.rules.rivals:
+            return assertions.stirred.wait(key)
+        event: Event = (case.turned if case.contest is None else case.contest.changed).wait(key)
         return event
 
     def resumed(self) -> Event:

@@ -11,10 +11,12 @@ if TYPE_CHECKING:
 
 
 class Hatch:
-    """The escape hatch of a rollup: once nothing has become final for long enough, anybody may stop the rollup for good.
+    """The escape hatch of a rollup: once L1 has seen nothing of it for long enough, anybody may stop the rollup for good.
 
-    What the last final state says somebody holds of a bridge's asset is then paid out of the bridge's escrow, once, to whoever shows
-    it, which takes its data. What happened on the rollup after that state did not happen.
+    An assertion that stands shows that somebody runs it from when it was made, where it needs no proof, and again when it becomes
+    final. After the stop no assertion is taken up and none becomes final. What the last final state says somebody holds of a bridge's
+    asset is paid out of the bridge's escrow, once, to whoever shows it, which takes its data. What happened on the rollup after that
+    state did not happen, withdrawals among it; those in that state are paid as ever.
     """
 
     def __init__(self, forced: "LiveForced") -> None:
@@ -29,10 +31,10 @@ class Hatch:
         """Who has taken what was theirs, by bridge and account."""
 
     def opens(self) -> int | None:
-        """When anybody may stop the rollup, if nothing becomes final until then (ns); None where nobody ever may."""
-        after = self._forced.rules.escape_after
-        finals = [case.settled for case in self._chain.assertions.cases if case.status == "final"]
-        return None if after is None else max(finals, default=0) + after
+        """When anybody may stop the rollup, if L1 sees nothing of it until then (ns); None where nobody ever may."""
+        after, settlement = self._forced.rules.escape_after, self._chain.assertions.rules
+        seen = (max(settlement.seen(case), case.settled) for case in self._chain.assertions.cases if case.status != "rejected")
+        return None if after is None else max(seen, default=0) + after
 
     def pay(self, market: str, account: int, cost: float) -> bool:
         """Pay what is somebody's out of a bridge, and stop the rollup if that has not been done; whether it was paid."""
@@ -50,7 +52,9 @@ class Hatch:
             return False
         paid = min(amount, held)
         self.paid.add((market, account))
-        # What it holds in blocks that never became final is void: it is given up like a withdrawal that was paid.
+        # What it did in blocks that never became final is void: withdrawals there are settled by this payment, and what it holds
+        # is given up like a withdrawal that was paid.
+        bridge.paid.update((one.number, account) for one in bridge.since(0) if one.account == account and one.time > self._until)
         column = world.ledger.column(chain.name, asset)
         given = min(paid, float(column[account]))
         if given > 0.0:
@@ -70,6 +74,11 @@ class Hatch:
         chain.frozen = True
         chain.halt()
         chain.world.record(RollupFrozen(chain.name, account, self.block))
+
+    @cached_property
+    def _until(self) -> int:
+        """The time of the last final block (ns); before all blocks where there is none."""
+        return self._chain.assertions.history.block(self.block - 1).time if self.block else -1
 
     @cached_property
     def _state(self) -> "Replica":

@@ -22,7 +22,7 @@ from l2sim.markets.bridge import Bridge
 from l2sim.ordering import Ordering
 from l2sim.part import ChainName, Part, in_room
 from l2sim.transactions import Rows, Status
-from l2sim.units import SECOND, Bytes, Duration, Fraction, Gas, GasRate, Positive
+from l2sim.units import DURATION, SECOND, Bytes, Duration, Fraction, Gas, GasRate, Positive
 from l2sim.world import Chain
 from l2sim.world.assertions import Assertions
 from l2sim.world.batches import Batches
@@ -97,6 +97,15 @@ class Rollup(Chain):
             raise PydanticCustomError("settlement", "a settlement needs an L1 to be on: name it under 'settles_on'")
         if self.forced_inclusion is not None and self.settles_on is None:
             raise PydanticCustomError("forced_inclusion", "forced inclusion goes through an L1: name it under 'settles_on'")
+        escape = None if self.forced_inclusion is None else self.forced_inclusion.escape_after
+        usual: int = 0 if self.settlement is None else self.settlement.usual()  # type: ignore[attr-defined]
+        if escape is not None and escape < usual:
+            raise PydanticCustomError(
+                "escape_after",
+                "an assertion takes {usual} to be final, so a rollup that works could be stopped after {escape}: "
+                "make 'escape_after' of 'forced_inclusion' at least as long",
+                {"usual": DURATION.write(usual), "escape": DURATION.write(escape)},
+            )
         if self.proposer is not None and self.settlement is None:
             raise PydanticCustomError("proposer", "a proposer needs a settlement that takes up what it asserts: give the rollup one")
         return self

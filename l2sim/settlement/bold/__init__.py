@@ -7,7 +7,7 @@ party may do on L1; ``duels``, an argument of one against one.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -34,6 +34,7 @@ class Bold(Settlement):
     """
 
     transitions: ClassVar[Mapping[tuple[str, str], str]] = TRANSITIONS
+    rivals: ClassVar[bool] = True
 
     challenge_period: Annotated[Duration, Positive] = 45_818 * SLOT
     """Time without a rival after which an assertion is final, and that a root edge must gather (45,818 blocks on Arbitrum One)."""
@@ -101,6 +102,15 @@ class Bold(Settlement):
 
     def arrive(self, me: Seat) -> None:
         me.duty.assertions.contract = BoldContract(self, me)
+
+    def passes(self, assertions: Any, case: Any) -> bool:
+        return bool(assertions.contract.passes(case.assertion.number))
+
+    def usual(self) -> int:
+        return self.challenge_period
+
+    def govern(self, assertions: Any, act: str, number: int) -> bool:
+        return act == "invalidate" and bool(assertions.contract.invalidate(number))
 
     def run(self, me: Seat) -> Waiting:
         yield from me.duty.assertions.contract.run()

@@ -18,9 +18,11 @@ BATCH = 40
 class Challenge:
     """What is kept of a challenge: the edges, and who has won."""
 
-    def __init__(self, base: Node) -> None:
+    def __init__(self, base: Node, begun: int = 0) -> None:
         self.base = base
         """What the rivals stand on."""
+        self.begun = begun
+        """How many there were before about the same, which are void."""
         self.edges: dict[tuple[Mutual, int], Edge] = {}
         self.stretches: dict[Mutual, list[Edge]] = {}
         """Rival edges by what they share."""
@@ -72,8 +74,8 @@ class BoldContract(Contract):
         if root is None:
             stake = self.rules.mini_stakes[0]
             act = partial(self._open, challenge, node, player, history)
-            opening = self._once(node, player, lambda: node.number not in challenge.roots, act)
-            return [Move(("open", node.number), "open", self.rules.root_gas, stake, due, opening)]
+            opening = self._during(challenge, node, player, lambda: node.number not in challenge.roots, act)
+            return [Move(("open", node.number, challenge.begun), "open", self.rules.root_gas, stake, due, opening)]
         if root.reaches(self.rules.challenge_period) <= self.me.now:
             return self._settling(challenge, node, root, player)
         found = []
@@ -88,15 +90,19 @@ class BoldContract(Contract):
         """What is to be done with an edge that has a rival."""
         rules = self.rules
         if edge.high - edge.low > rules.stride(edge.level):
-            act = self._once(node, player, partial(edge.allows, "bisect"), partial(self._bisect, challenge, node, edge, player, history))
+            act = self._during(
+                challenge, node, player, partial(edge.allows, "bisect"), partial(self._bisect, challenge, node, edge, player, history)
+            )
             return Move(("bisect", edge.number), "bisect", rules.bisection_gas, 0, due, act)
         if edge.level + 1 < len(rules.heights):
             stake = rules.mini_stakes[edge.level + 1]
-            act = self._once(node, player, lambda: edge.state == RIVALLED, partial(self._refine, challenge, node, edge, player, history))
+            act = self._during(
+                challenge, node, player, lambda: edge.state == RIVALLED, partial(self._refine, challenge, node, edge, player, history)
+            )
             return Move(("refine", edge.number), "refine", rules.root_gas, stake, due, act)
         if not player.honest:
             return None  # L1 would find that it is false
-        act = self._once(node, player, partial(edge.allows, "prove"), partial(self._prove, challenge, node, edge, player))
+        act = self._during(challenge, node, player, partial(edge.allows, "prove"), partial(self._prove, challenge, node, edge, player))
         return Move(("prove", edge.number), "prove", rules.proof_gas, 0, due, act)
 
     def _settling(self, challenge: Challenge, node: Node, root: Edge, player: Player) -> list[Move]:
@@ -109,7 +115,7 @@ class BoldContract(Contract):
             if batch not in done:
                 size = min(BATCH, len(edges) - batch * BATCH)
                 act = partial(self._update, challenge, node, root, player, batch, batches)
-                call = self._once(node, player, lambda: challenge.winner is None, act)
+                call = self._during(challenge, node, player, lambda: challenge.winner is None, act)
                 found.append(Move(("update", root.number, batch), "update", size * self.rules.update_gas, 0, lambda: 0, call))
         return found
 
@@ -188,6 +194,32 @@ class BoldContract(Contract):
                 if edge.allows("expire"):
                     self._turn(challenge, edge, "expire", player.account)
         return True
+
+    # ---- what a guardian may do
+
+    def passes(self, number: int) -> bool:
+        won = any(one.winner is not None and one.winner.number == number for one in self.challenges.values())
+        return won or super().passes(number)
+
+    def reject(self, node: Node, event: str, refunds: bool = False) -> None:
+        super().reject(node, event, refunds)
+        base = node.parent if node.parent is not None else self.start
+        if refunds and base.number in self.challenges:
+            self._void(base)
+
+    def _void(self, base: Node) -> None:
+        """One of the rivals was taken out: the challenge is void, and begins anew among those that are left."""
+        void = self.challenges.pop(base.number)
+        for number, (account, wei) in void.staked.items():
+            del self._edge_stakes[number]
+            self._return(base.number, account, "edge", wei)
+        left = [one for one in base.children if not one.lost]
+        if any(one.digest != left[0].digest for one in left):
+            self.challenges[base.number] = Challenge(base, void.begun + 1)
+
+    def _during(self, challenge: Challenge, node: Node, player: Player, possible: Any, act: Any) -> Any:
+        """A call on L1 that does nothing once a challenge is void or over."""
+        return self._once(node, player, lambda: self.challenges.get(challenge.base.number) is challenge and possible(), act)
 
     # ---- edges
 
@@ -311,7 +343,7 @@ class BoldContract(Contract):
         losers = [one for one in challenge.base.children if one is not winner and not one.lost]
         for loser in losers:
             lost += loser.stake
-            self.reject(loser)
+            self.reject(loser, "lost")
         self.confirm(winner)
         self._reward(winner, safe, lost)
         for loser in losers:

@@ -8,6 +8,7 @@ from typing import Any
 from l2sim.books import Claim
 from l2sim.events.dispute_game import MoveRefused
 from l2sim.events.stakes import StakeForfeited, StakePosted, StakeReturned
+from l2sim.settlement import INVALIDATED, STOPPED
 from l2sim.settlement.bold.histories import History, Machine, Truth
 from l2sim.settlement.bold.players import NEVER, Move, Player
 from l2sim.units import ETH
@@ -142,20 +143,45 @@ class Contract:
     def entered(self, node: Node) -> None:
         """An assertion was taken up, and may have rivals."""
 
+    def passes(self, number: int) -> bool:
+        """Whether an assertion will be final as things stand: it has no rival, or has won against all of them."""
+        node = self._node(number)
+        return node is not None and not (node.final or node.lost or self.contested(node))
+
+    def invalidate(self, number: int) -> bool:
+        """Take out an assertion that is not final, and all that stands on it, whatever is true; stakes go back to who put them down."""
+        node = self._node(number)
+        if node is None or node.final or node.lost:
+            return False
+        self.reject(node, INVALIDATED, refunds=True)
+        self.stirred()
+        return True
+
     def confirm(self, node: Node) -> None:
         """Make an assertion final, and its stake free."""
         self._repay(node)
+        self.happens(node, STOPPED if self.assertions.chain.frozen else "a challenge period old without a rival")
         self.assertions.confirm(node.case)
 
-    def reject(self, node: Node) -> None:
-        """Reject an assertion and all that stands on it; their stakes are lost."""
+    def reject(self, node: Node, event: str, refunds: bool = False) -> None:
+        """Reject an assertion and all that stands on it; their stakes are lost, unless they go back to who put them down."""
         for child in node.children:
             if not child.lost:
-                self.reject(child)
-        if node.stake:
+                self.reject(child, event if refunds else "what it stands on is rejected", refunds)
+        if refunds:
+            self._repay(node)
+        elif node.stake:
             self._forfeit(node.number, node.account, "assertion", node.stake)
             node.stake = 0
+        self.happens(node, event)
         self.assertions.reject(node.case)
+
+    def happens(self, node: Node, event: str) -> None:
+        """Let something happen to an assertion; where the table is about something else, that is all."""
+
+    def _node(self, number: int) -> Node | None:
+        """An assertion that has been taken up, by its number."""
+        return next((node for node in self.nodes if node.case is not None and node.number == number), None)
 
     def ready(self, node: Node) -> int:
         """When an assertion that nobody disputes may be final; never, as long as what it stands on is not."""
@@ -211,11 +237,13 @@ class Contract:
         fits = not parent.children or parent.children[0].last == assertion.last
         twice = not self.crowded and any(one.digest == assertion.digest for one in others)
         if not fits or twice or any(one.final for one in others) or not self._staked(side, parent, assertion.number):
+            self.happens(Node(case, parent, 0), "refused")
             self.assertions.reject(case)
             return
         node = Node(case, parent, int(self.rules.assertion_stake))
         parent.children.append(node)
         self.nodes.append(node)
+        self.happens(node, "taken up")
         self.entered(node)
         self.stirred()
 

@@ -1,17 +1,36 @@
 """Duels: two stakers who hold different things argue one against one, each with a clock, down to a step that L1 executes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Annotated, Any, ClassVar
 
 from l2sim.events import AssertionChallenged, DisputeEnded, DisputeMoved
 from l2sim.events.stakes import DefenderPaid, MatchEnded, MatchMade
-from l2sim.settlement import Settlement, Waiting
+from l2sim.settlement import INVALIDATED, STOPPED, Settlement, Waiting
 from l2sim.settlement.bold.contract import Contract, Node
 from l2sim.settlement.bold.histories import Machine, middle
 from l2sim.settlement.bold.players import NEVER, Move, Player
 from l2sim.units import ETH, SECOND, Duration, Fraction, Gas, Positive, Share, Wei
 from l2sim.world.seat import Seat
+
+TRANSITIONS: Mapping[tuple[str, str], str] = {
+    ("asserted", "taken up"): "free",
+    ("asserted", "refused"): "rejected",
+    ("free", "a duel begins"): "in a duel",
+    ("free", "a challenge period old without a rival"): "final",
+    ("free", "what it stands on is rejected"): "rejected",
+    ("free", STOPPED): "rejected",
+    ("free", INVALIDATED): "rejected",
+    ("in a duel", "it bisects"): "in a duel",
+    ("in a duel", "the other's clock is out"): "free",
+    ("in a duel", "L1 executes a step, as it said"): "free",
+    ("in a duel", "the other leaves"): "free",
+    ("in a duel", "its clock is out"): "rejected",
+    ("in a duel", "L1 executes a step, as the other said"): "rejected",
+    ("in a duel", "what it stands on is rejected"): "rejected",
+    ("in a duel", INVALIDATED): "rejected",
+}
+"""The states of an assertion: what happens in one, and which comes next. Whoever is free may be set against a rival."""
 
 
 class Duel:
@@ -89,6 +108,7 @@ class DuelContract(Contract):
         cut = middle(duel.low, duel.high)
         one, two = (self.history(side.case.asserter, side).root(cut) for side in duel.sides)
         duel.low, duel.high = (cut, duel.high) if one == two else (duel.low, cut)
+        self.happens(node, "it bisects")
         self.clocks[node.number] -= self.me.now - duel.since
         duel.turn, duel.since = duel.other(node), self.me.now
         return True
@@ -99,7 +119,7 @@ class DuelContract(Contract):
             return False
         self._moved(duel, node, cost)
         duel.wrong = self.history(self.truth, node).wrong(duel.low)
-        self._end(duel, node)
+        self._end(duel, node, "L1 executes a step, as it said", "L1 executes a step, as the other said")
         return True
 
     def _true(self, node: Node, duel: Duel) -> bool:
@@ -132,7 +152,7 @@ class DuelContract(Contract):
         now = self.me.now
         for duel in list(self.duels.values()):
             if self._ends(duel) <= now:
-                self._end(duel, duel.other(duel.turn))
+                self._end(duel, duel.other(duel.turn), "the other's clock is out", "its clock is out")
         for base in {node.parent.number: node.parent for node in self.nodes if node.parent is not None}.values():
             busy = {node.number for duel in self.duels.values() for node in duel.sides}
             free = [node for node in base.children if not (node.lost or node.final or node.number in busy)]
@@ -147,6 +167,7 @@ class DuelContract(Contract):
         for node in duel.sides:
             self.clocks[node.number] = self.clock(node)
             self._of_node[node.number] = duel
+            self.happens(node, "a duel begins")
         self.me.announce(MatchMade(self.chain, duel.number, one.number, other.number, self.wins.get(one.number, 0)))
         self._challenged(*((one, other) if other.case.valid else (other, one)))
         self.stirred()
@@ -158,16 +179,32 @@ class DuelContract(Contract):
             self.me.announce(AssertionChallenged(self.chain, about.number, by.account, 0.0, 0.0, 1))
             about.case.turned.ring()
 
-    def _end(self, duel: Duel, winner: Node) -> None:
+    def happens(self, node: Node, event: str) -> None:
+        self.rules.happens(node.case, event)
+
+    def reject(self, node: Node, event: str, refunds: bool = False) -> None:
+        duel = self._of_node.get(node.number)
+        if duel is not None:
+            self._over(duel)
+            self.happens(duel.other(node), "the other leaves")
+        super().reject(node, event, refunds)
+
+    def _over(self, duel: Duel) -> None:
+        del self.duels[duel.number]
+        for node in duel.sides:
+            del self._of_node[node.number]
+
+    def _end(self, duel: Duel, winner: Node, won: str, lost_by: str) -> None:
         """One of the two has lost, and all that stands on it; part of what it staked goes to the other."""
         loser = duel.other(winner)
-        del self.duels[duel.number], self._of_node[winner.number], self._of_node[loser.number]
+        self._over(duel)
         if duel.turn is winner:
             self.clocks[winner.number] -= self.me.now - duel.since
         self.wins[winner.number] = self.wins.get(winner.number, 0) + 1
         self.me.announce(MatchEnded(self.chain, duel.number, winner.number, loser.number, duel.moves))
+        self.happens(winner, won)
         lost = loser.stake
-        self.reject(loser)
+        self.reject(loser, lost_by)
         if loser.joined:
             self.me.announce(DisputeEnded(self.chain, loser.number, winner.account, loser.account, *duel.wrong, duel.moves))
         reward = int(lost * self.rules.reward)
@@ -180,6 +217,8 @@ class DuelContract(Contract):
 class _Duelling(Settlement):
     """What settlements by duels have in common; a kind names its contract, which says who meets whom."""
 
+    transitions: ClassVar[Mapping[tuple[str, str], str]] = TRANSITIONS
+    rivals: ClassVar[bool] = True
     contract: ClassVar[type[DuelContract]]
 
     challenge_period: Annotated[Duration, Positive] = 45_818 * 12 * SECOND
@@ -209,6 +248,15 @@ class _Duelling(Settlement):
 
     def arrive(self, me: Seat) -> None:
         me.duty.assertions.contract = self.contract(self, me)
+
+    def passes(self, assertions: Any, case: Any) -> bool:
+        return bool(assertions.contract.passes(case.assertion.number))
+
+    def usual(self) -> int:
+        return self.challenge_period
+
+    def govern(self, assertions: Any, act: str, number: int) -> bool:
+        return act == "invalidate" and bool(assertions.contract.invalidate(number))
 
     def run(self, me: Seat) -> Waiting:
         yield from me.duty.assertions.contract.run()

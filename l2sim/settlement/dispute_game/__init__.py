@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from l2sim.part import Refers
-from l2sim.settlement import Settlement, Waiting
+from l2sim.settlement import STOPPED, Settlement, Waiting
 from l2sim.settlement.dispute_game.bonds import required_bond
 from l2sim.settlement.dispute_game.game import TRANSITIONS, Game
 from l2sim.settlement.dispute_game.player import Player
@@ -48,6 +48,7 @@ class DisputeGame(Settlement):
     transitions: ClassVar[Mapping[tuple[str, str], str]] = TRANSITIONS
     respected: ClassVar[Type] = "permissionless"
     """The type of game that is respected at the start."""
+    powers: ClassVar[tuple[str, ...]] = ("invalidate", "fall back", "restore")
 
     max_depth: Annotated[int, Field(ge=4, le=125)] = 73
     """Depth at which L1 executes one instruction."""
@@ -78,7 +79,7 @@ class DisputeGame(Settlement):
     challenger: Annotated[str, Refers("agents")] | None = None
     """Who plays besides the chain's proposer while the permissioned game is respected."""
     guardian: Annotated[str, Refers("agents")] | None = None
-    """Who may pause payments, invalidate games and choose between the permissionless and the permissioned game."""
+    """Who may pause payments, invalidate games and choose between the permissionless and the permissioned game; without one, nobody."""
 
     @model_validator(mode="after")
     def _playable(self) -> "DisputeGame":
@@ -121,8 +122,11 @@ class DisputeGame(Settlement):
     def cost_of_challenge(self) -> int:
         return self.move_gas
 
-    def guarded_by(self) -> str | None:
-        return self.guardian
+    def passes(self, assertions: Any, case: Any) -> bool:
+        return bool(case.contest.state == "defender wins")
+
+    def usual(self) -> int:
+        return self.clock + self.airgap
 
     # ---- on L1
 
@@ -186,8 +190,9 @@ class DisputeGame(Settlement):
         while game.state in ("defender wins", "challenger wins") and me.now < closes:
             yield me.any(game.changed.wait(), me.sleep_until(closes))
         if game.state != "invalid":
-            game.happens("airgap over")
-            if game.state == "final":
+            stopped = assertions.chain.frozen and game.state == "defender wins"
+            game.happens(STOPPED if stopped else "airgap over")
+            if stopped or game.state == "final":
                 assertions.confirm(game.case)
         yield me.sleep_until(me.now + self.bond_delay)
         while assertions.paused:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from l2sim.events import AssertionChallenged, BondSlashed, DisputeEnded
 from l2sim.events.dispute_game import BondsPaid, ClaimMade, ClaimResolved, ClaimStepped, GameResolved, MoveRefused
+from l2sim.settlement import INVALIDATED, STOPPED
 from l2sim.settlement.dispute_game.clocks import extended, out, used
 from l2sim.settlement.dispute_game.positions import Trace, Tree, depth_of, moved, trace_index
 from l2sim.units import ETH
@@ -23,9 +24,10 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
     ("in progress", "a step against a claim"): "in progress",
     ("in progress", "all clocks out, the root stands"): "defender wins",
     ("in progress", "all clocks out, the root is countered"): "challenger wins",
-    ("in progress", "invalidated by the guardian"): "invalid",
+    ("in progress", INVALIDATED): "invalid",
     ("defender wins", "airgap over"): "final",
-    ("defender wins", "invalidated by the guardian"): "invalid",
+    ("defender wins", STOPPED): "closed",
+    ("defender wins", INVALIDATED): "invalid",
     ("challenger wins", "airgap over"): "closed",
     ("final", "bonds paid"): "paid out",
     ("closed", "bonds paid"): "paid out",
@@ -279,10 +281,10 @@ class Game:
 
     def invalidate(self) -> bool:
         """Take an assertion out, whatever its game says: bonds go back to who put them down."""
-        if (self.state, "invalidated by the guardian") not in TRANSITIONS:
+        if (self.state, INVALIDATED) not in TRANSITIONS:
             return False
         self._owed = [(claim.side.account, claim.bond) for claim in self.claims]
-        self.happens("invalidated by the guardian")
+        self.happens(INVALIDATED)
         self.assertions.reject(self.case)
         return True
 

@@ -1,7 +1,8 @@
 """Settlement by validity proofs: what is proved is final, and nothing false can be proved."""
 
+from collections.abc import Mapping
 from itertools import count
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -10,10 +11,21 @@ from pydantic_core import PydanticCustomError
 from l2sim.distributions import Distribution, In
 from l2sim.distributions.constant import Constant
 from l2sim.events.proofs import ProofPaid, ProofsVerified
-from l2sim.settlement import Settlement, Waiting
+from l2sim.settlement import INVALIDATED, STOPPED, Settlement, Waiting
 from l2sim.settlement.validity_proof.market import LiveProofMarket, ProofMarket
 from l2sim.units import ETH, HOUR, Duration, Gas, Positive, Quantity, Wei
 from l2sim.world.seat import Seat
+
+TRANSITIONS: Mapping[tuple[str, str], str] = {
+    ("asserted", "proved"): "proved",
+    ("asserted", INVALIDATED): "rejected",
+    ("proved", "verified by L1, alone or with others"): "verified",
+    ("proved", INVALIDATED): "rejected",
+    ("verified", "delay over"): "final",
+    ("verified", STOPPED): "rejected",
+    ("verified", INVALIDATED): "rejected",
+}
+"""The states of an assertion: what happens in one, and which comes next. Nothing false gets beyond the first."""
 
 
 class ValidityProof(Settlement):
@@ -23,6 +35,8 @@ class ValidityProof(Settlement):
     state that honest execution does not give has no proof, so its assertion stays where it is and costs its owner the gas. With a
     ``market``, agents of kind ``prover`` make the proofs, as far as they have machines free; without one, there are always enough.
     """
+
+    transitions: ClassVar[Mapping[tuple[str, str], str]] = TRANSITIONS
 
     proving_time: Annotated[Distribution, In("duration")] = Constant(value=Quantity(float(HOUR), "duration"))
     """Time to make a proof (assumed; about an hour for a batch of ZKsync); with a ``market``, its provers know."""
@@ -57,6 +71,17 @@ class ValidityProof(Settlement):
     def deploy(self, assertions: Any) -> LiveProofMarket | None:
         return None if self.market is None else LiveProofMarket(self.market, assertions)
 
+    def passes(self, assertions: Any, case: Any) -> bool:
+        return bool(case.state == "verified")
+
+    def seen(self, case: Any) -> int:
+        """Nobody can rely on an assertion before it is proved: only what became final shows that somebody runs the rollup."""
+        return 0
+
+    def usual(self) -> int:
+        proving = 0 if self.market is not None else int(self.proving_time.quantile(np.array([0.5]))[0])
+        return proving + self.aggregation_time + self.execution_delay
+
     def run(self, me: Seat) -> Waiting:
         assertions, shelf = me.duty.assertions, Shelf()
         for number in count():
@@ -78,6 +103,9 @@ class ValidityProof(Settlement):
                 me.announce(ProofPaid(me.duty.name, assertion.number, assertion.account, self.proof_cost / ETH))
             luck = max(me.luck("proving_time", assertion.key), 2.0**-54)
             yield me.sleep(int(self.proving_time.quantile(np.array([luck]))[0]))
+        if case.status == "rejected":
+            return
+        self.happens(case, "proved")
         shelf.cases.append(case)
         if len(shelf.cases) == self.aggregate:
             yield from self._verify(me, shelf.clear())
@@ -100,10 +128,14 @@ class ValidityProof(Settlement):
             share = int(posted.cost / len(cases) * ETH)
             if case.asserter.account != poster.account and assertions.affords(case.asserter, share):
                 assertions.transfer(case.asserter.account, poster.account, share)
+        cases = [case for case in sorted(cases, key=lambda case: int(case.assertion.number)) if case.status != "rejected"]
+        for case in cases:
+            self.happens(case, "verified by L1, alone or with others")
         if self.execution_delay:
             yield me.sleep(self.execution_delay)
-        for case in sorted(cases, key=lambda case: int(case.assertion.number)):
-            assertions.confirm(case)
+        for case in cases:
+            if case.status != "rejected":
+                self.conclude(assertions, case, "delay over")
 
 
 class Shelf:
