@@ -145,16 +145,23 @@ def _blobs(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cas
     """A batch of a poster fits into one transaction of its L1 when the run begins; else it would wait for ever."""
     poster, l1 = fields.get("batch_poster"), members(cast.scenario, "chains").get(str(fields.get("settles_on")))
     chain = cast.chain(fields.get("settles_on"))
-    if not isinstance(poster, Mapping) or "policy" in poster or not isinstance(l1, Mapping) or chain is None:
+    if not isinstance(poster, Mapping) or not isinstance(l1, Mapping) or chain is None:
         return
+    kind, written, blobs = cast.parts.get((*where, "batch_poster", "policy")), poster.get("policy"), poster.get("blobs", 1)
     try:
+        policy: Any = None
+        if kind is not None and isinstance(written, Mapping):
+            policy = kind.model_validate({key: value for key, value in written.items() if key != "kind"})
         rules: Any = chain.model_validate({key: value for key, value in l1.items() if key != "kind"})
         fork = rules.blob_fee.fork(rules.began())
     except (ValueError, AttributeError):
-        return  # what is wrong with the L1 itself is said elsewhere
-    most, blobs = fork.blobs_per_transaction or fork.maximum, poster.get("blobs")
+        return  # what is wrong with the L1 or the policy itself is said elsewhere
+    most = fork.blobs_per_transaction or fork.maximum
+    if policy and isinstance(blobs, int):
+        blobs = policy.carries(blobs)
     if isinstance(blobs, int) and blobs > most:
-        yield "batch_poster.blobs", f"a transaction on '{fields['settles_on']}' carries {most} blobs at most at the start, not {blobs}"
+        key = "batch_poster.blobs" if "blobs" in poster else "batch_poster.policy"
+        yield key, f"a transaction on '{fields['settles_on']}' carries {most} blobs at most at the start, not {blobs}"
 
 
 def _region(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
