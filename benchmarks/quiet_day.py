@@ -110,7 +110,7 @@ class Naive:
             number += 1
             price = rollup.fee.price(self.fee)
             blob = self.l1.blob_fee.price(self.blob_fee, self.timestamp)
-            data_fee = 120 * blob * 131_072 / 130_044 / ETH * rollup.data_fee_scalar
+            data_fee = market.size["buy"] * blob * 131_072 / 130_044 / ETH * rollup.data_fee_scalar
             block, self.mempool = self.mempool, []
             gas = 0
             for _, who, buys, amount, reference, included in block:

@@ -19,7 +19,7 @@ QUIET: dict[str, Any] = {
     "chains": {
         "outside": {"kind": "outside"},
         "l1": {"preset": "ethereum"},
-        "op": {"preset": "op_mainnet", "batch_poster": {"max_delay": "5min"}},
+        "op": {"preset": "op_mainnet"},
     },
     "markets": {"pool": {"kind": "constant_product", "on": "op", "base": "eth", "base_reserve": 200}},
     "agents": {"traders": {"kind": "crowd_of_traders", "size": 50, "market": "pool", "rate": "4 /s", "wealth": "20 kUSD"}},

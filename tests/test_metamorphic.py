@@ -136,11 +136,15 @@ STILL = {
 }
 
 
+UNREAD = ("chains.arb.batch_poster.urgency", "chains.arb.batch_poster.bump")
+"""Defaults that the policy of Arbitrum's poster does not read, and that may therefore not be set."""
+
+
 def slower(scenario: Scenario, but: str = "") -> Scenario:
     """The same market in slow motion, except for one value."""
 
     def change(path: str, value: Any) -> Any:
-        if path == but:
+        if path == but or path in UNREAD:
             return value
         if isinstance(value, str) and DURATION.fullmatch(value):
             return multiplied(value, Decimal(SLOWER))

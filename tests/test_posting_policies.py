@@ -150,6 +150,7 @@ def channels(*settings: str) -> Log:
     base = (
         "duration=14min", "chains.l1.begins=2025-06-01T00:00:00+00:00", "chains.arb.block_overhead=130020 B",
         "chains.arb.sequencer.block_time=20s", "agents.traders.rate=0.1 /s", "chains.arb.batch_poster.target_blob_fee=1000 gwei",
+        "chains.arb.batch_poster.full=null", "chains.arb.batch_poster.max_delay=1h",  # which a channel does not go by
     )  # fmt: skip
     return run(Scenario.load(SCENARIOS / "posting.yaml", (*base, *settings)))
 
@@ -327,12 +328,39 @@ def test_batches_are_posted_where_they_are_not_refused() -> None:
         ("{kind: backlog_and_urgncy}", "did you mean 'backlog_and_urgency'?"),
         ("{kind: blob_price_threshold, max_age: 0}", "must be more than 0, but is 0"),
         ("{kind: backlog_and_urgency, urgency: -1}", "greater than or equal to 0"),
+        ("{kind: op_channels}", "the policy 'op_channels' does not read 'max_delay': set 'policy.max_channel_duration' instead"),
     ],
 )
 def test_policies_that_make_no_sense_are_refused(policy: str, message: str) -> None:
     with pytest.raises(ScenarioError) as caught:
         Scenario.load(SCENARIOS / "posting.yaml", (f"chains.arb.batch_poster.policy={policy}",))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("preset", "setting", "own"),
+    [
+        ("op_mainnet", "max_delay=30s", "max_channel_duration"), ("base", "blobs=1", "target_blobs"),
+        ("unichain", "full=9 kB", "target_blobs"),
+        ("arbitrum_one", "bump=1min", "blob_replacements"), ("arbitrum_one", "urgency=1min", "elapsed_base"),
+        ("arbitrum_one", "target_fee=30 gwei", "target"), ("arbitrum_one", "target_blob_fee=30 gwei", "target"),
+    ],
+)  # fmt: skip
+def test_what_a_policy_does_not_read_is_refused(preset: str, setting: str, own: str) -> None:
+    base = Scenario.of({"duration": "1h", "chains": {"l1": {"preset": "ethereum"}, "it": {"preset": preset}}})
+    path, _, value = f"chains.it.batch_poster.{setting}".partition("=")
+    with pytest.raises(ScenarioError, match=f"does not read '{path.rpartition('.')[2]}': set 'policy.{own}' instead"):
+        base.vary({path: value})
+    by_age = base.vary({"chains.it.batch_poster.policy": {"kind": "size_or_age"}, path: value})
+    assert by_age.chains["it"].batch_poster.policy.kind == "size_or_age"
+
+
+def test_a_channel_whose_transactions_no_block_takes_is_refused() -> None:
+    chains = {"l1": {"preset": "ethereum", "fork": "cancun", "blob_fee": {"forks": {"cancun": {"target": 1, "maximum": 3}}}}}
+    with pytest.raises(ScenarioError, match="carries 3 blobs at most at the start, not 6"):
+        Scenario.of({"duration": "1h", "chains": {**chains, "it": {"preset": "op_mainnet"}}})
+    fits = {"preset": "op_mainnet", "batch_poster": {"policy": {"blobs_per_transaction": 3}}}
+    assert Scenario.of({"duration": "1h", "chains": {**chains, "it": fits}}).chains["it"].batch_poster.policy.target_blobs == 6
 
 
 def test_the_default_is_size_or_age_and_does_not_look_at_fees() -> None:

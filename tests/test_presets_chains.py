@@ -2,16 +2,19 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from worlds import lived
 
 from l2sim import presets
-from l2sim.events import HeadAdvanced, TransactionIncluded
+from l2sim.events import BatchPosted, BlockSealed, HeadAdvanced, TransactionIncluded
 from l2sim.metrics.time_to_finality import TimeToFinality
 from l2sim.metrics.value_at_risk_before_finality import ValueAtRiskBeforeFinality
 from l2sim.scenario import Scenario
 from l2sim.scenario.mistakes import ScenarioError
-from l2sim.units import DAY, HOUR, SECOND
+from l2sim.streams import Streams
+from l2sim.units import DAY, HOUR, MINUTE, SECOND
+from l2sim.world.engine import Engine
 from l2sim.world.world import World
 
 SETTLED = {"op_mainnet", "base", "arbitrum_one", "unichain", "zksync_era", "starknet", "scroll", "linea", "taiko", "validium"}
@@ -80,6 +83,50 @@ def test_clocks_and_stakes_are_those_of_the_sources() -> None:
     assert sorted(ladder) == [(10, 86400), (14, 13485), (20, 2105), (29, 329), (41, 52), (60, 9)]
 
 
+def test_arbitrum_offers_what_nitro_offers() -> None:
+    poster = of("arbitrum_one").chains["it"].batch_poster
+    assert poster.policy.kind == "backlog_and_urgency"
+    # ((backlog x 2)^2 + (age / 10 min)^2 x 10 + 60) gwei; nitro arbnode/batch_poster.go
+    caps = [poster.policy.cap(batches, age) for batches, age in ((0, 0), (0, 10 * MINUTE), (0, 30 * MINUTE), (0, HOUR), (5, 0))]
+    assert caps == [60.0, 70.0, 150.0, 420.0, 160.0]
+    assert (poster.tip, poster.policy.most_tip) == (10**9, 12 * 10**8)
+
+
+HEAVY = {"sequencer": {"block_time": "10s"}, "block_overhead": "130030 B", "backlog_limit": None}
+"""Three of its blocks fill three blobs of Arbitrum's to the last 42 bytes; six are more than the six frames of a channel."""
+
+
+@pytest.mark.parametrize(
+    ("name", "every", "blobs", "blocks"),
+    [("op_mainnet", 300, 6, 5), ("base", 300, 6, 5), ("unichain", 300, 6, 5), ("arbitrum_one", 3600, 3, 3)],
+)
+def test_batches_go_by_the_rule_of_the_chain(name: str, every: int, blobs: int, blocks: int) -> None:
+    """Nobody is there, so that batches go by age; then blocks are heavy, and they go by size."""
+    quiet = of(name, {"sequencer": {"block_time": "2s"}}).vary({"duration": f"{4 * every + 120} s"})
+    by_age, by_size = lived(quiet), lived(of(name, HEAVY).vary({"duration": "20min"}))
+    engines: tuple[Engine, ...] = "lists", "arrays"
+    assert {World(quiet, Streams(1), {}, engine).run().digest for engine in engines} == {by_age.digest}
+    times, posted = by_age.select(BatchPosted, "time", "blobs", chain="it")
+    assert len(times) == 4
+    assert set(posted.tolist()) == {1}
+    assert max(abs(gap - every) for gap in np.diff(times) / SECOND) <= 36.0  # the block, the poll and the slots in between
+    first, last, posted = by_size.select(BatchPosted, "first", "last", "blobs", chain="it")
+    assert len(first) > 10
+    assert set((last - first + 1).tolist()) == {blocks}
+    assert set(posted.tolist()) == {blobs}
+
+
+def test_arbitrum_pays_for_dear_execution_from_what_blobs_leave() -> None:
+    """Gas costs 150 gwei and blobs next to nothing: a cap of 60 gwei for gas alone would wait for ten minutes."""
+    dear = {"base_fee": {"initial": "150 gwei"}, "gas_demand": {"kind": "given", "fractions": [0.5]}}
+    chains = {"l1": {"preset": "ethereum", "missed": 0, **dear}, "it": {"preset": "arbitrum_one", **HEAVY}}
+    log = lived(Scenario.of({"duration": "10min", "prices": {}, "chains": chains}))
+    fees = log.select(BlockSealed, "base_fee", chain="l1")[0]
+    assert fees.min() > 140 * 10**9
+    (first,) = log.select(BatchPosted, "time", chain="it")[0][:1]
+    assert first < 90 * SECOND
+
+
 @pytest.mark.parametrize(
     ("chains", "reason"),
     [
@@ -132,7 +179,5 @@ def test_without_it_nothing_is_final() -> None:
 
 
 def test_blocks_of_a_preset_that_nobody_uses_cost_nothing() -> None:
-    from l2sim.streams import Streams
-
     world = World(of("op_mainnet"), Streams(1, 0))
     assert world.chains["it"].idles  # type: ignore[attr-defined]

@@ -33,19 +33,19 @@ SHORTENED: dict[Path, Sequence[str]] = {
     ),
     SCENARIOS / "fee_spike_in_a_crash.yaml": (
         *("duration=6min", "prices.eth.shocks.crash.at=1min", "prices.eth.shocks.crash.over=3min", *CRASH),
-        *("attacks.spike.begins=1min", "attacks.spike.lasts=2min", "chains.op.batch_poster.max_delay=1min"),
+        *("attacks.spike.begins=1min", "attacks.spike.lasts=2min", "chains.op.batch_poster.policy.max_channel_duration=5"),
     ),
     SCENARIOS / "blob_saturation.yaml": (
         *("duration=5min", "prices.eth.shocks.crash.at=1min", "prices.eth.shocks.crash.over=2min"),
         *(f"agents.{side}_{crowd}.size=300" for side in ("prague", "today") for crowd in ("leveraged", "traders")),
         *(f"attacks.on_{side}.{what}" for side in ("prague", "today") for what in ("begins=1min", "lasts=2min")),
-        *(f"chains.{side}.batch_poster.max_delay=1min" for side in ("prague", "today")),
+        *(f"chains.{side}.batch_poster.policy.max_channel_duration=5" for side in ("prague", "today")),
     ),
     SCENARIOS / "l1_finality_loss.yaml": (
         *("duration=12min", "chains.l1.slots_per_epoch=4", "attacks.bug.begins=2min", "attacks.bug.lasts=4min"),
         "agents.leavers.rate=600 /h",
         *("chains.op.proposer.interval=1min", "chains.op.settlement.window=2min", "chains.op.settlement.clock=2min"),
-        *("chains.op.settlement.response=1s", "chains.op.batch_poster.max_delay=30s", "markets.bridge.proof_maturity=1min"),
+        *("chains.op.settlement.response=1s", "chains.op.batch_poster.policy.max_channel_duration=3", "markets.bridge.proof_maturity=1min"),
     ),
     SCENARIOS / "ordering_in_a_crash.yaml": ("duration=4min", "prices.eth.shocks.crash.at=1min", "prices.eth.shocks.crash.over=2min"),
     SCENARIOS / "loans_in_a_crash.yaml": (
@@ -54,7 +54,7 @@ SHORTENED: dict[Path, Sequence[str]] = {
     ),
     SCENARIOS / "invalid_assertion.yaml": (
         *("duration=12min", "chains.op.settlement.window=2min", "chains.op.settlement.clock=2min", "chains.op.settlement.response=1s"),
-        *("chains.op.proposer.interval=1min", "chains.op.batch_poster.max_delay=30s", "markets.bridge.proof_maturity=1min"),
+        *("chains.op.proposer.interval=1min", "chains.op.batch_poster.policy.max_channel_duration=3", "markets.bridge.proof_maturity=1min"),
         *("attacks.fraud.begins=5min", "attacks.fraud.lasts=4min", "attacks.fraud.again=1min", "agents.leavers.rate=600 /h"),
     ),
     SCENARIOS / "dispute_delay.yaml": (
@@ -93,7 +93,11 @@ SHORTENED: dict[Path, Sequence[str]] = {
         ),
         *(f"agents.{chain}_trader.patience=30s" for chain in ("op", "arb", "zk", "taiko")),
         *(f"attacks.on_{chain}.begins=30s" for chain in ("op", "arb", "zk", "taiko")),
-        *("chains.op.forced_inclusion.drift=1min", "chains.arb.forced_inclusion.delay=10", "chains.op.batch_poster.max_delay=2min"),
+        *(
+            "chains.op.forced_inclusion.drift=1min",
+            "chains.arb.forced_inclusion.delay=10",
+            "chains.op.batch_poster.policy.max_channel_duration=10",
+        ),
     ),
     SCENARIOS / "execution_environments.yaml": (
         *("duration=4min", "prices.eth.shocks.fall.at=1min", "prices.eth.shocks.fall.over=1min", "chains.hyper.sequencer.block_time=1s"),

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from l2sim.agents import Agent, Waiting
 from l2sim.availability import Availability, Carried
@@ -24,8 +25,8 @@ class BatchPoster(Agent):
     """Posts a batch when its policy says so, offers more the longer it waits, one batch at a time.
 
     By default a batch goes when it fills its blobs or grows old, and the fee caps rise with the square of the age of the oldest unposted
-    block: cap = target x (1 + age / urgency)^2, after the data poster of Arbitrum Nitro (nitro arbnode/dataposter), whose formula in full
-    is the policy ``backlog_and_urgency``.
+    block: cap = target x (1 + age / urgency)^2 (assumed). The policy ``backlog_and_urgency`` has the formula of Arbitrum Nitro instead,
+    ``op_channels`` the channels of the OP Stack.
     """
 
     blobs: Annotated[int, Field(ge=1)] = 3
@@ -65,6 +66,17 @@ class BatchPoster(Agent):
     """Share of zero bytes in calldata, which cost a quarter; as in random bytes, to which compressed ones come near."""
     calldata_floor: bool = True
     """Whether calldata costs at least what EIP-7623 asks for, as since Prague."""
+
+    @model_validator(mode="after")
+    def _is_heard(self) -> Self:
+        """Nothing is set that its policy does not read."""
+        for name, own in self.policy.instead.items():
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise PydanticCustomError(
+                    "unread", "the policy '{kind}' does not read '{name}': set 'policy.{own}' instead, or choose another policy",
+                    {"kind": self.policy.kind, "name": name, "own": own},
+                )  # fmt: skip
+        return self
 
     def run(self, me: Seat) -> Waiting:
         duty, policy = me.duty, self.policy

@@ -4,6 +4,7 @@ A policy is pure: the agent ``batch_poster`` asks it, waits for it, and pays. Wh
 poster's first rule: a batch goes when it is full or old, in one transaction, at caps that grow with the square of its age.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from l2sim.part import Part
@@ -67,6 +68,8 @@ class Posting(Part, room="posting"):
 
     looks: ClassVar[bool] = True
     """Whether it goes by L1's fees."""
+    instead: ClassVar[Mapping[str, str]] = {}
+    """Fields of the poster that it does not read, and its own field that says such a thing; to set one of them is a mistake."""
 
     def prepare(self, terms: Terms) -> Any:
         """What it works out once, at the start, and is handed again as ``plan``."""
@@ -87,6 +90,10 @@ class Posting(Part, room="posting"):
     def pieces(self, size: int, look: Look, terms: Terms) -> list[int]:
         """Bytes in each L1 transaction that carries a batch of so many bytes of blocks: one, unless a block is more than a full batch."""
         return [min(terms.full, size - start) for start in range(0, max(size, 1), terms.full)]
+
+    def carries(self, blobs: int) -> int:
+        """Blobs of its largest transaction, where so many make a batch full."""
+        return blobs
 
     def offer(self, look: Look, terms: Terms, last: Offer | None) -> Offer:
         """What it offers; ``last`` is the offer that was not taken."""

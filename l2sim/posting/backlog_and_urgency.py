@@ -5,7 +5,8 @@ Source: nitro arbnode/dataposter (feeAndTipCaps, replaceTx, DefaultDataPosterCon
 replacement times and the least increase of a replacement; Arbitrum's documentation, gas-and-fees.mdx, of the brotli level.
 """
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -30,6 +31,10 @@ class BacklogAndUrgency(Posting):
     divided between execution and blobs as their fees stand, and no cap is more than a multiple of these. An offer that was not taken is
     replaced at set ages, at a least increase; where that, or the fees of the day, is above what it may pay, it stands as it is.
     """
+
+    instead: ClassVar[Mapping[str, str]] = {
+        "target_fee": "target", "target_blob_fee": "target", "urgency": "elapsed_base", "bump": "blob_replacements",
+    }  # fmt: skip
 
     urgency: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
     """What each waiting batch adds, gwei, squared (UrgencyGwei)."""

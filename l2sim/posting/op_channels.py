@@ -6,7 +6,8 @@ duration, target frames, sub-safety margin) and op-batcher/batcher/channel_build
 blobs a transaction).
 """
 
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -28,6 +29,9 @@ class OpChannels(Posting):
     Its blocks are safe when the last frame is in. Where that takes more L1 blocks than the channel timeout from the first, the channel
     counts for nothing and is sent once more.
     """
+
+    looks: ClassVar[bool] = False
+    instead: ClassVar[Mapping[str, str]] = {"max_delay": "max_channel_duration", "blobs": "target_blobs", "full": "target_blobs"}
 
     target_blobs: Annotated[int, Field(ge=1)] = 1
     """Frames in a full channel (target-num-frames: 1 by default, 5 or 6 where it posts blobs)."""
@@ -84,6 +88,9 @@ class OpChannels(Posting):
         frames = [min(data, size - start) + FRAME_OVERHEAD + VERSION_BYTE for start in range(0, max(size, 1), data)]
         n = self.blobs_per_transaction
         return [sum(frames[start : start + n]) for start in range(0, len(frames), n)]
+
+    def carries(self, blobs: int) -> int:
+        return min(self.target_blobs, self.blobs_per_transaction)
 
     def lasts(self, terms: Terms) -> int:
         return self.channel_timeout
