@@ -245,6 +245,8 @@ def with_poster(*settings: str, **poster: str) -> Scenario:
     return Scenario.load(SCENARIOS / "posting.yaml", ("duration=3h", *fields, *settings))
 
 
+UNREAD = {"max_delay": "1h", "full": "null"}
+"""What channels do not read is left at its default."""
 OSAKA_COMES = "chains.l1.begins=2025-12-03T20:00:00+00:00"
 """An hour and 49 minutes before."""
 
@@ -259,7 +261,7 @@ OSAKA_COMES = "chains.l1.begins=2025-12-03T20:00:00+00:00"
         ({"full": "900 kB"}, (), "carries 6 blobs at most at the start, not 7"),
         ({"full": "900 kB", "policy": "{kind: backlog_and_urgency}"}, (), "carries 6 blobs at most at the start, not 7"),
         ({"full": "1 MB", "data": "cheaper"}, (), "carries 6 blobs at most at the start, not 8"),
-        ({"data": "calldata", "policy": "{kind: op_channels, target_blobs: 6}"}, (), "the largest of a full batch 31140150"),
+        ({"data": "calldata", **UNREAD, "policy": "{kind: op_channels, target_blobs: 6}"}, (), "the largest of a full batch 31140150"),
     ],
 )
 def test_a_batch_that_no_block_may_hold_is_refused(poster: dict[str, str], settings: tuple[str, ...], message: str) -> None:
@@ -273,8 +275,8 @@ def test_a_batch_that_no_block_may_hold_is_refused(poster: dict[str, str], setti
     [
         ({"data": "calldata", "full": "420 kB"}, ()),
         ({"data": "calldata", "full": "450 kB"}, (OSAKA_COMES, "duration=1h")),
-        ({"policy": "{kind: op_channels, target_blobs: 12}"}, ()),
-        ({"data": "calldata", "policy": "{kind: op_channels, target_blobs: 6, blobs_per_transaction: 1}"}, ()),
+        ({**UNREAD, "policy": "{kind: op_channels, target_blobs: 12}"}, ()),
+        ({"data": "calldata", **UNREAD, "policy": "{kind: op_channels, target_blobs: 6, blobs_per_transaction: 1}"}, ()),
         ({"full": "1 MB"}, ("chains.arb.availability={kind: committee}",)),
         ({"full": "700000 B", "fill": "0.9"}, ()),
     ],

@@ -324,7 +324,7 @@ def test_what_is_outbid_is_not_paid_for() -> None:
 
 def test_batches_and_trades_share_the_block(gas_used: dict[int, int]) -> None:
     """A batch that bids less waits too; one that bids more takes its gas out of what is for sale."""
-    rollup = {"preset": "op_mainnet", "batch_poster": {"max_delay": "10s", "tip": "2 gwei"}}
+    rollup = {"preset": "op_mainnet", "batch_poster": {"policy": {"max_channel_duration": 1}, "tip": "2 gwei"}}
     for tip, posted in (("1 gwei", True), ("500 gwei", False)):
         log = saturated(tip, **{"chains.op": rollup}, **TIPS, **BOUGHT)
         assert (len(log.arrays("BatchPosted").get("time", ())) > 0) is posted
