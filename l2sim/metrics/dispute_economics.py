@@ -28,7 +28,9 @@ class DisputeEconomics(Metric):
     Attackers are attacks of the scenario and whoever stands for a false assertion, defenders everybody else. Gas is that of false
     assertions, challenges and moves; a true assertion's own is not counted. ``locked`` is the most that a side had staked at a time,
     ``lost`` what it forfeited; ``defenders_staked`` is all that defenders staked besides what stands behind their own assertions. The
-    resource ratio is the attackers' gas and stakes over the defenders' gas and such stakes (BoLD paper, section 6). The delay is the
+    resource ratio is the attackers' gas and stakes over the defenders' gas and such stakes (BoLD paper, section 6). It counts all of the
+    defenders' moves, their root edges and the updates of both halves of bisected edges included, of which the paper's formula for stakes
+    counts one path: with a single rival it is below the ratio that stakes were chosen for (8.7 where that is 10). The delay is the
     longest time from the first assertion up to a block until a true one up to it is final, less the usual time. Who waits has
     ``value`` that earns nothing meanwhile: value x rate x delay / 365 d.
     """
