@@ -10,7 +10,7 @@ from collections.abc import Generator, Mapping
 from typing import Any, ClassVar
 
 from l2sim.part import Part
-from l2sim.units import Gas
+from l2sim.units import Duration, Gas
 from l2sim.world.seat import Seat
 
 Waiting = Generator[Any, Any, None]
@@ -26,8 +26,13 @@ class Settlement(Part, room="settlement"):
     transitions: ClassVar[Mapping[tuple[str, str], str]] = {}
     """From a state and what happens in it, the next state; what is not there cannot happen."""
 
+    instead: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Fields that stand in for others: what a preset says under these gives way where a scenario gives the field."""
+
     assertion_gas: Gas = 300_000
     """Gas of an assertion on L1 (assumed)."""
+    proof_maturity: Duration = 0
+    """How long ago a withdrawal must have been proved when a bridge pays it (OP Stack: 7 d); 0 where proof and payment are one."""
 
     def accounts(self) -> int:
         """It has one account on L1, where bonds are kept."""

@@ -1,7 +1,8 @@
 """Settlement by validity proofs: what is proved is final, and nothing false can be proved."""
 
+from collections.abc import Mapping
 from itertools import count
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -24,6 +25,8 @@ class ValidityProof(Settlement):
     ``market``, agents of kind ``prover`` make the proofs, as far as they have machines free; without one, there are always enough.
     """
 
+    instead: ClassVar[Mapping[str, tuple[str, ...]]] = {"market": ("proving_time", "proof_cost")}
+
     proving_time: Annotated[Distribution, In("duration")] = Constant(value=Quantity(float(HOUR), "duration"))
     """Time to make a proof (assumed; about an hour for a batch of ZKsync); with a ``market``, its provers know."""
     proof_cost: Wei = 0
@@ -45,7 +48,7 @@ class ValidityProof(Settlement):
 
     @model_validator(mode="after")
     def _buys(self) -> Self:
-        given = [name for name in ("proving_time", "proof_cost") if getattr(self, name) != type(self).model_fields[name].default]
+        given = [name for name in self.instead["market"] if getattr(self, name) != type(self).model_fields[name].default]
         if self.market is not None and given:
             raise PydanticCustomError(
                 "market", "with a 'market', the provers have '{name}' of their own: leave it out here", {"name": given[0]}
