@@ -147,6 +147,8 @@ def test_honest_members_cannot_be_left_out() -> None:
         ("chains.val.availability={kind: blobs, takeover: 0}", "must be more than 0, but is 0"),
         ("attacks.dark.on=l1", "is of kind 'l1', where kind 'rollup' is due"),
         ("attacks.dark.members=-1", "greater than or equal to 0"),
+        ("attacks.dark.members=6", "6 members collude, but the committee of 'val' has 5"),
+        ("chains.val.availability={members: 2, threshold: 2}", "3 members collude, but the committee of 'val' has 2"),
     ],
 )
 def test_what_makes_no_sense_is_refused(setting: str, message: str) -> None:

@@ -18,12 +18,13 @@ from l2sim.world.engine import Engine
 from l2sim.world.world import World
 
 SETTLED = {"op_mainnet", "base", "arbitrum_one", "unichain", "zksync_era", "starknet", "scroll", "linea", "taiko", "validium"}
+PROVED = {"zksync_era", "starknet", "scroll", "linea", "taiko", "validium"}
 OWN = {"hyperliquid_like", "dydx_like"}
 
 
 def of(name: str, chain: dict[str, Any] | None = None, **sections: Any) -> Scenario:
     chains = {"l1": {"preset": "ethereum"}, "it": {"preset": name, **(chain or {})}}
-    return Scenario.of({"duration": "1h", "prices": {}, "chains": chains, **sections})
+    return Scenario.of({"duration": "1h", "prices": {}, "chains": chains} | sections)
 
 
 BRIDGE = {"door": {"kind": "bridge", "on": "it", "asset": "usd", "escrow": 1e6}}
@@ -70,10 +71,64 @@ def test_a_setting_of_the_command_line_counts_as_written() -> None:
     assert made.proposer is not None
 
 
+def test_without_a_settlement_nobody_proposes_and_without_a_proposer_the_settlement_stays() -> None:
+    settlement = of("op_mainnet", markets=BRIDGE).chains["it"].settlement
+    alone = of("op_mainnet", {"proposer": None}, markets=BRIDGE).chains["it"]
+    assert (alone.settlement, alone.proposer) == (settlement, None)
+    changed = of("op_mainnet", {"proposer": None, "settlement": {"clock": "4d"}}).chains["it"]
+    assert (changed.settlement.clock, changed.proposer) == (4 * DAY, None)
+    assert of("op_mainnet", {"proposer": None}).chains["it"].settlement is None  # nothing depends on it
+    neither = of("op_mainnet", {"settlement": None}, agents={"watch": {"kind": "scripted", "steps": {}}}).chains["it"]
+    assert neither.settlement is neither.proposer is None
+    with pytest.raises(ScenarioError, match="'it' has no settlement: give it one"):
+        of("op_mainnet", {"settlement": None}, markets=BRIDGE)
+
+
+@pytest.mark.parametrize("name", sorted(PROVED))
+def test_a_market_of_proofs_may_be_laid_over_a_preset(name: str) -> None:
+    """What a proof takes and costs is the provers' then, whatever the preset says; what the scenario says of it is still refused."""
+    plain = of(name, {"settlement": {}}).chains["it"].settlement
+    for written in ({"market": {}}, {"kind": "validity_proof", "market": {}}):
+        bought = of(name, {"settlement": written}).chains["it"].settlement
+        assert bought.market is not None
+        assert bought.proving_time == type(bought).model_fields["proving_time"].default
+        kept = set(type(bought).model_fields) - {"market", "proving_time", "proof_cost"}
+        assert all(getattr(bought, field) == getattr(plain, field) for field in kept)
+    assert of(name).vary(chains__it__settlement__market={}).chains["it"].settlement == bought
+    assert of(name, {"settlement": {"market": None}}).chains["it"].settlement == plain
+    with pytest.raises(ScenarioError, match="the provers have 'proving_time' of their own"):
+        of(name, {"settlement": {"market": {}, "proving_time": "7min"}})
+
+
+def test_every_preset_with_proofs_is_looked_at() -> None:
+    assert {name for name in SETTLED if of(name, {"settlement": {}}).chains["it"].settlement.kind == "validity_proof"} == PROVED
+
+
+@pytest.mark.parametrize("name", ["op_mainnet", "base", "unichain"])
+def test_a_bridge_of_the_op_stack_has_proofs_mature(name: str) -> None:
+    """Proved two days late, a withdrawal is paid seven days after its proof; a bridge that says otherwise, 0 included, has its way."""
+    for own, longest in (({}, 7.0), ({"proof_maturity": "8d"}, 8.0), ({"proof_maturity": 0}, 0.0)):
+        bridge = {"kind": "bridge", "on": "it", "escrow": 1e9, **own}
+        leavers = {"kind": "crowd_of_withdrawers", "size": 10, "market": "bridge", "rate": "2 /h", "amount": "100 USD"}
+        log = lived(
+            of(
+                name, {"sequencer": {"block_time": "30min"}}, duration="12d", markets={"bridge": bridge},
+                agents={"leavers": {**leavers, "until": "5h", "delay": "2d"}},
+            )
+        )  # fmt: skip
+        proved, paid = log.frame("WithdrawalProven"), log.frame("WithdrawalFinalized")
+        assert len(paid) > 3
+        both = paid.merge(proved, on=["number", "account"], suffixes=("", "_proved"))
+        waits = (both["time"] - both["time_proved"]) / DAY
+        assert len(both) == len(paid)
+        assert ((longest <= waits) & (waits < longest + 0.001)).all()
+
+
 def test_clocks_and_stakes_are_those_of_the_sources() -> None:
     game = of("op_mainnet", markets=BRIDGE).chains["it"].settlement
     assert (game.max_depth, game.split_depth, game.clock, game.extension) == (73, 30, 302_400 * SECOND, 10_800 * SECOND)
     assert (game.airgap, game.bond_delay, game.preimage_challenge) == (302_400 * SECOND, 604_800 * SECOND, 86_400 * SECOND)
+    assert game.proof_maturity == 604_800 * SECOND
     bold = of("arbitrum_one", markets=BRIDGE).chains["it"].settlement
     assert (bold.challenge_period, bold.grace) == (45_818 * 12 * SECOND, 14_400 * 12 * SECOND)
     assert [stake // 10**18 for stake in (bold.assertion_stake, *bold.mini_stakes)] == [3600, 0, 555, 79]

@@ -17,7 +17,7 @@ from l2sim.scenario import Scenario
 from l2sim.settlement.bold.challenge import BoldContract
 from l2sim.settlement.bold.edges import Edge
 from l2sim.settlement.bold.players import NEVER
-from l2sim.settlement.bold.stakes import least_period, level_stakes, longest_confirmation, single_level_stake
+from l2sim.settlement.bold.stakes import PAPER, least_period, level_stakes, longest_confirmation, single_level_stake
 
 SLOT = 12 * 10**9
 DAY = 86_400 * 10**9
@@ -214,6 +214,22 @@ def test_an_attacker_with_twenty_rivals_spends_ten_times_as_much(record_property
     with_root = (found["attackers_gas"] + found["attackers_lost"]) / (found["defenders_gas"] + found["defenders_locked"])
     assert with_root < found["resource_ratio"]  # the mistake of counting the stake that comes back
     record_property("validation", f"{'6.9 resource ratio, N_A = 20':58} {'>= 10':>12} {found['resource_ratio']:12.4f}")
+
+
+def test_a_single_rival_costs_defenders_more_than_the_formula_counts(record_property: Callable[..., None]) -> None:
+    """The contract takes the time of a bisected edge from what it keeps of both halves, so both are brought up to date, not a path alone.
+
+    Nor does the formula count the true assertion's own root edge, but one bisection more.
+    """
+    gas, k = PAPER, 43
+    stake = single_level_stake(10, k)
+    found = resources(1, f"{stake * 3} gwei")
+    formula = gas.proof + (k + 1) * gas.update + (k + 1) * gas.bisection
+    defended = formula + k * gas.update + gas.root - gas.bisection
+    assert found["defenders_gas"] / 3e-9 == pytest.approx(defended, rel=0.002)
+    attacked = stake + gas.root + k * gas.bisection
+    assert attacked / formula == pytest.approx(10)
+    record_property("validation", equal("6.9 resource ratio, N_A = 1", found["resource_ratio"], attacked / defended, 0.005))
 
 
 def test_what_a_week_costs_who_waits(record_property: Callable[..., None]) -> None:

@@ -107,7 +107,7 @@ def test_one_clock_after_the_other_is_caught(monkeypatch: pytest.MonkeyPatch) ->
 
     def due(bridge: LiveBridge, proof: Proof) -> int | None:
         case = bridge.chain.assertions.cases[proof.assertion]
-        return case.settled + bridge.rules.proof_maturity if case.status == "final" else None
+        return case.settled + bridge.maturity if case.status == "final" else None
 
     monkeypatch.setattr(LiveBridge, "due", due)
     log = run_file("withdrawals", "duration=340h", "agents.leavers.until=1h", "agents.leavers.rate=300 /h")

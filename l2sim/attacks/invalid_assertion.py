@@ -81,15 +81,14 @@ class InvalidAssertion(Attack):
         assertion = posted.answer
         if self.sells:
             withdrawals = yield from self._sell(me, withdrawals, amount / self.pieces, assertion, copy)
-        apart = me.rules(self.bridge).proof_maturity > 0
-        for withdrawal in withdrawals if apart else ():
+        for withdrawal in withdrawals if gate.apart else ():
             yield gate.prove(withdrawal, assertion, replica=copy)
         while docket.status(assertion) in ("pending", "challenged"):
             yield docket.turn(assertion)
         for withdrawal in withdrawals if docket.status(assertion) == "final" else ():
-            if apart:
+            if gate.apart:
                 yield me.sleep_until(gate.due(withdrawal) or 0)
-            yield gate.pay(withdrawal, assertion=None if apart else assertion, replica=copy)
+            yield gate.pay(withdrawal, assertion=None if gate.apart else assertion, replica=copy)
 
     def _sell(self, me: AttackSeat, withdrawals: list[int], amount: float, assertion: int, copy: Any) -> Selling:
         """Sell what somebody takes; what is left."""

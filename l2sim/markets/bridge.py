@@ -36,8 +36,8 @@ class Bridge(Market):
     """What it carries: US dollars, or an asset by the name of its price."""
     escrow: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     """What lies on L1 at the start, in units of the asset (a plain number)."""
-    proof_maturity: Duration = 0
-    """How long ago a withdrawal must have been proved when it is paid (OP Mainnet: 7 d); 0 where proof and payment are one."""
+    proof_maturity: Duration | None = None
+    """How long ago a withdrawal must have been proved when it is paid; 0 where proof and payment are one; without it, the settlement's."""
     proof_gas: Gas = 200_000
     """Gas of a proof on L1 (assumed)."""
     payment_gas: Gas = 150_000

@@ -33,7 +33,9 @@ class DisputeEconomics(Metric):
     also of its own side's: rivals in a tournament beat each other. ``spent`` is gas and what was lost, less rewards: what its accounts
     are poorer by, so less than zero for a side that gained. ``delay_per_ether`` is the delay over what attackers spent.
     ``defenders_staked`` is all that defenders staked besides what stands behind their own assertions. The resource ratio is the
-    attackers' gas and stakes over the defenders' gas and such stakes (BoLD paper, section 6). The delay is the longest time from the
+    attackers' gas and stakes over the defenders' gas and such stakes (BoLD paper, section 6). It counts all of the defenders' moves,
+    their root edges and the updates of both halves of bisected edges included, of which the paper's formula for stakes counts one path:
+    with a single rival it is below the ratio that stakes were chosen for (8.7 where that is 10). The delay is the longest time from the
     first assertion up to a block until a true one up to it is final, less the usual time. Who waits has ``value`` that earns nothing
     meanwhile: value x rate x delay / 365 d.
     """

@@ -41,7 +41,7 @@ def disagreements(found: Sequence[Found], scenario: Mapping[str, Any], regions: 
                 yield one.where, one.key, Mistake(message, ".".join(one.where))
         if one.part is None or not isinstance(one.value, Mapping):
             continue
-        checks = (_market, _room_in_blocks, _settlement, _batches, _validators, _region, _action, _steps, _column)
+        checks = (_market, _room_in_blocks, _settlement, _batches, _validators, _committee, _region, _action, _steps, _column)
         for check in (*checks, _challenges, _governs, _forced, _escapes):
             for key, message in check(one.where, one.part, one.value, cast):
                 where = (*one.where, *key.split("."))
@@ -159,6 +159,20 @@ def _validators(where: Where, part: type[Part], fields: Mapping[str, Any], cast:
             if isinstance(group, Mapping) and group.get("late") not in (None, 0, "0", "0 %"):
                 message = f"{_FIXED.format(fields['settles_on'])}, where blocks of '{name}' may be late and undone"
                 yield "settlement", f"{message}: leave 'late' out"
+
+
+def _committee(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+    """No more members of a committee collude than there are."""
+    if len(where) != 2 or where[0] != "attacks" or not {"on", "members"} <= part.model_fields.keys():
+        return
+    chain = members(cast.scenario, "chains").get(str(fields.get("on")))
+    room = chain.get("availability") if isinstance(chain, Mapping) else None
+    keeps = cast.parts.get(("chains", str(fields.get("on")), "availability"))
+    if not isinstance(room, Mapping) or keeps is None or "members" not in keeps.model_fields:
+        return
+    there, colluding = room.get("members", keeps.model_fields["members"].default), fields.get("members")
+    if isinstance(there, int) and isinstance(colluding, int) and colluding > there:
+        yield "members", f"{colluding} members collude, but the committee of '{fields['on']}' has {there}"
 
 
 def _groups(chain: Any) -> Mapping[str, Any] | None:

@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping
 from typing import Annotated, Any, ClassVar
 
 from l2sim.part import Part, Refers
-from l2sim.units import Gas
+from l2sim.units import Duration, Gas
 from l2sim.world.seat import Seat
 
 Waiting = Generator[Any, Any, None]
@@ -35,11 +35,16 @@ class Settlement(Part, room="settlement"):
     powers: ClassVar[tuple[str, ...]] = ("invalidate",)
     """What its guardian may do besides ``pause`` and ``resume``."""
 
+    instead: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Fields that stand in for others: what a preset says under these gives way where a scenario gives the field."""
+
     assertion_gas: Gas = 300_000
     """Gas of an assertion on L1 (assumed)."""
     guardian: Annotated[str, Refers("agents")] | None = None
     """Who may pause what is paid out on L1 and go on with it, and invalidate assertions that are not final, such as an agent of kind
     ``security_council``; without one, nobody."""
+    proof_maturity: Duration = 0
+    """How long ago a withdrawal must have been proved when a bridge pays it (OP Stack: 7 d); 0 where proof and payment are one."""
 
     def accounts(self) -> int:
         """It has one account on L1, where bonds are kept."""

@@ -40,6 +40,9 @@ class LiveBridge:
         self.l1 = chain.l1
         self.book: BridgeBook = chain.books[chain.codes[name]]  # type: ignore[assignment]
         self.account = self.book.account
+        settlement: Any = chain.rules.settlement
+        self.maturity: int = settlement.proof_maturity if rules.proof_maturity is None else rules.proof_maturity
+        """How long ago a withdrawal must have been proved when it is paid (ns); 0 where proof and payment are one."""
         self.proofs: dict[tuple[int, int], Proof] = {}
         """By number and account, which stand for the hash of a withdrawal."""
         self.paid: set[tuple[int, int]] = set()
@@ -121,7 +124,7 @@ class LiveBridge:
     def due(self, proof: Proof) -> int | None:
         """When a withdrawal may be paid (ns), where its assertion is final: the later of that and the proof's maturity."""
         case = self._assertions().cases[proof.assertion]
-        return max(case.settled, proof.time + self.rules.proof_maturity) if case.status == "final" else None
+        return max(case.settled, proof.time + self.maturity) if case.status == "final" else None
 
     def pay(
         self, number: int, account: int, cost: float, assertion: int | None = None, replica: "Replica | None" = None

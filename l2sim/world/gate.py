@@ -65,6 +65,11 @@ class Gate:
 
     # ---- out
 
+    @property
+    def apart(self) -> bool:
+        """Whether a proof takes time to mature, so that a withdrawal is proved in one transaction and paid in a later one."""
+        return self._bridge.maturity > 0
+
     def proof(self, number: int, account: int | None = None) -> "Proof | None":
         """The proof of a withdrawal of an account, by default its own, where it was accepted."""
         return self._bridge.proofs.get((number, self._seat._own(None) if account is None else account))
@@ -114,7 +119,6 @@ class Gate:
         """
         bridge, seat = self._bridge, self._seat
         docket = Docket(bridge.chain.assertions, seat)
-        apart = bridge.rules.proof_maturity > 0
         while True:
             assertion = docket.covering(time)
             if assertion is None:
@@ -123,7 +127,7 @@ class Gate:
             if not docket.known(assertion.number):
                 yield docket.released()
                 continue
-            if apart:
+            if self.apart:
                 yield seat.sleep_until(assertion.made + delay)
                 while docket.paused():
                     yield docket.resumed()
@@ -131,13 +135,13 @@ class Gate:
             while docket.status(assertion.number) in ("pending", "challenged"):
                 yield docket.turn(assertion.number)
             due = self.due(number, account)
-            if apart and due is not None:
+            if self.apart and due is not None:
                 yield seat.sleep_until(due)
                 while docket.paused():
                     yield docket.resumed()
                 yield self.pay(number, account, payer=payer)
                 return
-            if not apart and docket.status(assertion.number) == "final" and docket.known(assertion.number):
+            if not self.apart and docket.status(assertion.number) == "final" and docket.known(assertion.number):
                 while docket.paused():
                     yield docket.resumed()
                 yield self.pay(number, account, assertion.number, payer=payer)
@@ -203,14 +207,13 @@ class Gate:
         """Collect what is in an assertion only: whether it is ever paid depends on that."""
         bridge, seat = self._bridge, self._seat
         docket, own = Docket(bridge.chain.assertions, seat), seat.accounts.start
-        apart = bridge.rules.proof_maturity > 0
-        if apart:
+        if self.apart:
             yield self.prove(sale.number, sale.assertion, sale.account, sale.replica, payer=own)
         while docket.status(sale.assertion) in ("pending", "challenged"):
             yield docket.turn(sale.assertion)
         if docket.status(sale.assertion) == "rejected":
             seat._world.record(WithdrawalLost(bridge.name, own, sale.number, sale.amount - sale.fee))
             return
-        if apart:
+        if self.apart:
             yield seat.sleep_until(self.due(sale.number, sale.account) or 0)
-        yield self.pay(sale.number, sale.account, None if apart else sale.assertion, sale.replica, payer=own)
+        yield self.pay(sale.number, sale.account, None if self.apart else sale.assertion, sale.replica, payer=own)

@@ -37,6 +37,7 @@ class ValidityProof(Settlement):
     """
 
     transitions: ClassVar[Mapping[tuple[str, str], str]] = TRANSITIONS
+    instead: ClassVar[Mapping[str, tuple[str, ...]]] = {"market": ("proving_time", "proof_cost")}
 
     proving_time: Annotated[Distribution, In("duration")] = Constant(value=Quantity(float(HOUR), "duration"))
     """Time to make a proof (assumed; about an hour for a batch of ZKsync); with a ``market``, its provers know."""
@@ -59,7 +60,7 @@ class ValidityProof(Settlement):
 
     @model_validator(mode="after")
     def _buys(self) -> Self:
-        given = [name for name in ("proving_time", "proof_cost") if getattr(self, name) != type(self).model_fields[name].default]
+        given = [name for name in self.instead["market"] if getattr(self, name) != type(self).model_fields[name].default]
         if self.market is not None and given:
             raise PydanticCustomError(
                 "market", "with a 'market', the provers have '{name}' of their own: leave it out here", {"name": given[0]}
