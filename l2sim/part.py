@@ -140,6 +140,7 @@ ChainName = Annotated[str, Refers("chains")]
 MarketName = Annotated[str, Refers("markets")]
 PriceName = Annotated[str, Refers("prices")]
 DataName = Annotated[str, Refers("data")]
+AgentName = Annotated[str, Refers("agents")]
 FigureName = Annotated[str, Refers("metrics", dotted=True)]
 
 

@@ -40,6 +40,7 @@ METRICS = {
     "debt": {"kind": "bad_debt"},
     "profit": {"kind": "profit_and_loss"},
     "throughput": {"kind": "throughput"},
+    "exposure": {"kind": "counterparty_exposure"},
 }
 SCENARIO: dict[str, Any] = {
     "title": "A <b>stop</b> & its price",

@@ -14,7 +14,7 @@ def test_the_smallest_values_may_be_the_bad_ones() -> None:
     assert shortfall == pytest.approx(np.sort(values)[:40].mean())
     low, high = found.table[["low", "high"]].to_numpy()[0]
     assert 28 <= np.count_nonzero(values < low) < np.count_nonzero(values < high) <= 52
-    assert "falls below" in found.findings[0]
+    assert "is at most" in found.findings[0]
     assert "in the worst 10 % of runs" in found.findings[0]
     few = read(sampled(grid(grace=[0.0]), {"loss.wait": wait}), kind="at_risk", figure="loss.wait", over="grace", worst="smallest")
     assert "20 runs are too few to bound the quantile, the smallest of them is" in few.findings[0]

@@ -90,6 +90,8 @@ def hurried(path: Path) -> Scenario:
             changes[f"agents.{name}.steps.buy.at"] = "5min"
     for name in scenario.attacks:
         changes |= {f"attacks.{name}.begins": "4min", f"attacks.{name}.lasts": "2min"}
+        if hasattr(scenario.attacks[name], "wait"):
+            changes[f"attacks.{name}.wait"] = "0s"
     for name, price in scenario.prices.items():
         for shock in price.shocks:
             at, over = ("4min", "2min") if path.stem in UNHURT else ("1min", "4min")
@@ -138,7 +140,8 @@ CHAINS, MARKETS, SOME = ("arb", "l1"), ("eth_feed", "eth_perp", "pool"), range(0
 LOOKS: dict[str, list[tuple[Any, ...]]] = {
     **{name: [("eth",)] for name in ("price", "volatility")},
     **{name: [(chain,) for chain in (*CHAINS, "outside")] for name in ("height", "silence", "block_interval", "pending")},
-    **{name: [(chain,) for chain in CHAINS] for name in ("base_fee", "charges", "gas_limit")},
+    **{name: [(chain,) for chain in CHAINS] for name in ("base_fee", "charges", "footprint", "gas_limit")},
+
     "blob_base_fee": [("l1",)],
     "within": [("pool", MINUTE)],
     "fee": [("pool", "buy"), ("pool", "sell", 10**9), ("eth_perp", "liquidate"), ("eth_feed", "report")],
@@ -177,7 +180,7 @@ OF_THINGS: dict[type, dict[str, list[tuple[Any, ...]] | None]] = {
         "instants": [()],
         "oldest": [()],
         "unsent_bytes": [()],
-        **dict.fromkeys(("resumed", "seal", "ripe", "batch", "posted", "pay_committee")),
+        **dict.fromkeys(("resumed", "seal", "ripe", "batch", "posted", "pay_committee", "censor")),
     },
 }
 """The methods of other things that a seat leads to; None for those that wait or act."""

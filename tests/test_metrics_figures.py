@@ -107,7 +107,8 @@ def test_a_mean_without_an_observation_is_not_zero(metric: type[Metric]) -> None
     answer = asked(metric, log)
     figures = answer if isinstance(answer, pd.DataFrame) else answer.to_frame().T
     means = [name for name in figures.columns if {"mean", "median", "p50", "p95", "p99", "max", "share"} & set(str(name).split("_"))]
-    observed = {"pending_max"} | {name for name in means if str(name).startswith(("safe_from", "finalized_from"))}
+    observed = {"pending_max", "held_mean", "held_max", "own_mean", "committee_mean", "l1_mean"}  # nothing is held
+    observed |= {name for name in means if str(name).startswith(("safe_from", "finalized_from"))}
     assert figures[[name for name in means if name not in observed]].isna().all(axis=None)
 
 
@@ -353,3 +354,21 @@ def test_units_of_figures() -> None:
     assert CostPerTransaction.unit("arb.total_mean_usd") == "USD"
     assert LiquidationCascade.unit("traders_lost") == "USD"
     assert Throughput.unit("l1.gas_a_second") == "gas/s"
+
+
+def test_those_whom_nobody_serves_need_not_count(rollup: Log) -> None:
+    """What is left out of means is what one group sent, in a chain's figures and not in its own."""
+    senders = rollup.select(TransactionIncluded, "sender", chain="arb")[0]
+    first, last = int(senders.min()), int(senders.max()) + 1
+    rollup.about["groups"] = {"all": {"kind": "crowd_of_traders", "section": "agents", "first": first, "last": last}}
+    for kind, figure in (
+        ("time_to_finality", "soft_observed"),
+        ("cost_per_transaction", "transactions"),
+        ("fee_components", "transactions"),
+    ):
+        metric = room("metrics").find(kind)
+        whole, none = (metric.model_validate({"kind": kind, "leaves_out": groups}).measure(rollup) for groups in ((), ("all",)))
+        assert whole.loc["arb", figure] == len(senders) > 0
+        assert none.loc["arb", figure] == 0
+        if kind == "fee_components":
+            assert none.loc["all on arb", figure] == len(senders)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from report_runs import ABOUT, SCENARIO, make_run
+from report_runs import ABOUT, SCENARIO, log_of, make_run
 from test_honesty import hurried
 from worlds import SCENARIOS, lived
 
@@ -31,8 +31,13 @@ def test_the_answer_is_what_the_scenario_asks_for(tmp_path: Path) -> None:
     assert first.text.index("with the attack") < first.text.index("Arb: wait for a block, longest")
 
 
-def test_what_only_the_attack_has_is_no_difference(tmp_path: Path) -> None:
-    found = evidence(tmp_path, {"profit.groups.stop.profit": "spent"})
+def test_what_has_nothing_to_compare_with_is_no_difference(tmp_path: Path) -> None:
+    def logs(world: str, luck: int) -> Log:
+        log = Log() if world == "without_attacks" else log_of(world, luck)
+        log.about = ABOUT
+        return log
+
+    found = Evidence(make_run(tmp_path, 2, {"answer": [{"delay.arb.max": "longest wait"}]}, logs=logs))
     assert [card.kicker for card in cards(found)] == ["As written"]
 
 

@@ -49,7 +49,7 @@ def test_the_resolved_form_has_defaults_and_units(street: Scenario) -> None:
     resolved = street.resolved()
     assert resolved["agents"]["robot"]["reaction"] == "0 s"
     assert resolved["chains"]["arb"]["sequencer"] == {
-        "kind": "sequencer", "count": 1, "region": "us_east", "reaction": "0 s", "block_time": "250 ms", "blocks": "fixed",
+        "kind": "sequencer", "count": 1, "region": "us_east", "reaction": "0 s", "block_time": "250 ms", "blocks": "fixed", "censors": [],
     }  # fmt: skip
     assert resolved["chains"]["outside"]["recovery"] == "never"
     assert "preset" not in street.yaml()

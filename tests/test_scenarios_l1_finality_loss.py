@@ -25,7 +25,7 @@ def test_it_is_of_the_size_of_what_happened(day: str) -> None:
         attacks__bug__begins="3h",
         attacks__bug__lasts=f"{384 * epochs - 30} s",
     )
-    alone = scenario.resolved() | {"agents": {}, "markets": {}, "metrics": {"loss": {"kind": "loss_of_finality"}}}
+    alone = scenario.resolved() | {"agents": {}, "markets": {}, "metrics": {"loss": {"kind": "loss_of_finality"}}, "answer": []}
     plan = Scenario.of(alone | {"chains": {"l1": alone["chains"]["l1"]}})
     found = simulate(plan, replications=6).summary["loss.l1.missed_slots"]
     # Missed slots are a draw by stake: 4 standard deviations of one run.

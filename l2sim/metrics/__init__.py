@@ -62,3 +62,10 @@ def spread(values: npt.NDArray[np.float64], *, largest: bool = False) -> dict[st
         return dict.fromkeys(names, np.nan)
     figures = [values.mean(), *np.percentile(values, [50, 95, 99]), values.max()]
     return {name: float(figure) for name, figure in zip(names, figures, strict=False)}
+
+
+def of_others(log: "Log", senders: npt.NDArray[np.int64], groups: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    """Which of these senders belong to none of the groups."""
+    about = log.about.get("groups", {})
+    those = [(senders >= about[name]["first"]) & (senders < about[name]["last"]) for name in groups if name in about]
+    return ~np.any(those, axis=0) if those else np.ones(len(senders), bool)

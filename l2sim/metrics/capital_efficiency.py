@@ -71,7 +71,7 @@ def _perpetual(name: str, chain: str, log: "Log") -> tuple[float, float]:
     if not total:
         return np.nan, np.nan
     spans = np.diff(np.append(times, total)).astype(np.float64)
-    backers = [group for group, about in log.about["groups"].items() if about["kind"] in BACKERS and about["market"] == name]
+    backers = [group for group, about in log.about.get("groups", {}).items() if about["kind"] in BACKERS and about.get("market") == name]
     held = fsum(_opening(log, place, group) for place in (chain, name) for group in backers)
     insurance = max(0.0, _opening(log, chain, name) - margin[0])  # its account holds the margins brought too
     return float((notional * spans).sum() / total), float((margin * spans).sum() / total) + held + insurance

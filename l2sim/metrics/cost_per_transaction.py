@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from l2sim.events import PriceMoved, TransactionIncluded
 from l2sim.events.inclusion import MessageForced, MessageIncluded, MessageQueued, MessageRefused
-from l2sim.metrics import Metric, trading_chains
+from l2sim.metrics import Metric, of_others, trading_chains
+from l2sim.part import AgentName
 from l2sim.units import Positive, Usd
 
 if TYPE_CHECKING:
@@ -85,6 +86,9 @@ class CostPerTransaction(Metric):
     ether: Annotated[Usd, Positive] | None = None
     """US dollars an ether where the scenario has no such price; without it, dollars are unknown there."""
 
+    leaves_out: tuple[AgentName, ...] = ()
+    """Whose transactions do not count in a chain's figures, such as those of people who have to come through L1."""
+
     def measure(self, log: "Log") -> "pd.DataFrame":
         import pandas as pd
 
@@ -94,6 +98,8 @@ class CostPerTransaction(Metric):
         columns = "time", "execution_fee", "data_fee", "submitted", "sender", "block"
         times, execution, data, *which = log.select(TransactionIncluded, *columns, chain=chain)
         on_l1 = inclusion(log, chain, *which)
+        others = of_others(log, which[1], self.leaves_out)
+        times, execution, data, on_l1 = times[others], execution[others], data[others], on_l1[others]
         dollars = self._dollars(times, log)
         data = data.astype(np.float64)  # kept narrow in the log
         figures = {"transactions": float(len(times))}

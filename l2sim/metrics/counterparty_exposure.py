@@ -43,7 +43,7 @@ class CounterpartyExposure(Metric):
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns, dtype=float)
 
     def _of(self, chain: str, markets: list[str], log: "Log") -> dict[str, float]:
-        since, until = self.warm_up, log.about["duration"] - self.cool_down
+        since, until = self.warm_up, log.about.get("duration", 0) - self.cool_down
         mean, largest = _level([(times, margin) for times, _, margin in (positions(name, log) for name in markets)], since, until)
         whose = _rests_on(log.about["chains"][chain])
         parts = {f"{one}_mean": mean * (one == whose) for one in ("own", "committee", "l1")}
@@ -54,7 +54,7 @@ def _rests_on(chain: dict[str, str | None]) -> str:
     """Whose honesty decides about what is on a chain."""
     if chain["settles_on"] is None and chain["kind"] != "l1":
         return "own"
-    return "committee" if chain["availability"] == "committee" else "l1"
+    return "committee" if chain.get("availability") == "committee" else "l1"
 
 
 def _level(steps: list[tuple[Times, Floats]], since: int, until: int) -> tuple[float, float]:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from l2sim.events import BlockSealed, TransactionIncluded
 from l2sim.events.fees import OperatorFeeSet
-from l2sim.metrics import groups, trading_chains
+from l2sim.metrics import groups, of_others, trading_chains
 from l2sim.metrics.cost_per_transaction import CostPerTransaction, inclusion, paid_on_l1
 from l2sim.units import ETH
 
@@ -78,7 +78,9 @@ class FeeComponents(CostPerTransaction):
             names, group = groups(senders, log)
             payers, on_l1 = paid_on_l1(log, chain)
             _, payer = groups(payers, log)
-            rows[chain] = _figures(components, dollars, float(on_l1.sum()))
+            others = of_others(log, senders, self.leaves_out)
+            by_others = of_others(log, payers, self.leaves_out)
+            rows[chain] = _figures(components[others], dollars[others], float(on_l1[by_others].sum()))
             for which in np.union1d(group[group >= 0], payer[payer >= 0]).tolist():
                 of_group = group == which
                 rows[f"{names[which]} on {chain}"] = _figures(components[of_group], dollars[of_group], float(on_l1[payer == which].sum()))

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from l2sim.events import AssertionConfirmed, AssertionMade, BlockSealed, HeadAdvanced, TransactionIncluded
-from l2sim.metrics import Metric, chains, spread
+from l2sim.metrics import Metric, chains, of_others, spread
+from l2sim.part import AgentName
 from l2sim.units import SECOND, Duration
 
 if TYPE_CHECKING:
@@ -42,14 +43,17 @@ class TimeToFinality(Metric):
     """Leave out what was submitted (or made, for blocks) in this last part of the run; longer than the slowest finality, it
     removes the bias of the end."""
 
+    leaves_out: tuple[AgentName, ...] = ()
+    """Whose transactions are not counted, such as those of people whom a sequencer censors."""
+
     def measure(self, log: "Log") -> "pd.DataFrame":
         import pandas as pd
 
         return pd.DataFrame.from_dict({chain: self._of(chain, log) for chain in chains(log)}, orient="index", dtype=float)
 
     def _of(self, chain: str, log: "Log") -> dict[str, float]:
-        included, submitted, block = log.select(TransactionIncluded, "time", "submitted", "block", chain=chain)
-        counted = self._counted(submitted, log)
+        included, submitted, block, sender = log.select(TransactionIncluded, "time", "submitted", "block", "sender", chain=chain)
+        counted = self._counted(submitted, log) & of_others(log, sender, self.leaves_out)
         included, submitted, block = included[counted], submitted[counted], block[counted]
         made, number = log.select(BlockSealed, "time", "number", chain=chain)
         counted = self._counted(made, log)

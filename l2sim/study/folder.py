@@ -164,8 +164,8 @@ def _agree(folder: Path, study: "Study") -> None:
     manifest = manifest_of(folder, formats=())
     made = manifest["versions"].get("l2sim", "of another version")
     if (made, manifest.get("format")) != (__version__, FORMAT):
-        one, other = f"l2sim {made} in format {manifest.get('format')}", f"{__version__} with format {FORMAT}"
-        raise OutputError(f"the runs in '{folder}' were made by {one}, and this is {other}: they do not mix; {remedy}")
+        kinds = "" if made != __version__ else f" in format {manifest.get('format')} instead of {FORMAT}"
+        raise OutputError(f"the runs in '{folder}' were made by l2sim {made}{kinds}, and this is {__version__}: they do not mix; {remedy}")
     if manifest.get("study_digest") != study.digest:
         raise OutputError(f"the runs in '{folder}' belong to another study, {manifest.get('study')}; {remedy}")
 
