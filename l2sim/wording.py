@@ -22,6 +22,9 @@ _SCALES: Mapping[str, tuple[tuple[float, float, str], ...]] = {
 }
 """By unit: from which magnitude on, what one of the larger unit is, and what it is called."""
 
+_DUST = 1e-9
+"""US dollars below which a sum is rounding and no money: written as zero."""
+
 _PERCENT = ("share", "drop")
 
 _WORDS: Mapping[str, Mapping[str, str]] = {
@@ -261,6 +264,7 @@ def amount(value: float, unit: str = "", *, signed: bool = False, like: float | 
     """A quantity in words: ``12.8 min``, ``1.25 MUSD``, ``3.2 %``; in the unit that suits ``like`` where that is given."""
     if isnan(value):
         return NOTHING
+    value = 0.0 if unit == "USD" and abs(value) < _DUST else value
     factor, name = own_scale(unit, value) if like is None else scale(unit, _like(value, like))
     scaled = round(value / factor, 12)
     return number(scaled, decimals(scaled), signed=signed) + _after(name)
@@ -273,6 +277,8 @@ def estimate(found: Interval, unit: str = "", *, signed: bool = False, like: flo
     bounded = isfinite(found.low) and isfinite(found.high)
     if not bounded:
         return amount(found.mean, unit, signed=signed, like=like), ""
+    if unit == "USD" and max(map(abs, found[:3])) < _DUST:
+        found = Interval(0.0, 0.0, 0.0, found.n)
     factor, name = scale(unit, _like(max(abs(found.mean), abs(found.low), abs(found.high)), like))
     mean, low, high = (round(bound / factor, 12) for bound in found[:3])
     places = decimals(mean, (high - low) / 2)

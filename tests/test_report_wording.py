@@ -120,3 +120,9 @@ def test_figures_have_names() -> None:
 def test_docstrings_become_text() -> None:
     assert inline("a < b, ``x*y`` and **bold** & *soft*") == "a &lt; b, <code>x*y</code> and <strong>bold</strong> &amp; <em>soft</em>"
     assert paragraphs("One\ntwo.\n\n- a\n- b\n  c") == "<p>One two.</p><ul><li>a</li><li>b c</li></ul>"
+
+
+def test_rounding_is_no_money() -> None:
+    assert amount(3e-13, "USD") == amount(0.0, "USD")
+    assert phrase(Interval(1e-14, -2e-14, 4e-14, 5), "USD") == phrase(Interval(0.0, 0.0, 0.0, 5), "USD")
+    assert amount(5e-8, "USD") != amount(0.0, "USD")
