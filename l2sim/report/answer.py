@@ -74,6 +74,8 @@ def statement(evidence: Evidence, figure: str, subject: str) -> str:
         return f"{subject}: {_nothing(evidence, figure)}."
     if not evidence.compared:
         return f"{subject}: {phrase(level, evidence.unit(figure))}." if level.n else ""
+    if not without.n:
+        return f"{subject}: {phrase(level, evidence.unit(figure))} with {evidence.attacks}; without, there is nothing to observe."
     here, there, difference = evidence.compared_in_words(figure)
     worlds = f"{here} with {evidence.attacks}, {there} without"
     if not effect.n:
@@ -108,7 +110,7 @@ def _asked(evidence: Evidence) -> Iterator[Finding]:
         else:
             told.append(f"{subject}: no metric of this run has a figure '{figure}'.")
     if told:
-        yield Finding("In short", " ".join(told))
+        yield Finding("In short", "\n".join(told))
 
 
 def _beside(evidence: Evidence) -> Iterator[Finding]:
