@@ -41,6 +41,13 @@ def test_what_has_nothing_to_compare_with_is_no_difference(tmp_path: Path) -> No
     assert [card.kicker for card in cards(found)] == ["As written"]
 
 
+def test_what_the_attack_does_not_change_is_an_answer_too(tmp_path: Path) -> None:
+    run = make_run(
+        tmp_path, 2, {"answer": [{"throughput.arb.gas_a_second": "gas a second"}]}, logs=lambda _, luck: log_of("as_written", luck)
+    )
+    assert [card.kicker for card in cards(Evidence(run))] == ["As written"]
+
+
 def test_a_figure_that_nobody_measures_is_told(tmp_path: Path) -> None:
     found = evidence(tmp_path, {"delay.arb.longest": "the wait"})
     assert findings(found)[0].text == "The wait: no metric of this run has a figure 'delay.arb.longest'."

@@ -37,7 +37,9 @@ def cards(evidence: Evidence) -> list[Card]:
 
 def _cards(evidence: Evidence) -> Iterator[Card]:
     if asked := [(figure, words) for figure, words in evidence.asked() if figure in evidence.figures and evidence.level(figure).n]:
-        yield from (_of(evidence, figure, words) for figure, words in asked)
+        for figure, words in asked:
+            card = _of(evidence, figure, words)
+            yield card if card.moves else _level(evidence, figure, words)
         return
     if not evidence.compared and (first := headline(evidence)):
         for chain in first.values:
@@ -107,6 +109,10 @@ def _of(evidence: Evidence, figure: str, words: str) -> Card:
     effect = evidence.effect(figure)
     if evidence.compared and effect.n:
         return _card(evidence, words, effect, evidence.unit(figure), differs=True, signed=True)
+    return _level(evidence, figure, words)
+
+
+def _level(evidence: Evidence, figure: str, words: str) -> Card:
     return _card(evidence, words, evidence.level(figure), evidence.unit(figure), differs=False)
 
 
