@@ -35,7 +35,7 @@ DOCKET = {
     "known",
     *STANDING,
 }
-GATE = {"escrow", "withdrawals", "withdrawal", "proof", "due", "offers", "cheapest"}
+GATE = {"escrow", "withdrawals", "withdrawal", "proof", "due", "offers", "cheapest", "apart"}
 SELLING = {"sell", "desk", "sold", "shows", "decline", "advance"}
 ACTS = {
     "made",

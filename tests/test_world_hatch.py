@@ -182,7 +182,7 @@ class Early(Agent):
 def test_a_state_whose_data_are_withheld_pays_nobody(begins: str, paid: int) -> None:
     """The committee keeps back what the only assertion, made at 20 h, is about; or it begins too late for that."""
     made = scenario("chains.op.availability={kind: committee}").resolved()
-    made["attacks"]["dark"] = {"kind": "data_withholding", "on": "op", "members": 100, "begins": begins, "lasts": "10d"}
+    made["attacks"]["dark"] = {"kind": "data_withholding", "on": "op", "members": 6, "begins": begins, "lasts": "10d"}
     del made["attacks"]["gone"]
     log = lived(Scenario.of(made))
     assert len(log.frame("RollupFrozen")) == 1
