@@ -4,7 +4,7 @@ Sources: Harris 1913, n* = sqrt(2 F λ / h), for the trade-off between posting a
 and Mamageishvili 2023 (arXiv 2310.01155) for blobs against calldata: blobs cost less where λ > 2 h (sqrt B - sqrt P0)^2 / a^2.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import exp, expm1, sqrt
 from typing import Any
 
@@ -15,6 +15,7 @@ from validation import SCENARIOS, DisagreementError, Estimate, agree, equal, run
 from l2sim.agents.batch_poster import BatchPoster
 from l2sim.fees.blob import GAS_PER_BLOB
 from l2sim.log import Log
+from l2sim.markets.constant_product import ConstantProduct
 from l2sim.metrics.posting_cost import PostingCost
 from l2sim.posting import Look, Terms
 from l2sim.posting.optimal import Optimal
@@ -22,9 +23,16 @@ from l2sim.scenario import Scenario
 from l2sim.units import SECOND
 
 SIZE = 120
-"""Bytes of a trade in the pool."""
+"""Bytes of a trade, in the listed rows and so in the pool of these tests."""
 H = 1e-4
 """What it costs that a transaction waits, US dollars a second."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def trades_of_the_listed_size() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ConstantProduct, "size", {"buy": SIZE, "sell": SIZE})
+        yield
 
 
 def posted(*settings: str) -> tuple[Scenario, Log]:
