@@ -22,7 +22,7 @@ _SCALES: Mapping[str, tuple[tuple[float, float, str], ...]] = {
 }
 """By unit: from which magnitude on, what one of the larger unit is, and what it is called."""
 
-_DUST = 1e-9
+_DUST = 1e-8
 """US dollars below which a sum is rounding and no money: written as zero."""
 
 _PERCENT = ("share", "drop")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from math import inf, isfinite
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from l2sim.report import glossary, tables
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 SHOWN = 9
 """Figures that are drawn: those that are furthest apart."""
 ACROSS = 3
+WIDEST = 32
+"""Letters of a line of a panel's title, so that it stays over its own panel."""
 FIGURE = "comparison"
 
 Row = dict[str, Any]
@@ -173,7 +176,7 @@ def _panel(axes: "Axes", row: Row, title: str, *, named: bool) -> None:
     axes.set_yticks([1, 0], ["first", "second"] if named else ["", ""])
     axes.set_ylim(-0.6, 1.6)
     lie(axes, None, values)
-    axes.set_title(title[:1].upper() + title[1:], fontsize=8.5)
+    axes.set_title(fill(title[:1].upper() + title[1:], WIDEST), fontsize=8.5)
     axes.set_xlabel(quantity_axis(axes.xaxis, row["unit"], max(map(abs, values), default=0.0), ticks=4))
 
 
