@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 from l2sim.agents import Agent, Waiting
-from l2sim.part import Refers
+from l2sim.part import AgentName
 from l2sim.units import Duration, Positive
 from l2sim.world.seat import Seat
 
@@ -18,7 +18,7 @@ class Sequencer(Agent):
     """Time between blocks; the mean of it where blocks come at random."""
     blocks: Literal["fixed", "poisson"] = "fixed"
     """Whether blocks come at a fixed rhythm or as a Poisson process."""
-    censors: tuple[Annotated[str, Refers("agents")], ...] = ()
+    censors: tuple[AgentName, ...] = ()
     """Agents whose transactions it leaves out for good, those through L1 too as long as the rules let it; attack ``censorship`` can do
     more, and ends."""
 

@@ -7,23 +7,22 @@ party may do on L1; ``duels``, an argument of one against one.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from l2sim.settlement import Settlement, Waiting
 from l2sim.settlement.bold.challenge import BoldContract
+from l2sim.settlement.bold.contract import _Staked
 from l2sim.settlement.bold.edges import TRANSITIONS
 from l2sim.settlement.bold.histories import Machine
 from l2sim.units import ETH, SECOND, Duration, Fraction, Gas, Positive, Share, Wei
-from l2sim.world.seat import Seat
 
 SLOT = 12 * SECOND
 Bits = Annotated[int, Field(ge=0, le=26)]
 
 
-class Bold(Settlement):
+class Bold(_Staked):
     """An assertion is final when a challenge period has passed without a rival, or when it has won against all rivals at once.
 
     Assertions stand on one another; those that stand on the same one and differ exclude each other. Parties cut their histories in
@@ -33,8 +32,8 @@ class Bold(Settlement):
     bounty, the rest stays in the rollup's treasury.
     """
 
+    contract = BoldContract
     transitions: ClassVar[Mapping[tuple[str, str], str]] = TRANSITIONS
-    rivals: ClassVar[bool] = True
 
     challenge_period: Annotated[Duration, Positive] = 45_818 * SLOT
     """Time without a rival after which an assertion is final, and that a root edge must gather (45,818 blocks on Arbitrum One)."""
@@ -96,21 +95,5 @@ class Bold(Settlement):
         """Steps that one step of a level stands for."""
         return 1 << sum(self.heights[level + 1 :])
 
-    def accounts(self) -> int:
-        """Two on L1: one where stakes are kept, and the treasury where forfeited ones go."""
-        return 2
-
-    def arrive(self, me: Seat) -> None:
-        me.duty.assertions.contract = BoldContract(self, me)
-
-    def passes(self, assertions: Any, case: Any) -> bool:
-        return bool(assertions.contract.passes(case.assertion.number))
-
     def usual(self) -> int:
         return self.challenge_period
-
-    def govern(self, assertions: Any, act: str, number: int) -> bool:
-        return act == "invalidate" and bool(assertions.contract.invalidate(number))
-
-    def run(self, me: Seat) -> Waiting:
-        yield from me.duty.assertions.contract.run()

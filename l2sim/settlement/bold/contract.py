@@ -1,20 +1,17 @@
 """The contract: assertions that stand on one another, the stakes behind them, and which of those that differ survives."""
 
 from abc import abstractmethod
-from collections.abc import Generator
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from l2sim.books import Claim
 from l2sim.events.dispute_game import MoveRefused
 from l2sim.events.stakes import StakeForfeited, StakePosted, StakeReturned
-from l2sim.settlement import INVALIDATED, STOPPED
+from l2sim.settlement import INVALIDATED, STOPPED, Settlement, Waiting
 from l2sim.settlement.bold.histories import History, Machine, Truth
 from l2sim.settlement.bold.players import NEVER, Move, Player
 from l2sim.units import ETH
 from l2sim.world.seat import Seat
-
-Waiting = Generator[Any, Any, None]
 
 
 class Node:
@@ -299,3 +296,26 @@ class Contract:
         else:
             self.stirred()
         return not why
+
+
+class _Staked(Settlement):
+    """What settlements by stakes behind rival assertions have in common; a kind names its contract."""
+
+    rivals: ClassVar[bool] = True
+    contract: ClassVar[type[Contract]]
+
+    def accounts(self) -> int:
+        """Two on L1: one where stakes are kept, and the treasury where forfeited ones go."""
+        return 2
+
+    def arrive(self, me: Seat) -> None:
+        me.duty.assertions.contract = self.contract(self, me)
+
+    def passes(self, assertions: Any, case: Any) -> bool:
+        return bool(assertions.contract.passes(case.assertion.number))
+
+    def govern(self, assertions: Any, act: str, number: int) -> bool:
+        return act == "invalidate" and bool(assertions.contract.invalidate(number))
+
+    def run(self, me: Seat) -> Waiting:
+        yield from me.duty.assertions.contract.run()

@@ -6,12 +6,11 @@ from typing import Annotated, Any, ClassVar
 
 from l2sim.events import AssertionChallenged, DisputeEnded, DisputeMoved
 from l2sim.events.stakes import DefenderPaid, MatchEnded, MatchMade
-from l2sim.settlement import INVALIDATED, STOPPED, Settlement, Waiting
-from l2sim.settlement.bold.contract import Contract, Node
+from l2sim.settlement import INVALIDATED, STOPPED
+from l2sim.settlement.bold.contract import Contract, Node, _Staked
 from l2sim.settlement.bold.histories import Machine, middle
 from l2sim.settlement.bold.players import NEVER, Move, Player
 from l2sim.units import ETH, SECOND, Duration, Fraction, Gas, Positive, Share, Wei
-from l2sim.world.seat import Seat
 
 TRANSITIONS: Mapping[tuple[str, str], str] = {
     ("asserted", "taken up"): "free",
@@ -214,12 +213,10 @@ class DuelContract(Contract):
         self.stirred()
 
 
-class _Duelling(Settlement):
+class _Duelling(_Staked):
     """What settlements by duels have in common; a kind names its contract, which says who meets whom."""
 
     transitions: ClassVar[Mapping[tuple[str, str], str]] = TRANSITIONS
-    rivals: ClassVar[bool] = True
-    contract: ClassVar[type[DuelContract]]
 
     challenge_period: Annotated[Duration, Positive] = 45_818 * 12 * SECOND
     """What is on a party's clock, and the time after which an assertion without rivals is final (45,818 blocks, as in BoLD)."""
@@ -242,21 +239,5 @@ class _Duelling(Settlement):
         """How positions in a history are put together."""
         return Machine(self.block_bits, self.transaction_bits, self.step_bits)
 
-    def accounts(self) -> int:
-        """Two on L1: one where stakes are kept, and the treasury where forfeited ones go."""
-        return 2
-
-    def arrive(self, me: Seat) -> None:
-        me.duty.assertions.contract = self.contract(self, me)
-
-    def passes(self, assertions: Any, case: Any) -> bool:
-        return bool(assertions.contract.passes(case.assertion.number))
-
     def usual(self) -> int:
         return self.challenge_period
-
-    def govern(self, assertions: Any, act: str, number: int) -> bool:
-        return act == "invalidate" and bool(assertions.contract.invalidate(number))
-
-    def run(self, me: Seat) -> Waiting:
-        yield from me.duty.assertions.contract.run()
