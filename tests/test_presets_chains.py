@@ -1,5 +1,6 @@
 """The presets of chains: what comes with them and when, what is refused on top of them, and finality by a consensus of a chain's own."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,10 @@ def of(name: str, chain: dict[str, Any] | None = None, **sections: Any) -> Scena
     return Scenario.of({"duration": "1h", "prices": {}, "chains": chains} | sections)
 
 
+PLAIN = (
+    "kind: rollup, settles_on: l1, ordering: {kind: first_come_first_served}, fee: {kind: constant, fee: 0}, "
+    "sequencer: {kind: sequencer, block_time: 2s}, settlement: {kind: validity_proof, "
+)
 BRIDGE = {"door": {"kind": "bridge", "on": "it", "asset": "usd", "escrow": 1e6}}
 
 
@@ -98,6 +103,40 @@ def test_a_market_of_proofs_may_be_laid_over_a_preset(name: str) -> None:
     assert of(name, {"settlement": {"market": None}}).chains["it"].settlement == plain
     with pytest.raises(ScenarioError, match="the provers have 'proving_time' of their own"):
         of(name, {"settlement": {"market": {}, "proving_time": "7min"}})
+
+
+TIMED = """\
+duration: 1h
+prices: {}
+chains:
+  l1: {preset: ethereum}
+  it: {preset: zksync_era, settlement: {proving_time: 2h}}
+"""
+
+
+def extending(folder: Path, base: str, settlement: str, *settings: str) -> Any:
+    """The settlement of a file that extends another."""
+    (folder / "base.yaml").write_text(base, "utf-8")
+    (folder / "child.yaml").write_text(f"extends: base.yaml\nchains: {{it: {{settlement: {settlement}}}}}\n", "utf-8")
+    return Scenario.load(folder / "child.yaml", settings).chains["it"].settlement
+
+
+def test_a_market_of_proofs_may_be_laid_over_a_file_that_says_what_proofs_take(tmp_path: Path) -> None:
+    """What the file says gives way as what a preset says does; what the child itself says of both is refused, and mended by a null."""
+    bought = extending(tmp_path, TIMED, "{market: {}}")
+    assert bought == extending(tmp_path, TIMED, "{kind: validity_proof, market: {}}")
+    assert bought == extending(tmp_path, TIMED, "{}", "chains.it.settlement.market={}")
+    assert bought == of("zksync_era", {"settlement": {"market": {}}}).chains["it"].settlement
+    assert extending(tmp_path, TIMED, "{verification_gas: 1 Mgas}").proving_time.value == 2 * HOUR
+    assert extending(tmp_path, TIMED, "{market: null}").proving_time.value == 2 * HOUR
+    alone = TIMED.replace("preset: zksync_era, settlement: {", PLAIN)
+    assert extending(tmp_path, alone, "{market: {}}").market is not None
+    with pytest.raises(ScenarioError, match="'proving_time' of their own: leave it out here, or write 'market: null' for no market"):
+        extending(tmp_path, TIMED, "{market: {}, proving_time: 7min}")
+    market = TIMED.replace("proving_time: 2h", "market: {}")
+    with pytest.raises(ScenarioError, match="or write 'market: null'"):
+        extending(tmp_path, market, "{proving_time: 7min}")
+    assert extending(tmp_path, market, "{market: null, proving_time: 7min}").proving_time.value == 7 * MINUTE
 
 
 def test_every_preset_with_proofs_is_looked_at() -> None:

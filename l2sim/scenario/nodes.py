@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from l2sim.part import room
 from l2sim.scenario.mistakes import Mark, Mistake, ScenarioError
 
 Where = tuple[str, ...]
@@ -172,7 +173,8 @@ def setting(text: str) -> Node:
 def merge(child: Node, parent: Node, where: Where = ()) -> Node:
     """``child`` laid over ``parent``: mappings join name by name, everything else is replaced.
 
-    A member of another ``kind`` replaces the parent's whole; a member of a section (``attacks.outage``) set to null is taken out.
+    A member of another ``kind`` replaces the parent's whole; a member of a section (``attacks.outage``) set to null is taken out. What
+    the parent's settlement says of things for which the child has something else instead gives way, see ``Settlement.instead``.
     """
     if not (child.branch and parent.branch):
         return child
@@ -180,12 +182,25 @@ def merge(child: Node, parent: Node, where: Where = ()) -> Node:
     if kind is not None and old is not None and kind.value != old.value:
         return child
     members = dict(parent.value)
+    if where[:1] == ("chains",) and where[2:] == ("settlement",):
+        named = kind or old
+        for field in _given_way(child.value, "" if named is None else str(named.value)):
+            members.pop(field, None)
     for name, node in child.value.items():
         if len(where) == 1 and node.value is None:
             members.pop(name, None)
         else:
             members[name] = merge(node, members[name], (*where, name)) if name in members else node
     return Node(members, child.mark, child.key or parent.key)
+
+
+def _given_way(settlement: Mapping[str, Node], kind: str) -> list[str]:
+    """The fields that others of a settlement stand in for; a kind that is still in a preset is any of them."""
+    kinds = room("settlement").kinds()
+    those = [kinds[kind]] if kind in kinds else list(kinds.values())
+    stands_for = {field: others for one in those for field, others in getattr(one, "instead", {}).items()}
+    given = [field for field in stands_for if field in settlement and settlement[field].value is not None]
+    return [other for field in given for other in stands_for[field]]
 
 
 def without(tree: Node, where: Where) -> Node:

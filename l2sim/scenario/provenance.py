@@ -93,7 +93,7 @@ def overlaid(tree: Node) -> tuple[Node, dict[str, Preset], list[Mistake]]:
         except ScenarioError as error:
             mistakes += [mistake._replace(path=f"chains.{name}.preset", mark=node.mark) for mistake in error.mistakes]
             continue
-        page = _given_way(used[name].chain, members[name])
+        page = used[name].chain
         for part in () if _asserted(name, members[name], tree) else (part for part in CLAIMS if part in page.value):
             page = without(page, (part,))
         members[name] = merge(members[name], page, ("chains", name))
@@ -116,19 +116,6 @@ def _asserted(name: str, chain: Node, tree: Node) -> bool:
         return True
     found = (one for section in ("agents", "attacks") for member in around[section] for one in walk(room(section).base, member))
     return any(one.refers is not None and one.refers.has in CLAIMS and one.value == name for one in found)
-
-
-def _given_way(page: Node, chain: Node) -> Node:
-    """The chain of a preset without what its settlement says of things for which the scenario has others, see ``Settlement.instead``."""
-    old, new = page.value.get("settlement"), chain.value.get("settlement")
-    if old is None or new is None or not new.branch:
-        return page
-    stands_for = getattr(room("settlement").find(old.value["kind"].value), "instead", {})
-    for field, others in stands_for.items():
-        if field in new.value and new.value[field].value is not None:
-            for other in (other for other in others if other in old.value):
-                page = without(page, ("settlement", other))
-    return page
 
 
 def _members(tree: Node, section: str) -> list[Mapping[str, Any]]:

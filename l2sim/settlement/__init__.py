@@ -36,7 +36,7 @@ class Settlement(Part, room="settlement"):
     """What its guardian may do besides ``pause`` and ``resume``."""
 
     instead: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """Fields that stand in for others: what a preset says under these gives way where a scenario gives the field."""
+    """Fields that stand in for others: what a preset, or a file that is extended, says under these gives way where the field is given."""
 
     assertion_gas: Gas = 300_000
     """Gas of an assertion on L1 (assumed)."""

@@ -63,7 +63,9 @@ class ValidityProof(Settlement):
         given = [name for name in self.instead["market"] if getattr(self, name) != type(self).model_fields[name].default]
         if self.market is not None and given:
             raise PydanticCustomError(
-                "market", "with a 'market', the provers have '{name}' of their own: leave it out here", {"name": given[0]}
+                "market",
+                "with a 'market', the provers have '{name}' of their own: leave it out here, or write 'market: null' for no market",
+                {"name": given[0]},
             )
         if self.aggregate == 1 and self.aggregate_for is not None:
             raise PydanticCustomError("aggregate", "'aggregate_for' is how long a proof waits for others: say under 'aggregate' how many")
