@@ -81,12 +81,12 @@ def test_validators_cannot_check_what_is_asserted_and_a_thief_gets_away() -> Non
     """A false assertion about withheld blocks: by the time the data are back its window is over."""
     settlement = "chains.val.settlement={kind: optimistic, window: 20min, bond: 1 ETH, response: 1min, clock: 20min}"
     fraud = "attacks.fraud={kind: invalid_assertion, bridge: bridge, begins: 62min, lasts: 30min}"
-    serves = "attacks.dark.serves=true"
-    log = log_of(settlement, fraud, serves)
+    serves, watcher = "attacks.dark.serves=true", "agents.watcher={kind: validator, on: val}"
+    log = log_of(settlement, fraud, serves, watcher)
     (false,) = log.frame("AssertionMade").query("valid == 0").itertuples()
     assert (log.frame("AssertionConfirmed").query("valid == 0")["number"] == false.number).all()
     assert (log.frame("WithdrawalFinalized")["valid"] == 0).sum() > 0
-    seen = log_of(settlement, fraud, serves, "attacks.dark.members=2")
+    seen = log_of(settlement, fraud, serves, watcher, "attacks.dark.members=2")
     assert len(seen.frame("AssertionRejected")) == 1
     assert (seen.frame("WithdrawalFinalized")["valid"] == 1).all()
 

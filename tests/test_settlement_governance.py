@@ -13,7 +13,7 @@ from validation import SCENARIOS
 from l2sim.agents import Agent, Waiting
 from l2sim.scenario import Scenario
 from l2sim.scenario.mistakes import ScenarioError
-from l2sim.units import HOUR
+from l2sim.units import HOUR, MINUTE
 
 COUNCIL = "chains.op.settlement.guardian=council"
 
@@ -255,6 +255,101 @@ def test_under_bold_who_is_left_after_a_rival_was_taken_out_argues_anew() -> Non
     posted = log.frame("StakePosted")["amount"].sum()
     lost = log.frame("StakeForfeited")["amount"].sum() if "StakeForfeited" in log.tables else 0.0
     assert log.frame("StakeReturned")["amount"].sum() + lost == posted
+
+
+# ---- a guardian of proofs
+
+
+STOLEN = 90_000.0
+"""Nine of ten parts of the escrow: some of it went to those who left."""
+
+
+def proved(*settings: str) -> Scenario:
+    """A false assertion of the 55th minute, proved through a fault in 20 minutes, and final an hour after that."""
+    settlement = "chains.arb.settlement={kind: validity_proof, proving_time: 20min, execution_delay: 1h, faulty_from: 0}"
+    return disputed(settlement, "agents.validators=null", *settings)
+
+
+def test_a_fault_of_prover_and_verifier_lets_a_theft_through_and_none_does_not() -> None:
+    assert stolen(played(proved())[1]) == STOLEN
+    assert stolen(played(proved("chains.arb.settlement.faulty_from=2h"))[1]) == 0.0  # the false assertion came before
+    assert stolen(played(proved("chains.arb.settlement.faulty_from=null"))[1]) == 0.0
+
+
+def test_a_council_takes_out_what_was_falsely_proved_in_the_execution_delay() -> None:
+    _, log = played(proved(*watching("30min")))
+    assert stolen(log) == 0.0
+    assert acts(log) == [("invalidate", 1)]
+    assert log.frame("AssertionRejected")["valid"].tolist() == [0]
+    (asserted,) = log.frame("AssertionMade").query("valid == 0")["time"]
+    acted = log.frame("GuardianActed")["time"].iloc[0] - asserted
+    assert 50 * MINUTE <= acted < 52 * MINUTE  # twenty minutes of proving, half an hour of meeting
+    calm = played(proved("attacks.fraud=null"))[1]
+    honest = [set(one.frame("AssertionConfirmed").query("valid == 1")["last"]) for one in (log, calm)]
+    assert honest[0] == honest[1]
+    assert stolen(played(proved(*watching("70min")))[1]) == STOLEN
+
+
+def test_a_pause_keeps_what_is_proved_from_becoming_final_until_the_upgrade_and_everything_is_paid_after_it() -> None:
+    settings = "duration=8h", "agents.leavers.until=3h"
+    _, calm = played(proved(*settings, "attacks.fraud=null"))
+    world, log = played(proved(*settings, *watching("30min", pauses="true", upgrade_delay="2h")))
+    assert acts(log) == [("pause", 1), ("invalidate", 1), ("upgrade", 1), ("resume", 1)]
+    paused, _, _, resumed = log.frame("GuardianActed")["time"]
+    final, verified = log.frame("AssertionConfirmed"), log.frame("ProofsVerified")
+    assert not final["time"].between(paused, resumed, inclusive="neither").any()
+    # A proof that was sent before the pause may be in the block after it; nothing is sent later.
+    assert not verified["time"].between(paused + 12 * 10**9, resumed, inclusive="neither").any()
+    assert final["time"].between(resumed, resumed + HOUR // 60).sum() > 3  # what was held is final at once
+    assert len(log.frame("WithdrawalFinalized")) == len(calm.frame("WithdrawalFinalized")) > 100
+    assert stolen(log) == 0.0
+    assert world.ledger.held("l1", "usd", "bridge") == pytest.approx(100_000 - log.frame("WithdrawalFinalized")["amount"].sum())
+
+
+def test_the_upgrade_mends_the_fault() -> None:
+    """A second theft, four hours later, is proved like the first without the upgrade, and not at all after it."""
+    again = "duration=9h", "attacks.fraud.again=4h", "attacks.fraud.lasts=5h", "agents.leavers.until=1h"
+    held = (*again, *watching("30min", upgrade_delay="1h"))
+    _, log = played(proved(*held))
+    assert acts(log) == [("invalidate", 1), ("upgrade", 1)]
+    assert len(log.frame("AssertionMade").query("valid == 0")) == 2
+    _, log = played(proved(*again, *watching("30min", upgrade_delay="null")))
+    assert acts(log) == [("invalidate", 1), ("invalidate", 1)]
+
+
+@pytest.mark.parametrize("kind", ["optimistic", "validity_proof"])
+def test_a_warned_council_pauses_at_its_time_whatever_settles(kind: str) -> None:
+    settlement = "chains.arb.settlement={kind: %s}" % (
+        kind + (", execution_delay: 10min" if kind == "validity_proof" else ", window: 30min")
+    )
+    watch = watching("30min", pauses_at="1h30min", upgrade_delay="30min")
+    _, log = played(disputed(settlement, "agents.validators=null", "attacks.fraud=null", *watch))
+    upgraded = [("upgrade", 1)] if kind == "validity_proof" else []
+    assert acts(log) == [("pause", 1), *upgraded, ("resume", 1)]
+    paused, *_, resumed = log.frame("GuardianActed")["time"]
+    assert 90 * MINUTE <= paused < resumed
+    assert not log.frame("WithdrawalFinalized")["time"].between(paused, resumed, inclusive="neither").any()
+    # Only where proofs decide does nothing become final meanwhile.
+    stands_still = not log.frame("AssertionConfirmed")["time"].between(paused, resumed, inclusive="neither").any()
+    assert stands_still == (kind == "validity_proof")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ("chains.arb.settlement.faulty_from=null", *watching("1h")),
+            r"this council would never act: write 'pauses_at' here, or 'faulty_from'",
+        ),
+        (("agents.watch={kind: validator, on: arb}",), r"agents.watch.on: 'arb' settles by 'validity_proof', .* leave 'watch' out; a 'sec"),
+        (("agents.watch={kind: staker, on: arb}",), r"nobody can contest an assertion: leave 'watch' out; a 'security_council'"),
+        (("attacks.noise={kind: stalled_game, on: arb, begins: 1h, lasts: 1h}",), r"leave 'noise' out, or write 'challenges: false'"),
+        (("attacks.noise={kind: delay_attack, on: arb, begins: 1h, lasts: 1h}",), r"nobody can contest an assertion: leave 'noise' out"),
+    ],
+)
+def test_who_has_nothing_to_do_where_proofs_decide_is_refused(settings: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ScenarioError, match=message):
+        proved(*settings)
 
 
 def test_what_a_council_cannot_do_is_refused() -> None:

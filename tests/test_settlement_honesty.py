@@ -17,7 +17,7 @@ from l2sim.world.world import World
 PARTING = 80 * MINUTE
 ONE = ("attacks.fraud.begins=85min",)
 OTHER = ("attacks.fraud.begins=100min", "agents.leavers.until=80min")
-STANDING = {"passes", "paused"}
+STANDING = {"passes", "paused", "powers"}
 ARGUING = {"contract", "side", "stirs", "stands", "resumed", "manner", "join", "govern"}
 DOCKET = {
     "l1",

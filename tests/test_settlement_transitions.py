@@ -164,6 +164,20 @@ def test_all_that_can_happen_under_validity_proofs(seen: Recorder) -> None:
     settlement = "chains.op.settlement={kind: validity_proof, proving_time: 1h, execution_delay: 3h}"
     stopped = hatch(settlement, "chains.op.proposer.phase=1h", "chains.op.forced_inclusion.escape_after=4h")
     assert run(stopped).frame("AssertionRejected")["valid"].tolist() == [1]
+    # What is false and proved through a fault, held by a pause: let go after it, taken out, or due on a rollup that was stopped.
+    faulty = "{kind: validity_proof, proving_time: 20min, execution_delay: 30min, faulty_from: 0, guardian: council}"
+
+    def held(council: str) -> Log:
+        watches = f"agents.council={{kind: security_council, on: arb, pauses_at: 80min, {council}}}"
+        return run(disputes.plan(f"chains.arb.settlement={faulty}", "agents.validators=null", watches))
+
+    log = held("invalidates: false, upgrade_delay: 1h")
+    assert set(log.frame("AssertionConfirmed")["valid"]) == {0, 1}
+    log = held("convenes: 50min, upgrade_delay: null")
+    assert log.frame("AssertionRejected")["valid"].tolist() == [0]
+    council = "agents.council={kind: security_council, on: op, pauses_at: 3h, upgrade_delay: 7h}", "chains.op.settlement.guardian=council"
+    paused = settlement, "chains.op.proposer.phase=1h", "chains.op.forced_inclusion.escape_after=4h", *council
+    assert run(hatch(*paused)).frame("AssertionRejected")["valid"].tolist() == [1]
     assert seen.of("validity_proof") == set(room("settlement").find("validity_proof").transitions)  # type: ignore[attr-defined]
 
 

@@ -17,9 +17,10 @@ class SecurityCouncil(Agent):
 
     It looks at an assertion once nothing stands against it: under the OP Stack's game when that is over, so that it acts in the
     airgap; under ``bold`` and the protocols before it while no rival is there, or when it has won, so that it acts in the grace
-    period; under ``optimistic`` while nobody disputes it; under ``validity_proof`` when it is proved, and so never false. If that
-    is so still when it has enough signatures it invalidates the assertion, may pause payments, and may fall back to the
-    permissioned game until an upgrade. The settlement names it as its ``guardian``; without that it may do nothing.
+    period; under ``optimistic`` while nobody disputes it; under ``validity_proof`` when L1 has verified it, so that it acts in the
+    ``execution_delay``, on what a fault of prover and verifier let pass (``faulty_from``). If that is so still when it has enough
+    signatures it invalidates the assertion, may pause payments, and may fall back to the permissioned game until an upgrade, which
+    under ``validity_proof`` mends the fault. The settlement names it as its ``guardian``; without that it may do nothing.
     """
 
     on: Annotated[str, Refers("chains", kind="rollup", has="settlement")]
@@ -31,14 +32,17 @@ class SecurityCouncil(Agent):
     invalidates: bool = True
     """Whether it takes out what is false."""
     pauses: bool = False
-    """Whether it also pauses payments, as long as an upgrade takes."""
+    """Whether it also pauses payments, as long as an upgrade takes; under ``validity_proof`` nothing is verified or becomes final
+    meanwhile."""
+    pauses_at: Duration | None = None
+    """When it pauses whatever has happened, for a fault found in an audit."""
     falls_back: bool = False
     """Whether it also falls back to the permissioned game, until an upgrade, where there is one (``dispute_game``); that ends all games
     before, also of what is true."""
     falls_back_at: Duration | None = None
     """When it falls back whatever has happened, for a fault found in an audit; OP Mainnet's did on 16 August 2024."""
     upgrade_delay: Duration | None = 26 * DAY
-    """Time from a fall-back or pause to the upgrade that ends it (OP Mainnet: 16 August to 11 September 2024); without it, never."""
+    """Time from what it did to the upgrade that ends it (OP Mainnet: 16 August to 11 September 2024); without it, never."""
     gas: Gas = 300_000
     """Gas of each of its acts on L1 (assumed)."""
     funds: Wei = 10 * ETH
@@ -51,8 +55,9 @@ class SecurityCouncil(Agent):
 
     def run(self, me: Seat) -> Waiting:
         docket = me.settlement(self.on)
-        if self.falls_back_at is not None:
-            me.start(self._falls_back(me, self.falls_back_at))
+        for time, act, end in ((self.falls_back_at, "fall back", "restore"), (self.pauses_at, "pause", "resume")):
+            if time is not None:
+                me.start(self._warned(me, time, act, end))
         for number in itertools.count():
             while docket.number() <= number:
                 yield docket.made()
@@ -81,13 +86,15 @@ class SecurityCouncil(Agent):
             yield self._act(me, "fall back")
         yield from self._upgrade(me, ["restore"] * self.falls_back + ["resume"] * self.pauses)
 
-    def _falls_back(self, me: Seat, time: int) -> Waiting:
+    def _warned(self, me: Seat, time: int, act: str, end: str) -> Waiting:
+        """Step in at a time, until an upgrade."""
         yield me.sleep_until(time)
-        yield self._act(me, "fall back")
-        yield from self._upgrade(me, ["restore"])
+        yield self._act(me, act)
+        yield from self._upgrade(me, [end])
 
     def _upgrade(self, me: Seat, acts: list[str]) -> Waiting:
         """Let the fault be mended, and go back to what was before."""
+        acts = ["upgrade"] * ("upgrade" in me.settlement(self.on).powers) + acts
         if acts and self.upgrade_delay is not None:
             yield me.sleep(self.upgrade_delay)
             for act in acts:

@@ -216,12 +216,24 @@ def _batches(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _C
         return
 
 
+_CONTESTS = ("validator", "staker", "stalled_game", "delay_attack")
+"""Kinds that contest assertions, honestly or not."""
+
+
 def _challenges(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
-    """A validator may challenge: not where a false assertion is answered by a true one beside it."""
+    """Who contests assertions does so where that is possible; a validator not where a false one is answered by a true one beside it."""
     settlement = cast.parts.get(("chains", str(fields.get("on")), "settlement"))
-    if len(where) == 2 and _is(part, "validator") and settlement is not None and getattr(settlement, "rivals", False):
-        message = f"'{fields['on']}' settles by '{settlement.kind}', where a false assertion is answered by a true one with a stake"
+    if len(where) != 2 or settlement is None or not any(_is(part, kind) for kind in _CONTESTS):
+        return
+    how = f"'{fields['on']}' settles by '{settlement.kind}'"
+    if _is(part, "validator") and getattr(settlement, "rivals", False):
+        message = f"{how}, where a false assertion is answered by a true one with a stake"
         yield "on", f"{message}, and a validator can do nothing: use an agent of kind 'staker'"
+    elif not getattr(settlement, "challenged", True) and not (_is(part, "stalled_game") and fields.get("challenges") is False):
+        instead = "; a 'security_council', the settlement's 'guardian', may act where proofs have a fault"
+        if _is(part, "stalled_game"):
+            instead = ", or write 'challenges: false'"
+        yield "on", f"{how}, where L1 believes proofs and nobody can contest an assertion: leave '{where[1]}' out{instead}"
 
 
 def _governs(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
@@ -230,10 +242,15 @@ def _governs(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _C
     if len(where) != 2 or not _is(part, "security_council") or settlement is None:
         return
     chain = members(cast.scenario, "chains").get(str(fields["on"]))
-    named = chain["settlement"].get("guardian") if isinstance(chain, Mapping) and isinstance(chain.get("settlement"), Mapping) else None
+    settles = chain.get("settlement") if isinstance(chain, Mapping) else None
+    given: Mapping[str, Any] = settles if isinstance(settles, Mapping) else {}
+    named = given.get("guardian")
     if "guardian" in settlement.model_fields and named != where[1]:
         who = f"the guardian of '{fields['on']}' is '{named}'" if named else f"the settlement of '{fields['on']}' names no guardian"
         yield "on", f"{who}, so this council may do nothing: write 'guardian: {where[1]}' under 'chains.{fields['on']}.settlement'"
+    if "faulty_from" in settlement.model_fields and given.get("faulty_from") is None and fields.get("pauses_at") is None:
+        message = f"'{fields['on']}' settles by '{settlement.kind}', where nothing false is proved, so this council would never act"
+        yield "on", f"{message}: write 'pauses_at' here, or 'faulty_from' under 'chains.{fields['on']}.settlement'"
     for key in ("falls_back", "falls_back_at"):
         if fields.get(key) not in (None, False) and "fall back" not in getattr(settlement, "powers", ()):
             message = f"'{fields['on']}' settles by '{settlement.kind}', which has nothing to fall back to"

@@ -32,6 +32,8 @@ class Settlement(Part, room="settlement"):
     """From a state and what happens in it, the next state; what is not there cannot happen."""
     rivals: ClassVar[bool] = False
     """Whether a false assertion is answered by a rival one, as agents of kind ``staker`` do, and nobody may merely challenge it."""
+    challenged: ClassVar[bool] = True
+    """Whether somebody may contest an assertion, by a challenge or a rival."""
     powers: ClassVar[tuple[str, ...]] = ("invalidate",)
     """What its guardian may do besides ``pause`` and ``resume``."""
 

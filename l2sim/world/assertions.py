@@ -135,7 +135,7 @@ class Case:
         self.challenged = Event(clock)
         """When somebody challenges it, the next time."""
         self.turned = Bell(clock)
-        """Rings whenever its status changes."""
+        """Rings whenever its status changes, and when L1 has verified a proof of it."""
         self.contest: Any = None
         """What the settlement keeps of disputes over it, where there may be many at a time; its bonds are kept there too."""
 
@@ -175,6 +175,8 @@ class Assertions:
         """Whether its guardian has stopped what is paid out on L1."""
         self.resumed = Bell(chain.world.clock)
         """Rings when that is over."""
+        self.upgraded = False
+        """Whether its guardian has replaced the settlement's contracts, and so mended their faults."""
         self._finals: list[Assertion] = []
         self._account = chain.world.ledger.groups[f"{chain.name}.settlement"].accounts.start
         self._token = chain.world.ledger.column(chain.l1.name, GAS_TOKEN)

@@ -75,6 +75,11 @@ class Docket:
         """Whether payments on L1 are stopped."""
         return self._assertions.paused
 
+    @property
+    def powers(self) -> tuple[str, ...]:
+        """What the settlement's guardian may do besides ``pause`` and ``resume``."""
+        return tuple(self._assertions.rules.powers)
+
     def luck(self, number: int) -> float:
         """A uniform number that belongs to an assertion and is the same for all, for what befalls everybody at once."""
         key = self._seat._world.streams.key(f"chains/{self._assertions.chain.name}/assertions")

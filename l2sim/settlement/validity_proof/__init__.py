@@ -1,4 +1,4 @@
-"""Settlement by validity proofs: what is proved is final, and nothing false can be proved."""
+"""Settlement by validity proofs: what is proved is final, and nothing false can be proved, unless prover and verifier have a fault."""
 
 from collections.abc import Mapping
 from itertools import count
@@ -16,27 +16,40 @@ from l2sim.settlement.validity_proof.market import LiveProofMarket, ProofMarket
 from l2sim.units import ETH, HOUR, Duration, Gas, Positive, Quantity, Wei
 from l2sim.world.seat import Seat
 
+FALSELY = "proved, though false, through a fault"
+"""What happens to a false assertion where prover and verifier have a fault."""
+HELD = "delay over, during a pause"
+"""What happens to an assertion that would be final, but for the guardian's pause."""
 TRANSITIONS: Mapping[tuple[str, str], str] = {
     ("asserted", "proved"): "proved",
+    ("asserted", FALSELY): "proved",
     ("asserted", INVALIDATED): "rejected",
     ("proved", "verified by L1, alone or with others"): "verified",
     ("proved", INVALIDATED): "rejected",
     ("verified", "delay over"): "final",
+    ("verified", HELD): "held",
     ("verified", STOPPED): "rejected",
     ("verified", INVALIDATED): "rejected",
+    ("held", "the pause is over"): "final",
+    ("held", STOPPED): "rejected",
+    ("held", INVALIDATED): "rejected",
 }
-"""The states of an assertion: what happens in one, and which comes next. Nothing false gets beyond the first."""
+"""The states of an assertion: what happens in one, and which comes next. Nothing false gets beyond the first, but through a fault."""
 
 
 class ValidityProof(Settlement):
     """An assertion is final when L1 has verified a proof of it. Whoever asserts has the proof made and pays for it.
 
     Proofs of several assertions are made at the same time; a later one that is ready first makes the blocks before it final too. A
-    state that honest execution does not give has no proof, so its assertion stays where it is and costs its owner the gas. With a
-    ``market``, agents of kind ``prover`` make the proofs, as far as they have machines free; without one, there are always enough.
+    state that honest execution does not give has no proof, so its assertion stays where it is and costs its owner the gas, unless
+    prover and verifier have a fault. With a ``market``, agents of kind ``prover`` make the proofs, as far as they have machines free;
+    without one, there are always enough. Nobody can challenge anything; a ``guardian`` can take out what is not final, pause, which
+    keeps L1 from verifying anything and anything from becoming final, and ``upgrade``, which mends a fault.
     """
 
     transitions: ClassVar[Mapping[tuple[str, str], str]] = TRANSITIONS
+    challenged: ClassVar[bool] = False
+    powers: ClassVar[tuple[str, ...]] = ("invalidate", "upgrade")
     instead: ClassVar[Mapping[str, tuple[str, ...]]] = {"market": ("proving_time", "proof_cost")}
 
     proving_time: Annotated[Distribution, In("duration")] = Constant(value=Quantity(float(HOUR), "duration"))
@@ -58,6 +71,10 @@ class ValidityProof(Settlement):
     gas_per_proof: Gas = 0
     """Gas of verification for each proof in an aggregate besides, for its public inputs (Groth16: 7,160 each)."""
 
+    faulty_from: Duration | None = None
+    """When a fault comes into prover and verifier, by which what is false is proved as what is true is, until an upgrade; without it,
+    never. (ZKsync Era's circuits had one until September 2023, found before anybody used it; ChainLight, 2023-11-02.)"""
+
     @model_validator(mode="after")
     def _buys(self) -> Self:
         given = [name for name in self.instead["market"] if getattr(self, name) != type(self).model_fields[name].default]
@@ -75,7 +92,14 @@ class ValidityProof(Settlement):
         return None if self.market is None else LiveProofMarket(self.market, assertions)
 
     def passes(self, assertions: Any, case: Any) -> bool:
-        return bool(case.state == "verified")
+        return bool(case.state in ("verified", "held"))
+
+    def govern(self, assertions: Any, act: str, number: int) -> bool:
+        """Besides the usual, ``upgrade``: a fault of prover and verifier is mended, and what is false has no proof any more."""
+        if act != "upgrade":
+            return super().govern(assertions, act, number)
+        before, assertions.upgraded = assertions.upgraded, True
+        return not before
 
     def seen(self, case: Any) -> int:
         """Nobody can rely on an assertion before it is proved: only what became final shows that somebody runs the rollup."""
@@ -96,7 +120,8 @@ class ValidityProof(Settlement):
         """Have an assertion proved and verified, where it can be."""
         assertion = case.assertion
         docket = me.settlement(me.duty.name)
-        if docket.digest(assertion.last) != assertion.digest:
+        false = docket.digest(assertion.last) != assertion.digest
+        if false and not self._faulty(me):
             return
         if self.market is not None:
             yield docket.contract.prove(case).made
@@ -106,9 +131,9 @@ class ValidityProof(Settlement):
                 me.announce(ProofPaid(me.duty.name, assertion.number, assertion.account, self.proof_cost / ETH))
             luck = max(me.luck("proving_time", assertion.key), 2.0**-54)
             yield me.sleep(int(self.proving_time.quantile(np.array([luck]))[0]))
-        if case.status == "rejected":
+        if case.status == "rejected" or (false and not self._faulty(me)):
             return
-        self.happens(case, "proved")
+        self.happens(case, FALSELY if false else "proved")
         shelf.cases.append(case)
         if len(shelf.cases) == self.aggregate:
             yield from self._verify(me, shelf.clear())
@@ -118,11 +143,22 @@ class ValidityProof(Settlement):
             if shelf.cases is waiting:
                 yield from self._verify(me, shelf.clear())
 
+    def _faulty(self, me: Seat) -> bool:
+        """Whether what is false has a proof now."""
+        return self.faulty_from is not None and me.now >= self.faulty_from and not me.duty.assertions.upgraded
+
     def _verify(self, me: Seat, cases: list[Any]) -> Waiting:
         """Have L1 verify proofs, at the expense of all who asserted what they are of, and make that final."""
-        assertions, poster = me.duty.assertions, cases[-1].asserter
+        assertions, docket = me.duty.assertions, me.settlement(me.duty.name)
         if self.aggregation_time:
             yield me.sleep(self.aggregation_time)
+        while docket.paused():
+            yield docket.resumed()
+        if assertions.upgraded:  # the verifier takes no false proof any more
+            cases = [case for case in cases if docket.digest(case.assertion.last) == case.assertion.digest]
+        if not cases:
+            return
+        poster = cases[-1].asserter
         gas = self.verification_gas + len(cases) * self.gas_per_proof
         posted = yield poster.post(gas)
         last = max(case.assertion.number for case in cases)
@@ -134,11 +170,20 @@ class ValidityProof(Settlement):
         cases = [case for case in sorted(cases, key=lambda case: int(case.assertion.number)) if case.status != "rejected"]
         for case in cases:
             self.happens(case, "verified by L1, alone or with others")
+            case.turned.ring()  # its guardian has something to look at
         if self.execution_delay:
             yield me.sleep(self.execution_delay)
+        event = "delay over"
+        if docket.paused():
+            event = "the pause is over"
+            for case in cases:
+                if case.status != "rejected":
+                    self.happens(case, HELD)
+        while docket.paused():
+            yield docket.resumed()
         for case in cases:
             if case.status != "rejected":
-                self.conclude(assertions, case, "delay over")
+                self.conclude(assertions, case, event)
 
 
 class Shelf:
