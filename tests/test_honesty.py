@@ -158,6 +158,7 @@ LOOKS: dict[str, list[tuple[Any, ...]]] = {
     "table": [],
     "settles_on": [],
     "escapes": [],
+    "seen_on_l1": [],
 }  # fmt: skip
 WAITS = {"sleep", "sleep_until", "block", "news", "receipt", "any"}
 ACTS = {

@@ -10,7 +10,7 @@ from l2sim.agents import Agent, Waiting
 from l2sim.log import Log
 from l2sim.scenario import Scenario
 from l2sim.scenario.mistakes import ScenarioError
-from l2sim.units import DAY, HOUR
+from l2sim.units import DAY, HOUR, MINUTE, SECOND
 from l2sim.world.seat import Seat
 from l2sim.world.world import RunFailed
 
@@ -208,3 +208,96 @@ def test_exiters_leave_by_a_bridge() -> None:
         ScenarioError, match=r"agents.exiters.market: 'loans' is of kind 'lending_pool', where a bridge is due; bridges are"
     ):
         scenario(lending, "agents.exiters.market=loans")
+
+
+# ---- a hatch that opens on a request that is not served
+
+ON_REQUESTS = "chains.op.forced_inclusion={kind: priority_queue, escape_after: 2d, escape_when: unserved}"
+GOES_ON = "chains.op.proposer.interval=6h"
+
+
+class Tries(Agent):
+    """Forces a purchase at some hour, if it does, and tries to escape in the last hours."""
+
+    asks_at: float | None = None
+
+    def arrive(self, me: Seat) -> None:
+        me.endow("op", "usd", 5000.0)
+        me.endow("op", me.gas_token, 1.0)
+        me.endow("l1", me.gas_token, 1.0)
+
+    def run(self, me: Seat) -> Waiting:
+        if self.asks_at is not None:
+            yield me.sleep_until(int(self.asks_at * HOUR))
+            me.force("pool", "buy", 1000.0)
+        yield me.sleep_until(120 * HOUR)
+        yield me.escape("bridge")
+
+
+def tried(*settings: str, asks_at: float | None = None, attacks: bool = True) -> Log:
+    who = "agents.exiters=null", f"agents.tries={{kind: tries, asks_at: {'null' if asks_at is None else asks_at}}}"
+    made = scenario(ON_REQUESTS, *settings, *who)
+    return lived(made if attacks else made.without_attacks())
+
+
+def test_where_nobody_asked_it_stays_shut_however_long_the_operator_is_gone() -> None:
+    assert "RollupFrozen" not in tried()
+    made = tried(asks_at=40)
+    (frozen,) = made.frame("RollupFrozen").itertuples()
+    assert 120 * HOUR <= frozen.time < 121 * HOUR
+    assert made.frame("FundsEscaped")["amount"].tolist() == [5000.0]  # the purchase was in no block
+
+
+@pytest.mark.parametrize(("asks_at", "opens"), [(71.5, True), (72.5, False)])
+def test_it_opens_when_the_grace_of_the_request_is_over(asks_at: float, opens: bool) -> None:
+    assert ("RollupFrozen" in tried(asks_at=asks_at)) == opens
+
+
+def test_who_leaves_asks_first_and_everybody_escapes_when_the_grace_is_over() -> None:
+    made = lived(scenario(ON_REQUESTS, "agents.exiters.patience=1d"))
+    (asked,) = made.frame("MessageQueued").itertuples()
+    last = made.frame("AssertionConfirmed")["time"].max()
+    assert last + DAY <= asked.time < last + DAY + MINUTE
+    (frozen,) = made.frame("RollupFrozen").itertuples()
+    assert asked.l1_block * 12 * SECOND + 2 * DAY <= frozen.time < asked.time + 2 * DAY + 6 * HOUR
+    assert made.frame("FundsEscaped")["amount"].tolist() == pytest.approx([1000.0] * 20)
+    assert held(made, "bridge", "l1") == pytest.approx(1_000_000 - 20_000)
+
+
+def test_a_request_that_is_served_opens_nothing_whoever_sees_to_it() -> None:
+    made = tried(GOES_ON, asks_at=40, attacks=False)
+    assert len(made.frame("MessageIncluded")) == 1
+    assert "RollupFrozen" not in made
+
+
+def test_who_is_left_out_may_stop_a_rollup_that_goes_on_without_him() -> None:
+    """Its assertions keep a hatch shut that opens on silence, not one that opens on requests."""
+    settings = GOES_ON, "attacks.gone={kind: censorship, on: op, agents: [tries], begins: 30h, lasts: 10d}"
+    made = tried(*settings, asks_at=40)
+    assert made.frame("AssertionConfirmed")["time"].max() > 115 * HOUR
+    assert len(made.frame("RollupFrozen")) == 1
+    assert "RollupFrozen" not in tried(*settings, "chains.op.forced_inclusion.escape_when=silent", asks_at=40)
+
+
+def test_what_is_in_a_block_but_never_proved_is_not_served() -> None:
+    """An assertion that stands is enough where nobody has to prove it."""
+    for settlement, frozen in (("{kind: validity_proof, market: {}}", 1), ("{kind: optimistic, window: 1d}", 0)):
+        made = tried(f"chains.op.settlement={settlement}", GOES_ON, asks_at=40, attacks=False)
+        assert len(made.frame("MessageIncluded")) == 1
+        assert (len(made.frame("RollupFrozen")) if "RollupFrozen" in made else 0) == frozen
+
+
+def test_an_operator_that_comes_back_in_time_serves_the_request_and_its_money_is_paid() -> None:
+    settings = GOES_ON, "chains.op.proposer.phase=2h", "agents.exiters.patience=8h", "attacks.gone.lasts=50h"
+    made = lived(scenario(ON_REQUESTS, *settings))
+    (asked,) = made.frame("MessageQueued").itertuples()
+    assert 60 * HOUR < asked.time < 80 * HOUR
+    assert "RollupFrozen" not in made
+    (paid,) = made.frame("WithdrawalFinalized").itertuples()
+    assert paid.amount == pytest.approx(1000.0)
+    assert held(made, "exiters", "l1") == pytest.approx(1000.0)
+
+
+def test_where_nothing_can_be_asked_for_it_opens_on_silence_only() -> None:
+    with pytest.raises(ScenarioError, match=r"nothing can be sent through L1 and stay unserved: write 'escape_when: silent'"):
+        scenario("chains.op.forced_inclusion.escape_when=unserved")

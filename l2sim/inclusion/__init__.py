@@ -6,9 +6,10 @@ Law is pure: it counts L1 blocks and nanoseconds, and knows no clock.
 """
 
 from abc import abstractmethod
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from l2sim.part import Part
 from l2sim.units import Duration, Gas
@@ -42,11 +43,24 @@ class ForcedInclusion(Part, room="inclusion"):
     force_gas: Gas = 150_000
     """L1 gas of the call that forces a message, where one is needed (assumed)."""
     escape_after: Annotated[Duration, Field(gt=0)] | None = None
-    """How long L1 has seen nothing of the rollup, neither an assertion that stands nor one that became final, when anybody may stop it
-    for good, so that users take out of its bridges what the last final state says is theirs; without it, never. At least as long as
-    an assertion takes to be final. (StarkEx: a request to withdraw that was not served for FREEZE_GRACE_PERIOD, 7 d or 14 d.)"""
+    """How long what ``escape_when`` says has lasted when anybody may stop the rollup for good, so that users take out of its bridges
+    what the last final state says is theirs; without it, never. At least as long as an assertion takes to be final. (StarkEx, dYdX v3
+    among it: FREEZE_GRACE_PERIOD, 7 d or 14 d.)"""
+    escape_when: Literal["silent", "unserved"] = "silent"
+    """What opens that way: ``silent``, L1 has seen nothing of the rollup, neither an assertion that stands nor one that became final (as
+    others may then prove Scroll's batches; ScrollChain.sol); ``unserved``, something that anybody sent through L1 is in no state that
+    L1 has seen, under an assertion that stands, or under one that is final where proofs decide (StarkEx: ``freezeRequest``)."""
     escape_gas: Gas = 400_000
     """L1 gas of taking it out, with a proof of the balance (assumed)."""
+
+    @model_validator(mode="after")
+    def _asked(self) -> Self:
+        if self.escape_when == "unserved" and not self.queues:
+            raise PydanticCustomError(
+                "escape_when",
+                "nothing can be sent through L1 and stay unserved: write 'escape_when: silent', or a kind that takes requests",
+            )
+        return self
 
     def genesis(self) -> Memory:
         """What the contract remembers at the start."""

@@ -90,8 +90,15 @@ class Caller(Sender):
         return self.post(hatch.l1.name, hatch.gas, lambda cost: hatch.pay(bridge, own, cost), tip=tip, account=account)
 
     def escapes(self, bridge: str) -> int | None:
-        """When anybody may stop a bridge's rollup and take out what is theirs, if L1 sees nothing of it until then (ns); None: never."""
+        """When anybody may stop a bridge's rollup and take out what is theirs, if L1 sees no more of it until then (ns).
+
+        None where that takes a request through L1 that is not served, and there is none.
+        """
         return self._hatch(bridge).opens()
+
+    def seen_on_l1(self, bridge: str) -> int:
+        """When L1 last saw something of a bridge's rollup, an assertion that stands or one that became final (ns)."""
+        return self._hatch(bridge).silent()
 
     def _hatch(self, bridge: str) -> Hatch:
         forced = self._forced(bridge)

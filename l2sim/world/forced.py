@@ -43,6 +43,8 @@ class Message:
         """The L1 block that holds it; -1 while none does."""
         self.forced = -1
         """When a call made it part of the rollup's inputs (ns); -1 while none has."""
+        self.height = -1
+        """The rollup's block that holds it; -1 while none does."""
         self.how = ""
         """How it was included, as in ``MessageIncluded``."""
         self.before: tuple[int, ...] = ()
@@ -94,6 +96,11 @@ class LiveForced:
         """When a message in the queue need not be included by the sequencer any more (ns); None where that never comes."""
         wait = self.rules.due(message.block, self.memory)
         return None if wait is None else self.when(message.block, wait)
+
+    def unserved(self, shown: int) -> int | None:
+        """When L1 took the oldest message that is in none of the rollup's blocks up to one (ns); None where there is none."""
+        late = (message for message in self.included.values() if message.height > shown and message.block >= 0)
+        return min((self.when(message.block, Wait(0)) for message in (*self.pending, *late)), default=None)
 
     def _slot(self) -> int:
         return self.l1.rules.slot
@@ -269,6 +276,7 @@ class LiveForced:
             message = self.included.get(rows.tie[i])
             if message is None:
                 return
+            message.height = block.height
             told = message.number, block.height, rows.submitted[i], message.sender, message.block, message.how
             self.world.record(MessageIncluded(self.chain.name, *told))
 

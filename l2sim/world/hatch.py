@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
 
 class Hatch:
-    """The escape hatch of a rollup: once L1 has seen nothing of it for long enough, anybody may stop the rollup for good.
+    """The escape hatch of a rollup: once L1 has seen nothing of it for long enough, or has waited for long enough to see what somebody
+    sent through L1 in its state, anybody may stop the rollup for good.
 
     An assertion that stands shows that somebody runs it from when it was made, where it needs no proof, and again when it becomes
-    final. After the stop no assertion is taken up and none becomes final. What the last final state says somebody holds of a bridge's
+    final; and it shows what was served up to its block. After the stop no assertion is taken up and none becomes final. What the last final state says somebody holds of a bridge's
     asset is paid out of the bridge's escrow, once, to whoever shows it, which takes its data. What happened on the rollup after that
     state did not happen, withdrawals among it; those in that state are paid as ever.
     """
@@ -31,10 +32,21 @@ class Hatch:
         """Who has taken what was theirs, by bridge and account."""
 
     def opens(self) -> int | None:
-        """When anybody may stop the rollup, if L1 sees nothing of it until then (ns); None where nobody ever may."""
-        after, settlement = self._forced.rules.escape_after, self._chain.assertions.rules
-        seen = (max(settlement.seen(case), case.settled) for case in self._chain.assertions.cases if case.status != "rejected")
-        return None if after is None else max(seen, default=0) + after
+        """When anybody may stop the rollup, if L1 sees no more of it until then (ns); None where nobody ever may, or nobody has asked yet."""
+        rules = self._forced.rules
+        since = self.silent() if rules.escape_when == "silent" else self._forced.unserved(self._seen()[1])
+        return None if since is None or rules.escape_after is None else since + rules.escape_after
+
+    def silent(self) -> int:
+        """Since when L1 has seen nothing of the rollup (ns)."""
+        return self._seen()[0]
+
+    def _seen(self) -> tuple[int, int]:
+        """When L1 last saw something of the rollup (ns), and the newest block in a state that it has seen."""
+        settlement, cases = self._chain.assertions.rules, self._chain.assertions.cases
+        shown = [(max(settlement.seen(case), case.settled), case.assertion.last) for case in cases if case.status != "rejected"]
+        blocks = (last for time, last in shown if time > 0)
+        return max((time for time, _ in shown), default=0), max(blocks, default=0)
 
     def pay(self, market: str, account: int, cost: float) -> bool:
         """Pay what is somebody's out of a bridge, and stop the rollup if that has not been done; whether it was paid."""
