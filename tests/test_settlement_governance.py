@@ -339,7 +339,7 @@ def test_a_warned_council_pauses_at_its_time_whatever_settles(kind: str) -> None
     [
         (
             ("chains.arb.settlement.faulty_from=null", *watching("1h")),
-            r"this council would never act: write 'pauses_at' here, or 'faulty_from'",
+            r"would never act: write 'pauses_at' here, or",
         ),
         (("agents.watch={kind: validator, on: arb}",), r"agents.watch.on: 'arb' settles by 'validity_proof', .* leave 'watch' out; a 'sec"),
         (("agents.watch={kind: staker, on: arb}",), r"nobody can contest an assertion: leave 'watch' out; a 'security_council'"),

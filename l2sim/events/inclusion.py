@@ -64,7 +64,7 @@ class MessageIncluded(NamedTuple):
 
 
 class RollupFrozen(NamedTuple):
-    """Somebody stopped a rollup for good, since L1 had seen nothing of it, or of a request, for too long; ``block`` is its last final one."""
+    """Somebody stopped a rollup for good: L1 had seen nothing of it, or of a request, for too long; ``block`` is its last final one."""
 
     chain: str
     sender: int

@@ -11,13 +11,14 @@ if TYPE_CHECKING:
 
 
 class Hatch:
-    """The escape hatch of a rollup: once L1 has seen nothing of it for long enough, or has waited for long enough to see what somebody
-    sent through L1 in its state, anybody may stop the rollup for good.
+    """The escape hatch of a rollup: once L1 has seen nothing of it, or of what somebody sent through L1, for long enough, anybody may stop
+    the rollup for good.
 
     An assertion that stands shows that somebody runs it from when it was made, where it needs no proof, and again when it becomes
-    final; and it shows what was served up to its block. After the stop no assertion is taken up and none becomes final. What the last final state says somebody holds of a bridge's
-    asset is paid out of the bridge's escrow, once, to whoever shows it, which takes its data. What happened on the rollup after that
-    state did not happen, withdrawals among it; those in that state are paid as ever.
+    final; and that what came through L1 up to its block was served. After the stop no assertion is taken up and none becomes final.
+    What the last final state says somebody holds of a bridge's asset is paid out of the bridge's escrow, once, to whoever shows it,
+    which takes its data. What happened on the rollup after that state did not happen, withdrawals among it; those in that state are
+    paid as ever.
     """
 
     def __init__(self, forced: "LiveForced") -> None:
@@ -32,7 +33,7 @@ class Hatch:
         """Who has taken what was theirs, by bridge and account."""
 
     def opens(self) -> int | None:
-        """When anybody may stop the rollup, if L1 sees no more of it until then (ns); None where nobody ever may, or nobody has asked yet."""
+        """When anybody may stop the rollup, if L1 sees no more of it until then (ns); None where nobody ever may, or has asked yet."""
         rules = self._forced.rules
         since = self.silent() if rules.escape_when == "silent" else self._forced.unserved(self._seen()[1])
         return None if since is None or rules.escape_after is None else since + rules.escape_after
