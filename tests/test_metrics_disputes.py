@@ -3,17 +3,20 @@
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 from test_scenarios_dispute_delay import SHORT
 from test_settlement_disputes import played
+from validation import SCENARIOS as SMALL
 from worlds import SCENARIOS, lived
 
-from l2sim.events import AssertionChallenged, AssertionConfirmed, AssertionMade, BondSlashed, DisputeMoved
-from l2sim.events.dispute_game import MoveRefused
+from l2sim.events import AssertionChallenged, AssertionConfirmed, AssertionMade, AssertionRejected, BondSlashed, DisputeMoved
+from l2sim.events.dispute_game import BondsPaid, ClaimMade, ClaimResolved, MoveRefused
 from l2sim.events.stakes import DefenderPaid, StakeForfeited, StakePosted
 from l2sim.log import Log
 from l2sim.metrics.dispute_economics import DisputeEconomics
 from l2sim.metrics.disputes import Disputes
+from l2sim.metrics.sequencer_margin import SequencerMargin
 from l2sim.scenario import Scenario
 from l2sim.units import DAY, HOUR
 
@@ -123,3 +126,122 @@ def test_a_move_that_came_too_late_is_paid_for_where_assertions_exclude_each_oth
     assert set(refused["reason"].astype(str)) == {"too late"}
     assert (refused["cost"] > 0).all()
     assert set(refused["parent"]) == {-1}
+
+
+# ---- what is locked, and until when
+
+
+def test_bonds_are_locked_until_they_are_paid_out() -> None:
+    """A game that is resolved on the first day is paid on the third; another begins meanwhile."""
+    log = Log()
+    log.about = {"duration": 20 * DAY, "groups": {"attack": {"section": "attacks", "first": ATTACK, "last": ATTACK + 1}}}
+    for number, began in ((0, 0), (1, 2 * DAY)):
+        log.record(began, AssertionMade("op", number, 0, 10 + number, PROPOSER, 1, 1, 1.0, 0.5))
+        for claim, account, bond in ((0, PROPOSER, 1.0), (1, ATTACK, 2.0), (2, WATCH, 4.0)):
+            log.record(began, ClaimMade("op", number, claim, claim - 1, claim, 1, account, 1, 0, bond, 0.0))
+        for claim, account, winner, bond in ((2, WATCH, WATCH, 4.0), (1, ATTACK, WATCH, 2.0), (0, PROPOSER, PROPOSER, 1.0)):
+            log.record(began + DAY, ClaimResolved("op", number, claim, int(account != winner), account, winner, bond))
+        log.record(began + DAY, BondSlashed("op", number, ATTACK, WATCH, 2.0, 0.0))
+        log.record(began + DAY, AssertionConfirmed("op", number, 10 + number, 1))
+        for account, amount in ((PROPOSER, 1.0), (WATCH, 6.0)):
+            log.record(began + 3 * DAY, BondsPaid("op", number, account, amount))
+    found = row(DisputeEconomics(), log, "op")
+    assert (found["attackers_locked"], found["defenders_locked"]) == (4.0, 10.0)
+    assert (found["attackers_lost"], found["defenders_rewards"]) == (4.0, 4.0)
+
+
+def test_the_bond_of_an_assertion_that_is_taken_out_is_free() -> None:
+    log = Log()
+    log.about = {"duration": 20 * DAY, "groups": {}}
+    for number in range(3):
+        log.record(number * DAY, AssertionMade("arb", number, 0, 10, PROPOSER, 1, 1, 1.0, 0.5))
+        log.record(number * DAY + HOUR, AssertionRejected("arb", number, 10, 1))
+    assert row(DisputeEconomics(), log, "arb")["defenders_locked"] == 1.0
+
+
+def test_what_is_locked_is_what_the_contract_keeps() -> None:
+    """Games overlap and many are resolved, none is paid out by the end: all that was put down is still there."""
+    settings = ("chains.op.settlement.bond_delay=100h", "attacks.against_op.lasts=12h", "duration=25h")
+    world, log = played(Scenario.load(SCENARIOS / "dispute_delay.yaml", (*SHORT, *settings)))
+    found = row(DisputeEconomics(), log, "op")
+    assert len(log.frame("GameResolved")) > 10
+    assert "BondsPaid" not in log.tables or not len(log.frame("BondsPaid"))
+    kept = world.ledger.held("l1", "gas", "op.settlement")
+    assert found["attackers_locked"] + found["defenders_locked"] == pytest.approx(kept, rel=1e-9)
+    assert found["attackers_locked"] > 1000.0
+
+
+# ---- games that are taken out
+
+
+GAME = "kind: dispute_game, preimage_challenge: 0 s, response: 1s, clock: 1h, extension: 5min, airgap: 3h, bond_delay: 1h, guardian: boss"
+FALLS_BACK = (
+    "chains.op.sequencer.block_time=1min", "chains.op.proposer.interval=5h", f"chains.op.settlement={{{GAME}}}", "agents.leavers=null",
+    "attacks.delay.stalls=null", "attacks.delay.most=1",
+    "agents.boss={kind: security_council, on: op, falls_back_at: 3h, upgrade_delay: 4h, convenes: 1h}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("duration", ["2h45min", "3h30min", "12h"])
+def test_bonds_that_are_given_back_were_not_lost(duration: str) -> None:
+    """Before the fall back a game has been resolved; by the end it is in its airgap still, is taken out, and is paid out."""
+    world, log = played(Scenario.load(SMALL / "dispute_game.yaml", (*FALLS_BACK, f"duration={duration}")))
+    resolved, back = len(log.frame("GameResolved")), duration != "2h45min"
+    assert resolved >= 1
+    assert ("GameInvalidated" in log.tables and len(log.frame("GameInvalidated")) >= 1) == back
+    closed = log.frame("AccountClosed").query("asset == 'gas'")
+    grew = (closed["closing"] - closed["opening"]).groupby(closed["group"].astype(str)).sum()
+    spent, found = row(DisputeEconomics(), log, "op"), row(Disputes(), log, "op")
+    assert -grew["delay"] == pytest.approx(spent["attackers_spent"], abs=1e-6)
+    assert -grew["delay"] == pytest.approx(found["attackers_gas"] + found["attackers_bonds"], abs=1e-6)
+    own = log.frame("AssertionMade")["cost"].sum()
+    assert -grew[["op.proposer", "validators"]].sum() == pytest.approx(spent["defenders_spent"] + own, abs=1e-6)
+    assert found["defenders_rewards"] == pytest.approx(spent["defenders_rewards"])
+    assert (found["attackers_bonds"] == 0.0) == back
+    margin = row(SequencerMargin(), log, "op")
+    assert margin["other_cost"] == 0.0
+    assert (margin["dispute_cost"] > 0.0) == back
+    assert world.ledger.held("l1", "gas", "op.settlement") >= 0.0
+
+
+# ---- what is usual
+
+
+def test_where_every_assertion_was_disputed_the_delay_is_more_than_the_settlement_takes() -> None:
+    """One assertion in the whole run, and rivals of it: nothing in the log says what would have been usual."""
+    settings = (
+        "duration=2d", "chains.arb.settlement={kind: partial_concurrency, challenge_period: 6h}", "chains.arb.proposer.interval=100d",
+        "agents.leavers=null", "attacks.rivals.lasts=40h", "attacks.rivals.rivals=3",
+    )  # fmt: skip
+    log = lived(Scenario.load(SMALL / "delay.yaml", settings))
+    (made,) = log.frame("AssertionMade").query("valid == 1")["time"]
+    (final,) = log.frame("AssertionConfirmed").query("valid == 1")["time"]
+    found = row(DisputeEconomics(), log, "arb")
+    assert found["delay"] == pytest.approx((final - made - 6 * HOUR) / 1e9)
+    assert found["delay"] > 6 * 3600
+    assert found["opportunity_cost"] == pytest.approx(5.4e9 * 0.05 * found["delay"] / (365 * 86_400))
+
+
+@pytest.mark.parametrize(
+    ("said", "disputed", "ends", "delay"),
+    [
+        (DAY, True, [3 * DAY], 2 * DAY),
+        (DAY, True, [2 * DAY, 5 * DAY], 4 * DAY),
+        (DAY, True, [DAY // 2, 3 * DAY], 5 * DAY // 2),  # the shortest took less than the settlement says
+        (DAY, False, [2 * DAY, 5 * DAY], 3 * DAY),  # provers were slow, nobody disputed
+        (None, True, [2 * DAY, 5 * DAY], 3 * DAY),
+        (DAY, True, [], 19 * DAY),  # open at the end
+        (30 * DAY, True, [], np.nan),  # too early to say
+        (DAY, False, [], np.nan),
+    ],
+)
+def test_usual_is_what_a_settlement_takes_where_nobody_disputes(said: int | None, disputed: bool, ends: list[int], delay: float) -> None:
+    log = Log()
+    log.about = {"duration": 20 * DAY, "groups": {}, "chains": {"op": {"usual": said}}}
+    for number in range(max(1, len(ends))):
+        log.record(0, AssertionMade("op", number, 0, 10 + number, PROPOSER, 1, 1, 1.0, 0.5))
+    if disputed:
+        log.record(HOUR, AssertionChallenged("op", 0, ATTACK, 1.0, 0.01, 1))
+    for number, end in enumerate(ends):
+        log.record(end, AssertionConfirmed("op", number, 10 + number, 1))
+    assert row(DisputeEconomics(), log, "op")["delay"] == pytest.approx(delay / 1e9, nan_ok=True)

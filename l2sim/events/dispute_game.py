@@ -68,6 +68,13 @@ class GameResolved(NamedTuple):
     claims: int
 
 
+class GameInvalidated(NamedTuple):
+    """The guardian took an assertion out, whatever its game says: all its bonds belong to who put them down, what was won in it too."""
+
+    chain: str
+    number: int
+
+
 class BondsPaid(NamedTuple):
     """What a game's bonds left somebody, paid out (ETH)."""
 

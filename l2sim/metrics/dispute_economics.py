@@ -6,10 +6,10 @@ import numpy as np
 from pydantic import Field
 
 from l2sim.events import AssertionChallenged, AssertionConfirmed, AssertionMade, AssertionRejected, BondSlashed
-from l2sim.events.dispute_game import ClaimMade, ClaimResolved
+from l2sim.events.dispute_game import BondsPaid, ClaimMade
 from l2sim.events.stakes import DefenderPaid, StakeForfeited, StakePosted, StakeReturned
 from l2sim.metrics import Metric
-from l2sim.metrics.disputes import attackers, spent_on_gas
+from l2sim.metrics.disputes import attackers, slashed, spent_on_gas
 from l2sim.units import DAY, SECOND, Duration, Positive, Usd, Yearly
 
 if TYPE_CHECKING:
@@ -29,9 +29,11 @@ class DisputeEconomics(Metric):
 
     Attackers are attacks of the scenario, whoever asserts something false and whoever challenges something true; defenders are
     everybody else. Gas is that of false assertions, challenges and moves, refused ones too; a true assertion's own is not counted.
-    ``locked`` is the most that a side had staked at a time, ``lost`` what it forfeited, ``rewards`` what it got of forfeited stakes,
-    also of its own side's: rivals in a tournament beat each other. ``spent`` is gas and what was lost, less rewards: what its accounts
-    are poorer by, so less than zero for a side that gained. ``delay_per_ether`` is the delay over what attackers spent.
+    ``locked`` is the most that a side had staked at a time, a game's bonds until these are paid out, won or lost. ``lost`` is what it
+    forfeited, ``rewards`` what it got of forfeited stakes, also of its own side's: rivals in a tournament beat each other. What is lost
+    in a game that the guardian takes out afterwards is given back, and does not count. ``spent`` is gas and what was lost, less
+    rewards: what its accounts are poorer by, so less than zero for a side that gained. ``delay_per_ether`` is the delay over what
+    attackers spent.
     ``defenders_staked`` is all that defenders staked besides what stands behind their own assertions. The resource ratio is the
     attackers' gas and stakes over the defenders' gas and such stakes (BoLD paper, section 6). It counts all of the defenders' moves,
     their root edges and the updates of both halves of bisected edges included, of which the paper's formula for stakes counts one path:
@@ -57,7 +59,8 @@ class DisputeEconomics(Metric):
     rate: Yearly = 0.05
     """What it would earn in a year (5 %, the same source)."""
     usual: Annotated[Duration, Positive] | None = None
-    """Time from an assertion to finality where nobody disputes; without it, the shortest in the run."""
+    """Time from an assertion to finality where nobody disputes; without it, what the settlement takes then, or the shortest in the run
+    where that is shorter or nothing was disputed."""
 
     def measure(self, log: "Log") -> "pd.DataFrame":
         import pandas as pd
@@ -103,10 +106,19 @@ class DisputeEconomics(Metric):
             since = made[upto == last].min()
             ends = confirmed[reached >= last]
             (took if len(ends) else still).append(int((ends.min() if len(ends) else log.about["duration"]) - since))
-        if not took and self.usual is None:
-            return float("nan")
-        usual = self.usual if self.usual is not None else min(took)
-        return float(max([0, *(time - usual for time in (*took, *still))]))
+        usual = self._usual(chain, log, took)
+        late = -1 if usual is None else max([*took, *still], default=0) - usual
+        if late < 0 and not took:
+            return float("nan")  # nothing is final, and it is too early to say what will be late
+        return float(max(0, late))
+
+    def _usual(self, chain: str, log: "Log", took: list[int]) -> int | None:
+        """What a true assertion takes that nobody disputes (ns); where nothing was disputed, whatever took the shortest did."""
+        said = log.about.get("chains", {}).get(chain, {}).get("usual")
+        if self.usual is not None:
+            return self.usual
+        disputed = log.select(AssertionChallenged, "taken", chain=chain)[0].any()
+        return min([*took, said] if said and disputed else took, default=None)
 
 
 def opportunity_cost(value: float, rate: float, seconds: float) -> float:
@@ -132,10 +144,11 @@ class _Money:
         self.posted[side] += amount
         self.staked[side] += 0.0 if behind_assertion else amount
 
-    def free(self, time: int, account: int, amount: float, lost: bool) -> None:
-        side = account in self.attackers
-        self.changes.append((time, side, -amount))
-        self.lost[side] += amount if lost else 0.0
+    def free(self, time: int, account: int, amount: float) -> None:
+        self.changes.append((time, account in self.attackers, -amount))
+
+    def lose(self, account: int, amount: float) -> None:
+        self.lost[account in self.attackers] += amount
 
     def reward(self, account: int, amount: float) -> None:
         self.rewards[account in self.attackers] += amount
@@ -154,7 +167,9 @@ def _stakes(chain: str, log: "Log", money: _Money) -> None:
             money.put(time, account, amount, purpose == "assertion")
     for fact in (StakeReturned, StakeForfeited):
         for time, account, amount in _rows(log, chain, fact, "time", "account", "amount"):
-            money.free(time, account, amount, fact is StakeForfeited)
+            money.free(time, account, amount)
+            if fact is StakeForfeited:
+                money.lose(account, amount)
     for account, refund, reward in _rows(log, chain, DefenderPaid, "account", "refund", "reward"):
         money.reward(account, refund + reward)
 
@@ -165,24 +180,25 @@ def _bonds(chain: str, log: "Log", money: _Money) -> None:
     for time, number, account, bond in _rows(log, chain, AssertionMade, "time", "number", "account", "bond"):
         owners[number] = account, bond
         money.put(time, account, bond, True)
-    games = False
-    for time, claim, account, bond in _rows(log, chain, ClaimMade, "time", "claim", "account", "bond"):
-        games = True
+    kept: dict[int, list[tuple[int, float]]] = {}
+    for time, number, claim, account, bond in _rows(log, chain, ClaimMade, "time", "number", "claim", "account", "bond"):
+        kept.setdefault(number, []).append((account, bond))
         if claim:
             money.put(time, account, bond, False)
-    for time, account, recipient, bond in _rows(log, chain, ClaimResolved, "time", "account", "recipient", "bond"):
-        games = True
-        money.free(time, account, bond, account != recipient)
-        if account != recipient:
-            money.reward(recipient, bond)
-    if games:
+    if kept:
+        for time, number in _rows(log, chain, BondsPaid, "time", "number"):  # to each account; the first frees all of the game's bonds
+            for account, bond in kept.pop(number, []):
+                money.free(time, account, bond)
+        for account, winner, reward, burned in zip(*map(np.ndarray.tolist, slashed(chain, log)), strict=True):
+            money.lose(account, reward + burned)
+            money.reward(winner, reward)
         return
     open_: dict[int, tuple[int, float]] = {}
     facts: list[tuple[int, int, int]] = []
     for order, fact in enumerate((AssertionChallenged, BondSlashed, AssertionConfirmed, AssertionRejected)):
         facts += [(time, order, number) for time, number in _rows(log, chain, fact, "time", "number")]
     challenges = iter(list(_rows(log, chain, AssertionChallenged, "account", "bond", "taken")))
-    slashed = iter(list(_rows(log, chain, BondSlashed, "account", "winner", "reward", "burned")))
+    losses = iter(list(_rows(log, chain, BondSlashed, "account", "winner", "reward", "burned")))
     for time, order, number in sorted(facts, key=lambda fact: fact[:2]):
         if order == 0:
             account, bond, taken = next(challenges)
@@ -190,16 +206,15 @@ def _bonds(chain: str, log: "Log", money: _Money) -> None:
                 open_[number] = account, bond
                 money.put(time, account, bond, False)
         elif order == 1:
-            account, winner, reward, burned = next(slashed)
-            money.free(time, account, reward + burned, True)
+            account, winner, reward, burned = next(losses)
+            money.free(time, account, reward + burned)
+            money.lose(account, reward + burned)
             money.reward(winner, reward)
-            if account != owners[number][0]:
-                open_.pop(number, None)
+            (owners if account == owners.get(number, (-1, 0.0))[0] else open_).pop(number, None)
         else:
-            if order == 2:
-                money.free(time, *owners[number], False)
-            if number in open_:
-                money.free(time, *open_.pop(number), False)
+            for standing in (owners, open_):
+                if number in standing:
+                    money.free(time, *standing.pop(number))
 
 
 def _rows(log: "Log", chain: str, fact: type, *columns: str) -> list[tuple[Any, ...]]:

@@ -1,6 +1,6 @@
 """Disputes: how often false assertions pass, and what it costs to make them and to stop them."""
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from l2sim.events import (
     DisputeEnded,
     DisputeMoved,
 )
-from l2sim.events.dispute_game import MoveRefused
+from l2sim.events.dispute_game import GameInvalidated, MoveRefused
 from l2sim.metrics import Metric
 from l2sim.units import SECOND
 
@@ -30,8 +30,10 @@ class Disputes(Metric):
     ``undetected_share`` is over the false ones that were decided; it is unknown where there were none. Attackers are attacks of the
     scenario, whoever asserts something false and whoever challenges something true; everybody else who takes part is a defender. Gas
     is what they paid for assertion, challenges and moves, refused ones too (a true assertion's own gas is not counted), in ETH.
-    Bonds are those of ``optimistic`` and ``dispute_game``; stakes behind rivals are counted by ``dispute_economics``. ``spend_ratio``
-    is attackers' gas and lost bonds over defenders' gas. Resolution is the time from a challenge to the end of its dispute.
+    Bonds are what was lost of those of ``optimistic`` and ``dispute_game``, and ``defenders_rewards`` what defenders got of them; a game
+    that the guardian takes out after it was resolved gives all bonds back, and then nothing was lost. Stakes behind rivals are counted
+    by ``dispute_economics``. ``spend_ratio`` is attackers' gas and lost bonds over defenders' gas. Resolution is the time from a
+    challenge to the end of its dispute.
     """
 
     units: ClassVar[dict[str, str]] = {
@@ -69,6 +71,17 @@ def spent_on_gas(chain: str, log: "Log", against: set[int]) -> dict[bool, float]
     return gas
 
 
+def slashed(chain: str, log: "Log") -> tuple[npt.NDArray[Any], ...]:
+    """Bonds that were lost: who lost them, who won, what the winner got and what was burned (ETH).
+
+    What changed hands in a game that was invalidated afterwards was given back, and what somebody won of itself was not lost.
+    """
+    number, loser, winner, reward, burned = log.select(BondSlashed, "number", "account", "winner", "reward", "burned", chain=chain)
+    kept = ~np.isin(number, log.select(GameInvalidated, "number", chain=chain)[0])
+    reward = np.where(loser == winner, 0.0, reward)
+    return loser[kept], winner[kept], reward[kept], burned[kept]
+
+
 def _of(chain: str, log: "Log") -> dict[str, float]:
     number, valid = log.select(AssertionMade, "number", "valid", chain=chain)
     confirmed, passed = log.select(AssertionConfirmed, "number", "valid", chain=chain)
@@ -78,8 +91,8 @@ def _of(chain: str, log: "Log") -> dict[str, float]:
 
     against = attackers(chain, log)
     gas = spent_on_gas(chain, log, against)
-    loser, reward, burned = log.select(BondSlashed, "account", "reward", "burned", chain=chain)
-    wrong = np.isin(loser, list(against))
+    loser, winner, reward, burned = slashed(chain, log)
+    wrong, won = np.isin(loser, list(against)), ~np.isin(winner, list(against))
     bonds = reward + burned
     lost = float(bonds[wrong].sum())
 
@@ -100,7 +113,7 @@ def _of(chain: str, log: "Log") -> dict[str, float]:
         "attackers_bonds": lost,
         "defenders_gas": gas[False],
         "defenders_bonds": float(bonds[~wrong].sum()),
-        "defenders_rewards": float(reward[wrong].sum()),
+        "defenders_rewards": float(reward[won].sum()),
         "spend_ratio": (gas[True] + lost) / gas[False] if gas[False] else np.nan,
     }
 

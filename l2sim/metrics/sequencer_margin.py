@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
-from l2sim.events import AccountClosed, AssertionChallenged, AssertionMade, BatchPosted, BondSlashed, DisputeMoved
+from l2sim.events import AccountClosed, AssertionChallenged, AssertionMade, BatchPosted, DisputeMoved
 from l2sim.events.availability import ChannelTimedOut, CommitteePaid
 from l2sim.events.dispute_game import GuardianActed, MoveRefused
 from l2sim.events.inclusion import MessageQueued
@@ -12,6 +13,7 @@ from l2sim.events.proofs import ProofMade, ProofPaid, ProofsVerified, ProverFine
 from l2sim.events.stakes import DefenderPaid, StakeForfeited
 from l2sim.metrics import Metric, groups
 from l2sim.metrics.cost_per_transaction import stands
+from l2sim.metrics.disputes import slashed
 from l2sim.metrics.fee_components import COMPONENTS, paid
 from l2sim.units import DAY
 
@@ -92,16 +94,19 @@ def _costs(chain: str, log: "Log") -> dict[str, float]:
     """What its staff paid on L1 by the facts (ETH), less what they won there."""
     staff = _staff(chain, log)
 
-    def total(fact: type, amount: str, account: str = "account") -> float:
-        accounts, amounts = log.select(fact, account, amount, chain=chain)
+    def total(fact: type, amount: str) -> float:
+        return own(*log.select(fact, "account", amount, chain=chain))
+
+    def own(accounts: npt.NDArray[np.int64], amounts: npt.NDArray[np.float64]) -> float:
         names, group = groups(accounts, log)
-        own = np.array([which >= 0 and names[which] in staff for which in group.tolist()], bool)
-        return float(amounts[own].sum())
+        mine = np.array([which >= 0 and names[which] in staff for which in group.tolist()], bool)
+        return float(amounts[mine].sum())
 
     batches, timed_out = (log.select(fact, "cost", chain=chain)[0] for fact in (BatchPosted, ChannelTimedOut))
     gas = sum(total(fact, "cost") for fact in (AssertionChallenged, DisputeMoved, MoveRefused, GuardianActed))
-    lost = total(BondSlashed, "reward") + total(BondSlashed, "burned") + total(StakeForfeited, "amount")
-    won = total(BondSlashed, "reward", "winner") + total(DefenderPaid, "refund") + total(DefenderPaid, "reward")
+    loser, winner, reward, burned = slashed(chain, log)
+    lost = own(loser, reward + burned) + total(StakeForfeited, "amount")
+    won = own(winner, reward) + total(DefenderPaid, "refund") + total(DefenderPaid, "reward")
     return {
         "batch": float(batches.sum() + timed_out.sum()),
         "committee": total(CommitteePaid, "cost"),

@@ -6,6 +6,12 @@ if TYPE_CHECKING:
     from l2sim.world.world import World
 
 
+def _usual(chain: Any) -> int | None:
+    """Time from an assertion about a chain to finality where nobody disputes it; None where there are no assertions."""
+    settlement = getattr(chain, "settlement", None)
+    return None if settlement is None else int(settlement.usual())
+
+
 def about(world: "World") -> dict[str, Any]:
     """Plain data about a world that was lived to its end; durations in ns. A group's market is its agent's ``market``."""
     chains, agents, markets = world.description.chains, world.description.agents, world.description.markets
@@ -27,6 +33,7 @@ def about(world: "World") -> dict[str, Any]:
             name: {
                 "kind": chain.kind,
                 **{field: getattr(chains[name], field, None) for field in ("settles_on", "final_after")},
+                "usual": _usual(chains[name]),
                 "availability": getattr(getattr(chains[name], "availability", None), "kind", None),
                 "block_time": chain.block_interval() or None,
                 "blocks": chain.height,

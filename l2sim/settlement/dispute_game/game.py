@@ -7,7 +7,15 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from l2sim.events import AssertionChallenged, BondSlashed, DisputeEnded
-from l2sim.events.dispute_game import BondsPaid, ClaimMade, ClaimResolved, ClaimStepped, GameResolved, MoveRefused
+from l2sim.events.dispute_game import (
+    BondsPaid,
+    ClaimMade,
+    ClaimResolved,
+    ClaimStepped,
+    GameInvalidated,
+    GameResolved,
+    MoveRefused,
+)
 from l2sim.settlement import INVALIDATED, STOPPED
 from l2sim.settlement.dispute_game.clocks import extended, out, used
 from l2sim.settlement.dispute_game.positions import Trace, Tree, depth_of, moved, trace_index
@@ -285,6 +293,7 @@ class Game:
             return False
         self._owed = [(claim.side.account, claim.bond) for claim in self.claims]
         self.happens(INVALIDATED)
+        self.assertions.world.record(GameInvalidated(self.assertions.chain.name, self.case.assertion.number))
         self.assertions.reject(self.case)
         return True
 
