@@ -319,7 +319,9 @@ def test_who_asserts_beside_the_proposer_is_found_whatever_it_is_called() -> Non
     plan["chains"]["arb"]["proposer"] = None
     for section, who in (("attacks", {"rivals": early}), ("agents", {"staker": staker})):
         with pytest.raises(ScenarioError, match=r"cannot be undone on 'l1', whose blocks attack 'deep' undoes: leave the attack out$"):
-            Scenario.of(plan | {"attacks": {"deep": deep}, "agents": {}} | {section: who | ({"deep": deep} if section == "attacks" else {})})
+            Scenario.of(
+                plan | {"attacks": {"deep": deep}, "agents": {}} | {section: who | ({"deep": deep} if section == "attacks" else {})}
+            )
 
 
 class DeeperReorg(L1Reorg):

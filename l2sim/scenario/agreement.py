@@ -12,6 +12,7 @@ from l2sim.scenario.mistakes import Mistake
 from l2sim.scenario.nodes import Where
 from l2sim.scenario.references import Found, members
 from l2sim.units import DURATION, GAS, SECOND
+from l2sim.world.throttle import DataThrottle
 
 
 class _Cast(NamedTuple):
@@ -107,6 +108,17 @@ def _room_in_blocks(where: Where, part: type[Part], fields: Mapping[str, Any], c
             elif largest and counts[largest] > limit:
                 message = f"the data of '{largest}' in market '{name}' count for {counts[largest]} gas"
                 yield key, f"{message} and would never fit into a block of {limit}"
+    try:
+        throttle = DataThrottle.model_validate(fields.get("data_throttle"))
+    except ValueError:
+        return
+    for name, market in members(cast.scenario, "markets").items():
+        if isinstance(market, Mapping) and market.get("on") == where[1]:
+            sizes = getattr(cast.parts.get(("markets", name)), "size", {})
+            for action in [action for action, size in sizes.items() if charge.weighs(size) > throttle.least_block]:
+                message = f"'{action}' in market '{name}' brings {charge.weighs(sizes[action])} B of data"
+                yield "data_throttle", f"{message} and would never fit into a block of 'least_block', {throttle.least_block} B"
+                break
 
 
 def _charge(where: Where, fields: Mapping[str, Any], cast: _Cast) -> Charge:
