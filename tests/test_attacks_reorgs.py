@@ -340,7 +340,7 @@ def test_undoing_an_assertion_stops_the_run() -> None:
     world = World(Scenario.load(HERE / "scenarios" / "disputes.yaml", ["duration=90min"]), Streams(1, 0), reversible=["l1"])
     world.run()
     assert world.chains["arb"].assertions.cases  # type: ignore[attr-defined]
-    with pytest.raises(TypeError, match="^the blocks of 'l1' cannot be undone: they hold assertions about 'arb'$"):
+    with pytest.raises(TypeError, match=r"^the blocks of 'l1' cannot be undone: they hold assertions about 'arb'$"):
         reorganize(world.chains["l1"], 2)  # type: ignore[arg-type]
 
 

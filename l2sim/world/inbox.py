@@ -271,7 +271,7 @@ class Inbox:
         if data < NEVER:
             weights = np.maximum(np.array([rows.size[i] for i in turns], np.int64), charge.floor_bytes)
             if (large := weights > self.data.transaction).any():
-                turns, weights = [turns[k] for k in np.flatnonzero(~large)], weights[~large]
+                turns, weights = [turns[k] for k in np.flatnonzero(~large).tolist()], weights[~large]
         gas = np.array([rows.gas[i] for i in turns], np.int64)
         if not self.rivals and gas.sum() <= gas_limit and weights.sum() <= data:
             return turns
