@@ -214,3 +214,21 @@ def test_a_fee_for_which_the_log_has_no_room_ends_the_run_and_says_why() -> None
         World(full.vary({"chains.l1.blob_fee.initial_excess": "175 Mgas"}), Streams(1), {})
     with pytest.raises(RunFailed, match=r"the base fee of 'l1' is beyond 2\^63 wei at \d+ s.*let 'gas_demand' answer to the price"):
         run(market(gas_demand={"kind": "given", "fractions": [1]}).vary(duration="2h"))
+
+
+@pytest.mark.parametrize("missed", ["0 %", "90 %"])
+def test_a_fork_under_which_the_fee_is_beyond_the_log_says_so_whether_its_first_slot_has_a_block_or_none(missed: str) -> None:
+    """100 Mgas of excess are 5e8 wei under one schedule and e^100 wei under the next, six minutes later."""
+    began = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp())
+    one = {"begins": 0, "target": 6, "maximum": 9, "update_fraction": 5_007_716}
+    forks = {"one": one, "next": one | {"begins": began + 360, "update_fraction": 1_000_000}}
+    steep = market(fork=None, missed=missed, blob_fee={"kind": "blob", "initial_excess": "100 Mgas", "forks": forks})
+    with pytest.raises(RunFailed, match=r"^the blob base fee of 'l1' is beyond 2\^63 wei at 348 s of simulated time"):
+        run(steep.vary(duration="10min"))
+
+
+def test_a_fee_just_below_that_is_written_down_as_it_is() -> None:
+    excess = int(43.6 * MAINNET["bpo2"].update_fraction)
+    log = run(market(fork="bpo2", blob_fee={"kind": "blob", "initial_excess": f"{excess} gas"}).vary(duration="1min"))
+    (fees,) = log.select(BlockSealed, "blob_base_fee", chain="l1")
+    assert fees[0] == blob_base_fee(excess, MAINNET["bpo2"].update_fraction) > 2**62

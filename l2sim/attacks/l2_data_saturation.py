@@ -42,13 +42,13 @@ class L2DataSaturation(Attack):
         """After every block send enough for the next."""
         chain = me.chain_of(self.market)
         while me.now < ends and me.balance(chain, me.gas_token) > 0.0:
-            room = int(self.share * me.gas_limit(chain))
-            size = min(self.size, (room - INTRINSIC) // self.gas_per_byte)
+            room, (data, largest) = int(self.share * me.gas_limit(chain)), me.data_limit(chain)
+            size = min(self.size, largest, (room - INTRINSIC) // self.gas_per_byte)
             if counts := me.footprint(chain):
                 size = min(size, room // counts)
             gas = INTRINSIC + size * self.gas_per_byte
             # What the next block does not take is given up: the block may have shrunk.
-            for _ in range(room // gas if size > 0 else 0):
+            for _ in range(min(room // gas, -(-data // size)) if size > 0 else 0):
                 me.fill(self.market, size, gas, tip=self.tip, deadline=me.now + 2 * me.block_interval(chain))
             yield me.block(chain)
 

@@ -30,9 +30,13 @@ class Charge(NamedTuple):
         """Whether it is bytes times a price and nothing else."""
         return not (self.floor_bytes or self.per_gas or self.per_transaction)
 
+    def weighs(self, size: int) -> int:
+        """Bytes that a transaction's data count for."""
+        return size if size > self.floor_bytes else self.floor_bytes
+
     def counts(self, size: int) -> int:
         """The footprint of a transaction's data, gas."""
-        return self.footprint * max(size, self.floor_bytes)
+        return self.footprint * self.weighs(size)
 
     def of(self, size: int, gas: float) -> float:
         """What a transaction of that size (bytes) and gas pays, ETH."""

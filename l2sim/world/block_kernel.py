@@ -11,11 +11,14 @@ import numpy as np
 from l2sim.kernels import OUT
 from l2sim.units import ETH
 
-BY_TIP, TIPS, VISIBLE, GAS_LIMIT, FEE_GAS_LIMIT, TOKEN, ACCOUNT, OVERHEAD, BACKLOG_LIMIT, STOP_AFTER_REFLEX, RIPE, FOOTPRINT = range(12)
+BY_TIP, TIPS, VISIBLE, GAS_LIMIT, FEE_GAS_LIMIT, TOKEN, ACCOUNT, OVERHEAD, BACKLOG_LIMIT, STOP_AFTER_REFLEX, RIPE, FOOTPRINT, DATA_LIMIT = (
+    range(13)
+)
 """Rules, whole numbers: how it orders, whether any arrival offers a tip, whether pending rows are seen, gas that fits into a block and
 gas limit of the fee's rule, the asset of fees and who gets them, bytes of an empty block, bytes at which it would be throttled, whether
-to stop after a block with a reflex's transaction, bytes after which to stop because a batch is full, and gas that a byte counts for."""
-RULES = 12
+to stop after a block with a reflex's transaction, bytes after which to stop because a batch is full, gas that a byte counts for, and bytes
+of data that fit into a block, by that and besides."""
+RULES = 13
 BASE_FEE, HEIGHT, UNPOSTED, ROWS, NOTES = range(5)
 """Progress, whole numbers: base fee (wei per gas), height, unposted bytes, and how many rows and notes have been written."""
 PROGRESS = 5
@@ -143,7 +146,7 @@ def make_blocks(
         arrange(order, arrivals, wanted, tip, start, wants, rules[BY_TIP], rules[TIPS])
 
         # Charge; where somebody cannot pay, or not everything fits, nothing of this block has happened.
-        used = bytes_used = footprint = 0
+        used = bytes_used = weight = 0
         execution = data = 0.0
         charged, plain = 0, True
         for j in range(n):
@@ -164,14 +167,14 @@ def make_blocks(
             row_data[row] = counted * per_byte + one_gas * per_gas + per_transaction
             used += one_gas
             bytes_used += one_size
-            footprint += counted * rules[FOOTPRINT]
+            weight += counted
             execution += row_fee[row]
             data += row_data[row]
             payer = row_sender[row]
             before[j] = purses[purse, payer]
             purses[purse, payer] = before[j] - (row_fee[row] + row_data[row])
             charged += 1
-            if purses[purse, payer] < 0.0 or used > rules[GAS_LIMIT] or footprint > rules[GAS_LIMIT]:
+            if purses[purse, payer] < 0.0 or used > rules[GAS_LIMIT] or weight > rules[DATA_LIMIT]:
                 plain = False
                 break
         if not plain:
@@ -213,7 +216,7 @@ def make_blocks(
         progress[HEIGHT] += 1
         progress[UNPOSTED] += bytes_used + rules[OVERHEAD]
         second, following = seconds[block], seconds[min(block + 1, len(times) - 1)]
-        progress[BASE_FEE] = after[0](state, max(used, footprint), rules[FEE_GAS_LIMIT], second, following, terms)
+        progress[BASE_FEE] = after[0](state, max(used, weight * rules[FOOTPRINT]), rules[FEE_GAS_LIMIT], second, following, terms)
         block_rows[block], block_gas[block], block_size[block], block_fee[block] = n, used, bytes_used, fee
         rules[RIPE] -= bytes_used + rules[OVERHEAD]
         news = rules[RIPE] <= 0 or progress[BASE_FEE] < 0 or (wanted > 0 and rules[STOP_AFTER_REFLEX] != 0)

@@ -102,10 +102,12 @@ class FeeMarket:
         price = rules.blob_fee.priced(fork, blob, self._exponential)
         base = rules.base_fee.next(state.base, used)
         if price >= MOST or rules.base_fee.price(base) >= MOST:
-            fee, demand = ("blob base fee", "blob_demand") if price >= MOST else ("base fee", "gas_demand")
-            since = f"at {slot * rules.slot / SECOND:.0f} s of simulated time"
-            self._overflow(f"the {fee}", since, f"let '{demand}' answer to the price, ask for less, or start lower")
+            self._climbed(slot, *(("blob base fee", "blob_demand") if price >= MOST else ("base fee", "gas_demand")))
         return Quiet(state.slot, state.slot, base, blob, price, state.votes, (state.blob, used))
+
+    def _climbed(self, slot: int, fee: str, demand: str) -> NoReturn:
+        since = f"at {slot * self.rules.slot / SECOND:.0f} s of simulated time"
+        self._overflow(f"the {fee}", since, f"let '{demand}' answer to the price, ask for less, or start lower")
 
     def _overflow(self, fee: str, since: str, remedy: str) -> NoReturn:
         from l2sim.world.world import RunFailed
@@ -119,7 +121,10 @@ class FeeMarket:
             return state
         if state.parent is not None:
             blob = blob_fee.under(coming, *state.parent)
-        return state._replace(blob=blob, blob_price=blob_fee.priced(coming, blob))
+        price = blob_fee.priced(coming, blob)
+        if price >= MOST:
+            self._climbed(state.slot, "blob base fee", "blob_demand")
+        return state._replace(blob=blob, blob_price=price)
 
     def uniform(self, purpose: str, index: int) -> float:
         """A uniform number for a purpose and a slot or epoch: the same pair, the same number, whenever it is asked."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from l2sim.data_fees import NO_CHARGE, Charge
 from l2sim.ordering import Ordering, Pending
 from l2sim.transactions import ANY_FEE, NEVER, Rows, Status
+from l2sim.world.throttle import NO_LIMIT
 
 _NEAR = 64
 """Rows among which the end of a block's arrivals is looked for first."""
@@ -114,6 +115,8 @@ class Inbox:
         self._messages: list[tuple[int | float, ...]] = []
         self.waiting = NO_ROWS
         self._backlog: Rows | None = None
+        self.data = NO_LIMIT
+        """What the next block may hold of data."""
         self.rivals: list[tuple[int, Callable[[int], int]]] = []
         """Who buys gas of the next block besides, the highest bid first: the bid (wei per gas), and what it buys of so much."""
 
@@ -223,48 +226,63 @@ class Inbox:
         luck: Callable[[], np.random.Generator],
         charge: Charge = NO_CHARGE,
     ) -> tuple[Cut, list[tuple[int, Status]], Rows | None]:
-        """Take a block's rows out of the mempool, in the order of execution; their data's footprint must fit like their gas.
+        """Take a block's rows out of the mempool, in the order of execution; their data must fit like their gas.
+
+        Their data have as much room as the footprint of a byte leaves them, and as ``data`` does.
 
         Returns the rows taken; then indices and reasons of rows that were dropped, and the rows that these point into.
         """
         reasons, dropped = self.expire(now, base_fee)
         waiting = self.waiting
         rows, start, end, traits = waiting
+        room = self.data.room(gas_limit, charge.footprint)
         if not self.in_turn(base_fee, ordering):
             ranked = self.ranked(base_fee, ordering, luck())
-            return self.take(self._with_room(ranked, base_fee, gas_limit, ordering, charge)), reasons, dropped
+            return self.take(self._with_room(ranked, base_fee, gas_limit, room, ordering, charge)), reasons, dropped
         fits = (sum(rows.gas[start:end]) if traits.gas is None else traits.gas * (end - start)) <= gas_limit
-        if fits and charge.footprint:
-            fits = sum(map(charge.counts, rows.size[start:end])) <= gas_limit
+        large = False
+        if room < NEVER and start < end:
+            sizes = rows.size[start:end] if traits.size is None else (traits.size,)
+            large = charge.weighs(max(sizes)) > self.data.transaction
+            fits = fits and not large and sum(map(charge.weighs, sizes)) * ((end - start) // len(sizes)) <= room
         if fits and not self.rivals:
             self.waiting = NO_ROWS
             return waiting, reasons, dropped
-        if self.rivals or (ordering.passes_over and (traits.gas is None or traits.size is None)):
-            turns = self._with_room(range(start, end), base_fee, gas_limit, ordering, charge)
+        if large or self.rivals or (ordering.passes_over and (traits.gas is None or traits.size is None)):
+            turns = self._with_room(range(start, end), base_fee, gas_limit, room, ordering, charge)
             return self.take(turns), reasons, dropped
         # Where all are alike, nothing fits behind what does not.
-        gas, size, stop, footprint = rows.gas, rows.size, start, gas_limit
-        while stop < end and gas[stop] <= gas_limit and (counts := charge.counts(size[stop])) <= footprint:
+        gas, size, stop = rows.gas, rows.size, start
+        while stop < end and gas[stop] <= gas_limit and (weighs := charge.weighs(size[stop])) <= room:
             gas_limit -= gas[stop]
-            footprint -= counts
+            room -= weighs
             stop += 1
         return self.take_first(stop - start), reasons, dropped
 
-    def _with_room(self, turns: Sequence[int], base_fee: int, gas_limit: int, ordering: Ordering, charge: Charge) -> Sequence[int]:
-        """Of positions in the order of execution, those that a block has room for; rivals buy gas before all that offer no more."""
+    def _with_room(
+        self, turns: Sequence[int], base_fee: int, gas_limit: int, data: int, ordering: Ordering, charge: Charge
+    ) -> Sequence[int]:  # fmt: skip
+        """Of positions in the order of execution, those that a block has room for; rivals buy gas before all that offer no more.
+
+        What is larger than a transaction may be is as if it were not there.
+        """
         rows = self.waiting.rows
+        weights = np.zeros(len(turns), np.int64)
+        if data < NEVER:
+            weights = np.maximum(np.array([rows.size[i] for i in turns], np.int64), charge.floor_bytes)
+            if (large := weights > self.data.transaction).any():
+                turns, weights = [turns[k] for k in np.flatnonzero(~large).tolist()], weights[~large]
         gas = np.array([rows.gas[i] for i in turns], np.int64)
-        counts = np.array([charge.counts(rows.size[i]) for i in turns], np.int64) if charge.footprint else gas
-        if not self.rivals and gas.sum() <= gas_limit and counts.sum() <= gas_limit:
+        if not self.rivals and gas.sum() <= gas_limit and weights.sum() <= data:
             return turns
         offers = np.array([min(rows.tip[i], rows.cap[i] - base_fee) for i in turns] if self.rivals else np.zeros(len(turns)), np.int64)
         late = np.ones(len(turns), np.bool_)
-        room, footprint, taken = gas_limit, gas_limit, []
+        room, taken = gas_limit, []
         for bid, buy in (*self.rivals, (-1, None)):
             ahead = late & (offers > bid)
-            found = fitting(np.flatnonzero(ahead), gas, counts, room, footprint, ordering.passes_over)
+            found = fitting(np.flatnonzero(ahead), gas, weights, room, data, ordering.passes_over)
             room -= int(gas[found].sum())
-            footprint -= int(counts[found].sum())
+            data -= int(weights[found].sum())
             taken += found.tolist()
             late &= ~ahead
             if buy is not None:
@@ -322,21 +340,21 @@ class Inbox:
 
 
 def fitting(
-    turns: npt.NDArray[np.int64], gas: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], room: int, footprint: int, passes_over: bool
+    turns: npt.NDArray[np.int64], gas: npt.NDArray[np.int64], weights: npt.NDArray[np.int64], room: int, data: int, passes_over: bool
 ) -> npt.NDArray[np.int64]:
-    """Of transactions in the order of execution, those that fit into a block by gas and by footprint.
+    """Of transactions in the order of execution, those that fit into a block by gas and by the weight of their data.
 
     The first that does not fit is passed over, or is the last that is tried.
     """
     taken = [turns[:0]]
     while len(turns):
-        fits = (np.cumsum(gas[turns]) <= room) & (np.cumsum(counts[turns]) <= footprint)
+        fits = (np.cumsum(gas[turns]) <= room) & (np.cumsum(weights[turns]) <= data)
         n = len(turns) if fits.all() else int(np.argmin(fits))
         taken.append(turns[:n])
         if not passes_over:
             break
         room -= int(gas[turns[:n]].sum())
-        footprint -= int(counts[turns[:n]].sum())
+        data -= int(weights[turns[:n]].sum())
         turns = turns[n:]
-        turns = turns[(gas[turns] <= room) & (counts[turns] <= footprint)]
+        turns = turns[(gas[turns] <= room) & (weights[turns] <= data)]
     return np.concatenate(taken)

@@ -36,6 +36,7 @@ from l2sim.world.idle import idle
 from l2sim.world.publication import Publication
 from l2sim.world.service import Service
 from l2sim.world.stretch import Machine, able, stretch
+from l2sim.world.throttle import NO_LIMIT, DataLimit, DataThrottle
 
 if TYPE_CHECKING:
     from l2sim.world.censorship import Unwanted
@@ -68,9 +69,11 @@ class Rollup(Chain):
     block_overhead: Bytes = 20
     """Compressed bytes in a batch for a block, besides its transactions."""
     backlog_limit: Bytes | None = None
-    """Unposted bytes at which the sequencer is throttled; without one it never is."""
+    """Unposted bytes at which the sequencer's blocks are throttled by their gas; without one they never are."""
     throttled_gas_limit: Gas = 1_000_000
     """Gas that fits into a block while it is throttled."""
+    data_throttle: DataThrottle | None = None
+    """How the data in its blocks are limited, and throttled while batches do not get through; without it, they are not."""
     sequencer: Annotated[Part, in_room("agents")]
     """Who makes the blocks."""
     batch_poster: Annotated[Part, in_room("agents")] | None = None
@@ -218,6 +221,11 @@ class LiveRollup(LiveChain):
     def most_gas(self) -> int:
         return self.rules.block_gas_limit
 
+    def data_limit(self) -> DataLimit:
+        """What fits into the next block of data."""
+        throttle = self.rules.data_throttle
+        return NO_LIMIT if throttle is None else throttle.limit(self.batches.backlog)
+
     def collect(self, token: list[float], fees: float, data: float, base: float) -> None:
         token[self.account] += fees + data
 
@@ -241,6 +249,7 @@ class LiveRollup(LiveChain):
             return made
         while True:
             self.height += 1
+            self.inbox.data = self.data_limit()
             gas, size = self.make_block(clock.now, self.gas_limit())
             self.sealed(self.height, clock.now, gas, size, self.next_fee(self.fee_state, gas))
             made += 1

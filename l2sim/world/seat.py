@@ -21,6 +21,7 @@ from l2sim.world.mail import BlobTransaction, Saturation
 from l2sim.world.reorganization import reorganize
 from l2sim.world.rollup import LiveRollup
 from l2sim.world.sending import Do, Ints
+from l2sim.world.throttle import NO_LIMIT, DataLimit
 from l2sim.world.validators import Validators
 
 if TYPE_CHECKING:
@@ -121,6 +122,11 @@ class Seat(Arrival):
     def footprint(self, chain: str) -> int:
         """Gas that a byte of a transaction counts for when the chain's blocks are filled; 0 where data does not count."""
         return self._world.chains[chain].charge().footprint
+
+    def data_limit(self, chain: str) -> DataLimit:
+        """Bytes of data that fit into the chain's next block, and those of the largest transaction in it."""
+        live = self._world.chains[chain]
+        return live.data_limit() if isinstance(live, LiveRollup) else NO_LIMIT
 
     def block_interval(self, chain: str) -> int:
         """The chain's usual time between blocks (ns)."""

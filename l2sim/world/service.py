@@ -59,17 +59,21 @@ class Service:
         ranked = list(range(newest, stop)) if in_turn else inbox.ranked(base_fee, ordering, luck())
         turns: Iterable[int] = range(start, newest) if in_turn else self._turns(rows, [i for i in ranked if i < newest], current)
         passes_over = ordering.passes_over
-        taken, begins, ends, room, left = self._execute(rows, turns, now, gas_limit, charge, passes_over)
+        data = inbox.data.room(gas_limit, charge.footprint)
+        taken, begins, ends, room, left = self._execute(rows, turns, now, gas_limit, data, charge, passes_over)
         if self._served is not None and taken:
             columns = ([column[i] for i in taken] for column in (rows.submitted, rows.sender, rows.arrives))
             self._served.extend(len(taken), now, self._chain_code, *columns, begins, ends)
         for i in (i for i in ranked if i >= newest):
-            if rows.gas[i] > room or charge.counts(rows.size[i]) > left:
+            weighs = charge.weighs(rows.size[i])
+            if weighs > inbox.data.transaction:
+                continue
+            if rows.gas[i] > room or weighs > left:
                 if passes_over:
                     continue
                 break
             room -= rows.gas[i]
-            left -= charge.counts(rows.size[i])
+            left -= weighs
             taken.append(i)
         in_front = taken == list(range(start, start + len(taken)))
         return inbox.take_first(len(taken)) if in_front else inbox.take(taken), reasons, dropped
@@ -86,10 +90,10 @@ class Service:
         return None
 
     def _execute(
-        self, rows: Rows, turns: Iterable[int], now: int, room: int, charge: Charge, passes_over: bool
+        self, rows: Rows, turns: Iterable[int], now: int, room: int, left: int, charge: Charge, passes_over: bool
     ) -> tuple[list[int], list[int], list[int], int, int]:
-        """Execute rows in their turns until ``now``: those that are done, when each began and ended, gas and footprint left."""
-        left = room
+        """Execute rows in their turns until ``now``: those that are done, when each began and ended, gas and bytes of data left."""
+        largest = self._inbox.data.transaction
         taken: list[int] = []
         begun: list[int] = []
         ended: list[int] = []
@@ -97,6 +101,9 @@ class Service:
         before, least = self._last, 0
         self._begun, self._last = None, now
         for i in turns:
+            weighs = charge.weighs(rows.size[i])
+            if weighs > largest:
+                continue
             begins = arrives[i] if arrives[i] > self.free else self.free
             if begins >= now:
                 break
@@ -105,7 +112,7 @@ class Service:
                 self._begun = arrives[i], rows.tie[i]
                 self.free = begins
                 break
-            if ends > now or gas[i] > room or charge.counts(rows.size[i]) > left:
+            if ends > now or gas[i] > room or weighs > left:
                 if not passes_over:
                     break
                 least = least or self._least()
@@ -114,7 +121,7 @@ class Service:
                 self.free = max(self.free, before)
                 continue
             room -= gas[i]
-            left -= charge.counts(rows.size[i])
+            left -= weighs
             self.free = ends
             taken.append(i)
             begun.append(begins)

@@ -140,7 +140,8 @@ def stretch(chain: "LiveRollup", times: Sequence[int]) -> int:
     whole = np.empty((n, len(indices)))
     for k, index in enumerate(indices):
         whole[:, k] = index
-    backlog = rules.backlog_limit if rules.batch_poster is not None else None
+    throttles = [rules.backlog_limit, None if rules.data_throttle is None else rules.data_throttle.begins]
+    backlog = min((limit for limit in throttles if limit is not None and rules.batch_poster is not None), default=None)
     ripe = NO_LIMIT if chain.batches.ripens is None else chain.batches.ripens - chain.batches.unsent
     ways = machine.ways
     ways[kernel.TIPS], ways[kernel.GAS_LIMIT], ways[kernel.RIPE] = traits.tips, chain.gas_limit(), ripe
@@ -154,6 +155,7 @@ def stretch(chain: "LiveRollup", times: Sequence[int]) -> int:
     charges = chain.charging.several(at)
     ether = world.gas_token_prices(at) if machine.ether is None else indices[machine.ether]
     ways[kernel.FOOTPRINT], state = charges.footprint, np.array(chain.fee_state, np.int64)
+    ways[kernel.DATA_LIMIT] = chain.data_limit().room(chain.gas_limit(), charges.footprint)
     made = machine.make(
         machine.kernels, machine.begins, machine.mids, machine.cells, machine.codes, machine.calls, answered, machine.purses,
         machine.prices, rows.market, rows.action, rows.sender, rows.a, rows.b, rows.c, rows.slippage, rows.reference, rows.tip,
