@@ -79,6 +79,8 @@ class InvalidAssertion(Attack):
             tip=self.tip,
         )
         assertion = posted.answer
+        if assertion < 0:
+            return  # its block is final by now
         if self.sells:
             withdrawals = yield from self._sell(me, withdrawals, amount / self.pieces, assertion, copy)
         for withdrawal in withdrawals if gate.apart else ():
