@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from worlds import HERE, differences, frames
 
+from l2sim.attacks.l1_reorg import L1Reorg
 from l2sim.log import Log
 from l2sim.metrics.profit_and_loss import ProfitAndLoss
 from l2sim.metrics.throughput import Throughput
@@ -15,6 +16,7 @@ from l2sim.scenario import Scenario, ScenarioError
 from l2sim.streams import Streams
 from l2sim.transactions import Status
 from l2sim.units import MINUTE, SECOND
+from l2sim.world.reorganization import reorganize
 from l2sim.world.world import World
 
 PATH = HERE / "scenarios" / "reorganizations.yaml"
@@ -308,6 +310,36 @@ def test_who_lies_asserts_without_a_proposer() -> None:
     with pytest.raises(ScenarioError) as error:
         Scenario.of(plan)
     assert "whose blocks attack 'deep' undoes: leave the attack out\n" in f"{error.value}\n"
+
+
+def test_who_asserts_beside_the_proposer_is_found_whatever_it_is_called() -> None:
+    plan = Scenario.load(HERE / "scenarios" / "delay.yaml", ["duration=2d", "agents.leavers=null", "metrics.disputes=null"]).resolved()
+    deep, early = DEEP | {"begins": "1d"}, {"kind": "delay_attack", "on": "arb", "begins": "1h", "lasts": "1d", "early": True}
+    staker = {"kind": "staker", "on": "arb", "interval": "2h"}
+    plan["chains"]["arb"]["proposer"] = None
+    for section, who in (("attacks", {"rivals": early}), ("agents", {"staker": staker})):
+        with pytest.raises(ScenarioError, match=r"cannot be undone on 'l1', whose blocks attack 'deep' undoes: leave the attack out$"):
+            Scenario.of(plan | {"attacks": {"deep": deep}, "agents": {}} | {section: who | ({"deep": deep} if section == "attacks" else {})})
+
+
+class DeeperReorg(L1Reorg):
+    """A kind of its own, which says nothing new about what it undoes."""
+
+
+def test_a_kind_that_inherits_what_it_undoes_is_found_too() -> None:
+    plan = Scenario.load(HERE / "scenarios" / "disputes.yaml").resolved()
+    plan["attacks"] = {"deep": DEEP | {"kind": "deeper_reorg"}}
+    with pytest.raises(ScenarioError, match="whose blocks attack 'deep' undoes"):
+        Scenario.of(plan)
+
+
+def test_undoing_an_assertion_stops_the_run() -> None:
+    """Nothing goes on with half of a proof undone, should a world be made past the checks of a scenario."""
+    world = World(Scenario.load(HERE / "scenarios" / "disputes.yaml", ["duration=90min"]), Streams(1, 0), reversible=["l1"])
+    world.run()
+    assert world.chains["arb"].assertions.cases  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match="^the blocks of 'l1' cannot be undone: they hold assertions about 'arb'$"):
+        reorganize(world.chains["l1"], 2)  # type: ignore[arg-type]
 
 
 def test_a_sequencer_cannot_take_back_what_is_asserted() -> None:

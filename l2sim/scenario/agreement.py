@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import PydanticCustomError
 
+from l2sim.attacks import Attack
 from l2sim.data_fees import NO_CHARGE, Charge
 from l2sim.part import Part, Refers, did_you_mean
 from l2sim.scenario.mistakes import Mistake
@@ -123,6 +124,9 @@ def _charge(where: Where, fields: Mapping[str, Any], cast: _Cast) -> Charge:
 
 _FIXED = "assertions about this rollup, and the proofs, disputes and withdrawals that follow from them, cannot be undone on '{}'"
 
+_ASSERTING = {"attacks": {"bridge", "rivals", "asserts"}, "agents": {"head"}}
+"""Fields of those who assert something of their own accord."""
+
 
 def _settlement(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
     """A chain settles on an L1."""
@@ -134,10 +138,10 @@ def _settlement(where: Where, part: type[Part], fields: Mapping[str, Any], cast:
     if "settles_on" in part.model_fields and fields.get("batch_poster") and not fields.get("settles_on"):
         yield "settles_on", "a batch poster needs an L1 to post to: name it here, or write 'batch_poster: null'"
     attacks = members(cast.scenario, "attacks")
-    # Deposits live with blocks that are undone; assertions, which nobody makes without a proposer or a liar, do not.
-    lies = any("bridge" in getattr(cast.parts.get(("attacks", name)), "model_fields", ()) for name in attacks)
+    # Deposits live with blocks that are undone; assertions, which nobody makes without a proposer, a staker or a liar, do not.
+    lies = any(_ASSERTING.get(at[0], set()) & kind.model_fields.keys() for at, kind in cast.parts.items() if len(at) == 2)
     for name, attack in attacks.items() if fields.get("settlement") and (fields.get("proposer") or lies) else ():
-        undoes = "reverses" in vars(cast.parts.get(("attacks", name), object))
+        undoes = getattr(cast.parts.get(("attacks", name)), "reverses", Attack.reverses) is not Attack.reverses
         if undoes and isinstance(attack, Mapping) and attack.get("on") == fields.get("settles_on"):
             rest = "" if lies else "; or write 'proposer: null' here, so that nothing is asserted"
             yield "settlement", f"{_FIXED.format(attack['on'])}, whose blocks attack '{name}' undoes: leave the attack out{rest}"
