@@ -44,6 +44,9 @@ class Staker(Agent):
     censored_every: Annotated[Duration, Positive] | None = None
     """Time from one such spell to the next; without it there is only one."""
 
+    def proposes(self) -> tuple[str, ...]:
+        return () if self.on is None or self.interval is None else (self.on,)
+
     def arrive(self, me: Seat) -> None:
         me.endow(me.settlement(self._rollup(me)).l1, me.gas_token, self.funds / ETH)
 

@@ -61,6 +61,9 @@ class DelayAttack(Attack):
     look: Annotated[Duration, Positive] = 1 * MINUTE
     """How often it looks for something to assert, where it asserts first."""
 
+    def proposes(self) -> tuple[str, ...]:
+        return (self.on,) if self.early else ()
+
     def strike(self, me: AttackSeat) -> None:
         me.start(self._attack(me))
 

@@ -36,6 +36,9 @@ class InvalidAssertion(Attack):
     tip: Wei = 2 * GWEI
     """Priority fee it offers on L1, wei per gas."""
 
+    def proposes(self) -> tuple[str, ...]:
+        return (self.bridge,)
+
     def strike(self, me: AttackSeat) -> None:
         me.start(self._lies(me))
 
