@@ -96,8 +96,7 @@ def timed_out(chain: str, log: "Log", last: npt.NDArray[np.int64]) -> Floats:
     until, cost = log.select(ChannelTimedOut, "last", "cost", chain=chain)
     batch = np.searchsorted(last, until, side="left")
     there = batch < len(last)
-    found: Floats = np.bincount(batch[there], weights=cost[there], minlength=len(last))
-    return found
+    return np.bincount(batch[there], weights=cost[there], minlength=len(last)).astype(np.float64)
 
 
 def per_second(amounts: Floats, spans: Floats) -> tuple[float, float]:
