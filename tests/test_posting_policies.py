@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from validation import SCENARIOS, run
-from worlds import lived
+from worlds import lived, offers
 
 from l2sim.log import Log
 from l2sim.posting import Look, Offer, Posting, Terms
@@ -12,7 +12,7 @@ from l2sim.posting.backlog_and_urgency import BLOB_GAS_AS_CALLDATA, GAS_PER_BLOB
 from l2sim.posting.op_channels import OpChannels
 from l2sim.scenario import Scenario
 from l2sim.scenario.mistakes import ScenarioError
-from l2sim.units import ETH, GWEI, HOUR, MINUTE, SECOND
+from l2sim.units import DAY, ETH, GWEI, HOUR, MINUTE, SECOND
 
 FULL = 390_132
 TERMS = Terms(FULL, HOUR, GWEI, 5 * MINUTE, 60 * GWEI, 20 * GWEI, 10 * MINUTE, 170_000, 12 * SECOND, 130_044, None)
@@ -111,18 +111,22 @@ def test_it_is_replaced_at_nitros_times() -> None:
     assert policy.patience(0, look(HOUR, 0, blobs=3), TERMS, stands=False) == 5 * MINUTE
     assert policy.patience(1, look(65 * MINUTE, 0, blobs=3), TERMS, stands=False) == 175 * MINUTE
     assert policy.patience(1, look(65 * MINUTE, 0, blobs=3), TERMS, stands=True) == MINUTE
+    for blobs in (3, 0):  # parseReplacementTimes appends ten years, so that nothing is replaced after the last time
+        assert policy.patience(8, look(22 * HOUR, 0, blobs=blobs), TERMS, stands=False) == 10 * 365 * DAY - 22 * HOUR
+        assert policy.patience(8, look(22 * HOUR, 0, blobs=blobs), TERMS, stands=True) == MINUTE
 
 
-def test_an_offer_that_stands_is_not_sent_again() -> None:
+def test_an_offer_that_stands_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """L1's base fee is above what it may pay for half an hour, then falls: its first transaction waits in the mempool and goes in."""
-    falls = ", ".join(["0.5"] * 150 + ["0"] * 150)
+    falls, sent = ", ".join(["0.5"] * 150 + ["0"] * 150), offers(monkeypatch)
     log = run(Scenario.load(SCENARIOS / "posting.yaml", (
         "duration=40min", "agents.traders.rate=1 /s", f"chains.l1.gas_demand.fractions=[{falls}]", "chains.l1.base_fee.denominator=8",
         "chains.arb.batch_poster.full=12 kB",
         "chains.arb.batch_poster.policy={kind: backlog_and_urgency, target: 0.3, urgency: 0, elapsed_importance: 0}",
     )))  # fmt: skip
     first = log.frame("BatchPosted").iloc[0]
-    assert first["submitted"] < 5 * MINUTE
+    assert first["submitted"] == sent[0][0] < 5 * MINUTE
+    assert sent[1][0] > first["time"]
     assert 30 * MINUTE < first["time"] < 32 * MINUTE
 
 
@@ -169,15 +173,6 @@ def test_a_batch_is_safe_when_its_last_frame_is_in() -> None:
     assert safe["time"].tolist() == batches["time"].tolist()
     paid = log.frame("AccountClosed").query("group == 'arb.batch_poster' and asset == 'gas'")
     assert (paid["opening"] - paid["closing"]).sum() == pytest.approx(batches["cost"].sum(), rel=1e-9)
-
-
-def test_a_channel_that_takes_too_long_counts_for_nothing() -> None:
-    log = channels("chains.arb.batch_poster.policy={kind: op_channels, target_blobs: 18, channel_timeout: 1}")
-    late = log.frame("ChannelTimedOut")
-    assert len(late) > 2
-    assert (late["blocks"] == 2).all()
-    assert (late["first"] == late["first"].iloc[0]).all()  # the same blocks, again and again
-    assert len(log.frame("BatchPosted")) == 0
 
 
 def test_frames_that_l1_undoes_come_again_and_the_batch_is_posted_once() -> None:

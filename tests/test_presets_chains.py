@@ -184,6 +184,8 @@ def test_arbitrum_offers_what_nitro_offers() -> None:
     caps = [poster.policy.cap(batches, age) for batches, age in ((0, 0), (0, 10 * MINUTE), (0, 30 * MINUTE), (0, HOUR), (5, 0))]
     assert caps == [60.0, 70.0, 150.0, 420.0, 160.0]
     assert (poster.tip, poster.policy.most_tip) == (10**9, 12 * 10**8)
+    # arbnode/dataposter, DefaultDataPosterConfig.BlobTxReplacementTimes
+    assert poster.policy.blob_replacements == tuple(minutes * MINUTE for minutes in (5, 10, 30, 60, 240, 480, 960, 1320))
 
 
 HEAVY = {"sequencer": {"block_time": "10s"}, "block_overhead": "130030 B", "backlog_limit": None}

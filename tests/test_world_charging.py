@@ -11,6 +11,7 @@ from l2sim.data_fees.zksync import Zksync
 from l2sim.events import BatchPosted, BlockSealed, TransactionIncluded
 from l2sim.events.fees import DataPriceUpdated, OperatorFeeSet
 from l2sim.log import Log
+from l2sim.markets.constant_product import ConstantProduct
 from l2sim.scenario import Scenario, ScenarioError
 from l2sim.streams import Streams
 from l2sim.units import ETH, GWEI
@@ -101,6 +102,20 @@ def test_the_footprint_of_data_fills_blocks_and_moves_the_base_fee() -> None:
     assert sizes.max() == 30_000_000 // (60_000 * max(size, 100))
     assert freely.max() > sizes.max()
     assert fees[-1] > 10 * calm[-1]
+
+
+@pytest.mark.parametrize("engine", ["lists", "arrays"])
+def test_a_small_transaction_counts_as_a_hundred_bytes(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jovian's footprint is that of the estimated size, which is 100 bytes at least: five transactions of 60 bytes fill a block."""
+    monkeypatch.setattr(ConstantProduct, "size", {"buy": 60, "sell": 60})
+    world, log = lived(engine, **{"chains.op.data_fee": JOVIAN | {"footprint_gas": 60_000}, "chains.op.block_gas_limit": "30 Mgas"})
+    charge = world.chains["op"].charge()
+    assert [charge.counts(size) for size in (60, 100, 101)] == [6_000_000, 6_000_000, 6_060_000]
+    sizes, fees = log.select(BlockSealed, "transactions", "base_fee", chain="op")
+    assert sizes.max() == 5
+    full = np.flatnonzero(sizes[:-1] == 5)
+    assert len(full) > 100
+    assert (fees[full + 1] > fees[full]).all()  # by its data a block is full, and by gas almost empty
 
 
 def test_the_l1_pricer_keeps_books_that_close() -> None:

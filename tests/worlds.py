@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from l2sim.log import Log
 from l2sim.scenario import Scenario
 from l2sim.streams import Streams
+from l2sim.world.seat import Seat
 from l2sim.world.world import World
 
 HERE = Path(__file__).resolve().parent
@@ -41,6 +43,19 @@ def small(*changes: str) -> Scenario:
 def lived(description: Any, seed: int = 1, replication: int = 0, look: Callable[[int, int], None] | None = None) -> Log:
     """What happens in one world."""
     return World(description, Streams(seed, replication)).run(look)
+
+
+def offers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Time (ns) and tip of every transaction that posters send from now on."""
+    sent: list[tuple[int, int]] = []
+    post = Seat.post_blobs
+
+    def noted(seat: Seat, blobs: int, gas: int, tip: int, *caps: int) -> Any:
+        sent.append((seat.now, tip))
+        return post(seat, blobs, gas, tip, *caps)
+
+    monkeypatch.setattr(Seat, "post_blobs", noted)
+    return sent
 
 
 def frames(log: Log, *, before: int | None = None, reverted: bool = False) -> dict[str, pd.DataFrame]:

@@ -40,7 +40,7 @@ class BatchPoster(Agent):
     tip: Wei = 2 * GWEI
     """Priority fee it offers at first, wei per gas; doubled for every ``bump`` that it waits in vain."""
     bump: Annotated[Duration, Positive] = 5 * MINUTE
-    """How long it waits for inclusion before it raises its offer."""
+    """How long it waits for inclusion before it raises its offer, for all transactions of a batch that L1 has not included by then."""
     target_fee: Wei = 60 * GWEI
     """Execution fee per gas that it finds normal."""
     target_blob_fee: Wei = 20 * GWEI
@@ -96,7 +96,7 @@ class BatchPoster(Agent):
 
     def _post(self, me: Seat, terms: Terms, batch: tuple[int, int, int], oldest: int, pieces: list[int]) -> Waiting:
         """Put all pieces of a batch on L1; again where that took too long for the first ones to count."""
-        duty, policy = me.duty, self.policy
+        duty, policy, began = me.duty, self.policy, me.now
         while True:
             loads = [self._load(me, size) for size in pieces]
             offers: list[Offer | None] = [None] * len(loads)
@@ -115,20 +115,21 @@ class BatchPoster(Agent):
                     offers[piece], stands = offer, False
                     sent[piece] = me.post_blobs(blobs, gas, offer.tip, offer.cap, offer.blob_cap if blobs else ANY_FEE)
                 look = look._replace(blobs=max(blobs for blobs, _ in loads))
-                yield me.any(*sent.values(), me.sleep(policy.patience(attempt, look, terms, stands)))
-                for piece, included in list(sent.items()):
-                    if included.triggered:
-                        told.append((yield included))
-                        del sent[piece]
+                ends = me.sleep(policy.patience(attempt, look, terms, stands))
+                while sent and not ends.processed:  # one piece's inclusion is no reason to offer more for the others
+                    yield me.any(*sent.values(), ends)
+                    for piece, included in list(sent.items()):
+                        if included.triggered:
+                            told.append((yield included))
+                            del sent[piece]
                 attempt += 1
             slots, cost = [slot for slot, _, _ in told], sum(cost for _, cost, _ in told)
             lasts = policy.lasts(terms)
             if lasts is None or max(slots) - min(slots) <= lasts:
                 break
             me.announce(ChannelTimedOut(duty.name, batch[0], batch[1], max(slots) - min(slots), cost))
-        blobs, submitted = sum(blobs for blobs, _ in loads), max(submitted for _, _, submitted in told)
         parts = [(submitted, slot, cost) for slot, cost, submitted in told]
-        duty.posted(batch, blobs, submitted, max(slots), cost, parts)
+        duty.posted(batch, sum(blobs for blobs, _ in loads), began, max(slots), cost, parts)
 
     def _certify(self, me: Seat, batch: tuple[int, int, int]) -> Waiting:
         """Have a committee store a batch and sign for it, where there is one."""
@@ -158,6 +159,17 @@ class BatchPoster(Agent):
         return Terms(
             full, self.max_delay, self.tip, self.bump, self.target_fee, self.target_blob_fee, self.urgency, self.gas, slot, room, cost
         )  # fmt: skip
+
+    def whole(self, availability: Availability, slot: int) -> tuple[int | None, list[list[tuple[int, int]]]]:
+        """L1 blocks within which all transactions of a full batch must be included, if so; and blobs and execution gas of each, each way.
+
+        Args:
+            availability: where the rollup's data are.
+            slot: time between L1's blocks (ns).
+        """
+        terms, look = self._terms(slot), Look(0, 0, 0)
+        pieces = self.policy.pieces(self.policy.most(look, terms), look, terms)
+        return self.policy.lasts(terms), [list(way) for way in zip(*(self._ways(availability, size) for size in pieces), strict=True)]
 
     def _room(self) -> int:
         """Bytes that it puts into a blob."""

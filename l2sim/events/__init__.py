@@ -121,7 +121,7 @@ class HeadAdvanced(NamedTuple):
 
 
 class BatchPosted(NamedTuple):
-    """A batch of blocks of a rollup was included in L1; cost in ETH."""
+    """A batch of blocks of a rollup was included in L1; ``submitted`` when its poster first sent it, cost in ETH."""
 
     chain: str
     first: int

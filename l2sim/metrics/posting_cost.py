@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from l2sim.events import BatchPosted, TransactionIncluded
+from l2sim.events.availability import ChannelTimedOut
 from l2sim.metrics import Metric
 from l2sim.units import SECOND, Duration, Positive, Usd
 
@@ -20,9 +21,11 @@ Floats = npt.NDArray[np.float64]
 class PostingCost(Metric):
     """What a rollup's poster pays L1 and what waiting for it costs, in US dollars a second, over whole cycles from batch to batch.
 
-    A transaction waits from its submission until the poster lets go of the batch with it; what L1 then takes to include the batch is
-    ``l1_mean``, and no part of the cost. ``…_error`` is the standard error of a mean over cycles that are independent of each other,
-    as a ratio of two means (renewal reward). Cost = fees / time + delay cost x (seconds that all transactions waited) / time.
+    A transaction waits from its submission until the poster lets go of the batch with it, at its first offer; what L1 then takes to
+    include the batch is ``l1_mean``, and no part of the cost. ``…_error`` is the standard error of a mean over cycles that are
+    independent of each other, as a ratio of two means (renewal reward).
+    Cost = fees / time + delay cost x (seconds that all transactions waited) / time. A batch's fees are those of its channels that timed
+    out, too. What was paid for a batch that was not whole on L1, in time, when the run ended is not counted.
     """
 
     units: ClassVar[dict[str, str]] = {
@@ -51,6 +54,7 @@ class PostingCost(Metric):
             BatchPosted, "time", "submitted", "last", "blobs", "size", "cost", chain=chain
         )  # fmt: skip
         ether = log.about.get("prices", {}).get(self.price, self.ether)
+        cost = cost + timed_out(chain, log, last)
         spans, waits, numbers = self._cycles(chain, log, submitted, last)
         counted = submitted[1:] >= self.warm_up
         spans, waits, numbers, fees = spans[counted], waits[counted], numbers[counted], cost[1:][counted] * ether
@@ -85,6 +89,14 @@ class PostingCost(Metric):
         waited = np.bincount(batch, weights=(submitted[batch] - sent) / SECOND, minlength=n)
         spans: Floats = np.diff(submitted) / SECOND
         return spans, waited[1:].astype(np.float64), np.bincount(batch, minlength=n)[1:].astype(np.float64)
+
+
+def timed_out(chain: str, log: "Log", last: npt.NDArray[np.int64]) -> Floats:
+    """What channels cost that timed out (ETH), by the batch that was sent again; those whose batch never was in time are left out."""
+    until, cost = log.select(ChannelTimedOut, "last", "cost", chain=chain)
+    batch = np.searchsorted(last, until, side="left")
+    there = batch < len(last)
+    return np.bincount(batch[there], weights=cost[there], minlength=len(last)).astype(np.float64)
 
 
 def per_second(amounts: Floats, spans: Floats) -> tuple[float, float]:

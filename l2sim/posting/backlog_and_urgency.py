@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from l2sim.posting import Look, Offer, Posting, Terms
-from l2sim.units import GWEI, HOUR, MINUTE, Duration, Fraction, Positive, Wei
+from l2sim.units import DAY, GWEI, HOUR, MINUTE, Duration, Fraction, Positive, Wei
 
 GAS_PER_BLOB = 131_072
 """Blob gas of a blob (EIP-4844)."""
@@ -22,6 +22,8 @@ LEAST_BLOB_INCREASE = 2, 1
 """Factors by which a replacement has to outbid what it replaces (minNonBlobRbfIncrease, minBlobRbfIncrease)."""
 RETRY = MINUTE
 """Time after which it looks again where an offer stood (replaceTx)."""
+NEVER_AGAIN = 10 * 365 * DAY
+"""Age after the last at which a transaction is replaced: beyond any run (parseReplacementTimes appends ten years)."""
 
 
 class BacklogAndUrgency(Posting):
@@ -29,7 +31,8 @@ class BacklogAndUrgency(Posting):
 
     The backlog counts full batches that wait, and a blob counts as the calldata that it replaces. What a transaction may cost in all is
     divided between execution and blobs as their fees stand, and no cap is more than a multiple of these. An offer that was not taken is
-    replaced at set ages, at a least increase; where that, or the fees of the day, is above what it may pay, it stands as it is.
+    replaced at set ages, at a least increase, and after the last of them never; where that, or the fees of the day, is above what it may
+    pay, it stands as it is, and it looks again in a minute.
     """
 
     instead: ClassVar[Mapping[str, str]] = {
@@ -109,7 +112,7 @@ class BacklogAndUrgency(Posting):
         ages, age = self.blob_replacements if look.blobs else self.replacements, look.now - look.oldest
         if not attempt:
             return ages[0]
-        return RETRY if stands else next((each - age for each in ages if each > age), RETRY)
+        return RETRY if stands else next(each - age for each in (*ages, NEVER_AGAIN) if each > age)
 
     def most(self, look: Look, terms: Terms) -> int:
         return int(terms.full / self._size(look, terms))

@@ -241,6 +241,25 @@ def _batches(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _C
         cause = next((f".{cause}" for cause in causes if poster.get(cause) is not None and "policy" not in poster), "")
         yield f"batch_poster{cause}", f"a transaction on '{fields['settles_on']}' {message}; it would never be included"
         return
+    lasts, wholes = rollup.batch_poster.whole(rollup.availability, rules.slot)
+    for when, fork in forks.items() if lasts is not None else ():
+        most = fork.blobs_per_transaction or fork.maximum, min(fork.transaction_gas or rules.gas_limit, rules.gas_limit)
+        fit = [whole for whole in wholes if all(blobs <= most[0] and gas <= most[1] for blobs, gas in whole)]
+        apart = min(_blocks(whole, fork.maximum, rules.gas_limit) for whole in fit) - 1
+        if apart > lasts:
+            message = f"the transactions of a full batch are at least {apart} blocks of '{fields['settles_on']}' apart {when}"
+            yield "batch_poster.policy", f"{message}, and may be {lasts}: it would never be in time"
+            return
+
+
+def _blocks(loads: list[tuple[int, int]], blobs: int, gas: int) -> int:
+    """Blocks with room for so much that transactions take at least, all of the same blobs and gas but the last, which is smaller."""
+    n, room = 1, (blobs, gas)
+    for load in loads:
+        if load[0] > room[0] or load[1] > room[1]:
+            n, room = n + 1, (blobs, gas)
+        room = room[0] - load[0], room[1] - load[1]
+    return n
 
 
 _CONTESTS = ("validator", "staker", "stalled_game", "delay_attack")

@@ -77,7 +77,7 @@ def _posts_again(events: list[Event], rollup: LiveRollup, batch: Batch, until: i
         pieces.append(Piece(submitted, slot, cost))
         if len(pieces) == whole:
             cost = sum(piece.cost for piece in pieces)
-            rollup.batches.posted(batch.blocks, batch.blobs, submitted, slot, cost, tuple(pieces))
+            rollup.batches.posted(batch.blocks, batch.blobs, batch.submitted, slot, cost, tuple(pieces))
 
     for event in events:
         assert event.callbacks is not None  # noqa: S101
