@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from worlds import HERE, differences, frames
 
+from l2sim.fees.blob import GAS_PER_BLOB, blob_base_fee
 from l2sim.log import Log
 from l2sim.metrics.profit_and_loss import ProfitAndLoss
 from l2sim.metrics.throughput import Throughput
@@ -210,6 +211,47 @@ def test_l1_goes_on_where_it_went_back_to() -> None:
     # Slots go on, those undone stay empty; the base fee is what it was before them.
     assert sealed.loc[65, "base_fee"] == sealed.loc[61, "base_fee"] != sealed.loc[62, "base_fee"]
     assert sealed.loc[65, "blob_base_fee"] == sealed.loc[61, "blob_base_fee"]
+
+
+def over_a_fork(begins: str, depth: int) -> tuple[dict[int, int], dict[int, int]]:
+    """The blob fee of each block that stands, and of each that was undone; slot 20 is the first of the second fork."""
+    since = 1_000_000_000
+    chain = {
+        "fork": "old", "blob_demand": {"kind": "given", "fractions": [0.5]},
+        "blob_fee": {
+            "kind": "blob", "initial_excess": "60 Mgas",
+            "forks": {
+                "old": {"begins": since, "target": 3, "maximum": 6, "update_fraction": 3_338_477},
+                "new": {"begins": since + 20 * 12, "target": 6, "maximum": 9, "update_fraction": 5_007_716},
+            },
+        },
+    }  # fmt: skip
+    attack = {"kind": "l1_reorg", "on": "l1", "begins": begins, "lasts": "1s", "depth": depth}
+    changes = {"duration": "6min", "attacks.deep": attack} | {f"chains.l1.{name}": value for name, value in chain.items()}
+    log = lived(Scenario.load(HERE / "scenarios" / "fee_market.yaml").vary(changes))
+    sealed = log.frame("BlockSealed", reverted=True).query("chain == 'l1'")
+    stands, gone = (sealed[sealed["canonical"] == which].set_index("number")["blob_base_fee"].to_dict() for which in (True, False))
+    return stands, gone
+
+
+@pytest.mark.parametrize(
+    ("begins", "gone", "first"),
+    [
+        ("229s", (17, 18, 19), 20),  # undone before the fork: the slot that follows is its first
+        ("241s", (18, 19, 20), 21),  # undone from after it to before it
+        ("265s", (20, 21, 22), 23),  # all that is undone belongs to the fork
+    ],
+)
+def test_after_blocks_are_undone_the_blob_fee_goes_by_the_fork_of_the_slot(begins: str, gone: tuple[int, ...], first: int) -> None:
+    # The blocks of the old fork hold its target of 3 blobs, so that each of them leaves the excess where it was.
+    excess = 60_000_000 + (3 - 6) * GAS_PER_BLOB
+    stands, undone_fees = over_a_fork(begins, 3)
+    assert tuple(undone_fees) == gone
+    assert stands[first] == blob_base_fee(excess, 5_007_716) == 147_707
+    assert {slot: fee for slot, fee in stands.items() if slot < 20} == dict.fromkeys(
+        (slot for slot in range(1, 20) if slot not in gone), blob_base_fee(60_000_000, 3_338_477)
+    )
+    assert stands[first + 1] == blob_base_fee(excess + (4 - 6) * GAS_PER_BLOB, 5_007_716)
 
 
 def test_l1_does_not_undo_what_is_justified() -> None:

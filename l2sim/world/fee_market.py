@@ -114,12 +114,20 @@ class FeeMarket:
 
     def passed(self, state: Quiet) -> Quiet:
         """The state after a slot without a block: where the next one is the first of a fork, its blob fee goes by that fork's rules."""
-        blob_fee, fork, blob = self.rules.blob_fee, self.fork(state.slot), state.blob
-        if (coming := self.fork(state.slot + 1)) is fork:
-            return state
+        fork = self.fork(state.slot)
+        return state if self.fork(state.slot + 1) is fork else self._crossed(state)
+
+    def undone(self, before: Quiet, slot: int) -> Quiet:
+        """The state after a slot when every block since ``before`` was undone, which may lead back over the beginning of a fork."""
+        fork, state = self.fork(before.slot + 1), before._replace(slot=slot)
+        return state if self.fork(slot + 1) is fork else self._crossed(state)
+
+    def _crossed(self, state: Quiet) -> Quiet:
+        """A state whose blob fee goes by the fork of the slot that follows."""
+        blob_fee, fork, blob = self.rules.blob_fee, self.fork(state.slot + 1), state.blob
         if state.parent is not None:
-            blob = blob_fee.under(coming, *state.parent)
-        return state._replace(blob=blob, blob_price=blob_fee.priced(coming, blob))
+            blob = blob_fee.under(fork, *state.parent)
+        return state._replace(blob=blob, blob_price=blob_fee.priced(fork, blob))
 
     def uniform(self, purpose: str, index: int) -> float:
         """A uniform number for a purpose and a slot or epoch: the same pair, the same number, whenever it is asked."""

@@ -31,8 +31,8 @@ def reorganize(l1: "LiveL1", slots: int) -> None:
     before = l1.before[made[0]]
     for slot in made:
         del l1.before[slot]
-    # The fees are those before the first block undone; slots and votes go on.
-    l1.after = before._replace(slot=last, votes=voted.votes)
+    # The fees are those before the first block undone, by the fork of the slot that follows; slots and votes go on.
+    l1.after = l1.market.undone(before, last)._replace(votes=voted.votes)
     l1.forgets(until)
     rows = Rows.none()
     for record in undone:
