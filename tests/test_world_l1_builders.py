@@ -208,6 +208,38 @@ def test_all_gas_is_bought() -> None:
     assert set(part.select(SpaceBought, "gas", chain="l1")[0].tolist()) == {30_000_000}
 
 
+def both_flooded(share: str, tip: str) -> Log:
+    """Gas and blobs are bought at the same time; everybody else wants half of the gas and 21 blobs."""
+    both = {
+        "gas": {"kind": "gas_saturation", "on": "l1", "begins": "5min", "lasts": "5min", "share": share, "tip": "3 gwei"},
+        "blobs": {"kind": "blob_saturation", "on": "l1", "begins": "5min", "lasts": "5min", "tip": tip},
+    }
+    others = {"duration": "12min", "chains.l1.fork": "bpo2", "chains.l1.blob_demand": {"kind": "given", "fractions": [1]}}
+    return run(Scenario.load(SCENARIOS / "fee_market.yaml").vary({"attacks": both, "metrics.bought": {"kind": "space_bought"}} | others))
+
+
+@pytest.mark.parametrize(
+    ("share", "tip", "bought", "sealed"),
+    [
+        ("100 %", "2 gwei", 0, 0),  # no gas is left to carry anybody's blobs
+        ("99.9165 %", "2 gwei", 12, 12),  # 50,100 gas for two transactions of six blobs, and then nobody's
+        ("99.9165 %", "1 wei", 0, 12),  # everybody else comes first
+        ("100 %", "4 gwei", 21, 21),  # who bids more for the gas of its transactions has it
+    ],
+)
+def test_no_blob_without_the_gas_of_its_transaction(share: str, tip: str, bought: int, sealed: int) -> None:
+    log = both_flooded(share, tip)
+    number, blobs = log.select(BlockSealed, "number", "blobs", chain="l1")
+    during = (number > 25) & (number < 50)
+    assert set(blobs[during].tolist()) == {sealed}
+    assert set(blobs[~during & (number != 25) & (number != 50)].tolist()) == {21}
+    rows = log.frame("SpaceBought")
+    named = {name: rows[rows["account"] == group["first"]] for name, group in log.about["groups"].items()}
+    assert set(named["blobs"]["blobs"]) == ({bought} if bought else set())
+    assert (named["blobs"]["gas"] == -(-bought // 6) * 21_000).all()
+    assert (rows.groupby("number")["gas"].sum() <= 60_000_000).all()
+
+
 def check_gas(log: Log) -> None:
     """The gas that the log says each block of 60 million used is what moved the base fee (EIP-1559, in whole wei)."""
     gas, base = (column.tolist() for column in log.select(BlockSealed, "gas", "base_fee", chain="l1"))

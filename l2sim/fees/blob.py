@@ -99,6 +99,11 @@ class Fork(Part):
     transaction_gas: Annotated[Gas, Positive] | None = None
     """Most gas that one transaction may use (EIP-7825); without it, as much as a block takes."""
 
+    @property
+    def most_blobs(self) -> int:
+        """Most blobs in one transaction."""
+        return self.blobs_per_transaction or self.maximum
+
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.target > self.maximum:

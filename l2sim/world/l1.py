@@ -15,7 +15,7 @@ from l2sim.consensus.simple import Simple
 from l2sim.demand import Demand
 from l2sim.events import BlockSealed, HeadAdvanced
 from l2sim.fees.blob import Blob, Fork
-from l2sim.fees.eip1559 import Eip1559, transaction_gas
+from l2sim.fees.eip1559 import Eip1559
 from l2sim.ordering import Ordering
 from l2sim.part import Refers
 from l2sim.units import GWEI, SECOND, Duration, Fraction, Gas, Positive, Share, Wei
@@ -172,12 +172,9 @@ class LiveL1(LiveChain):
         return self.rules.gas_limit if most is None else min(most, self.rules.gas_limit)
 
     def fork(self) -> Fork:
-        """The fork in force now."""
-        return self.market.fork(self.world.clock.now // self.rules.slot)
-
-    def transaction_gas(self, zeros: int, nonzeros: int, execution: int = 0) -> int:
-        """Gas of a transaction with so many zero and other bytes of calldata that executes so much, the floor of the fork applied."""
-        return transaction_gas(zeros, nonzeros, execution, self.fork().calldata_floor)
+        """The fork in force in the next block, or in the one that is being made."""
+        slot = self.world.clock.now // self.rules.slot
+        return self.market.fork(slot if self._making else slot + 1)
 
     def base_fee(self) -> int:
         self.catch_up()
@@ -345,11 +342,12 @@ class LiveL1(LiveChain):
         gas, _ = self.make_block(now, left, blobs_used, blob_fee)
         gas_used = min(self._besides + self.building.bought + gas, rules.gas_limit)
         self.building.signed(room)
-        self.after = market.after(self.after, gas_used, blobs_used)
+        self.after = market.after(self.after, gas_used, blobs_used - self.building.unbought)
 
     def note(self, time: int, block: BlockSealed) -> BlockSealed:
         used = self._besides + self.building.bought + block.gas
-        return super().note(time, block._replace(gas=min(used, self.rules.gas_limit)))
+        blobs = block.blobs - self.building.unbought
+        return super().note(time, block._replace(gas=min(used, self.rules.gas_limit), blobs=blobs))
 
     def _execute(self, block: Block) -> tuple[Block, Executed]:
         return super()._execute(self.building.bundled(block) if self.rules.bundles else block)

@@ -263,7 +263,11 @@ class Seat(Arrival):
         """Most blobs and most gas of a transaction in an L1's next block."""
         chain = self._world.l1(l1)
         fork = chain.fork()
-        return fork.blobs_per_transaction or fork.maximum, chain.most_gas()
+        return fork.most_blobs, chain.most_gas()
+
+    def calldata_floor(self, l1: str) -> int:
+        """Gas that a token of calldata costs at least in an L1's next block; 0 where there is no floor."""
+        return self._world.l1(l1).fork().calldata_floor
 
     def post_blobs(self, blobs: int, gas: int, tip: int, cap: int, blob_cap: int) -> Event:
         """Send a blob transaction to the L1 of its chain; the event's value is (slot, cost in ETH, submitted)."""
