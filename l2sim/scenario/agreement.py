@@ -1,6 +1,7 @@
 """Agreement: members that exist but do not go together, such as a market on a chain that has no markets."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from pydantic_core import PydanticCustomError
@@ -191,16 +192,18 @@ def _batches(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _C
     try:
         rollup: Any = part.model_validate({key: value for key, value in fields.items() if key != "kind"})
         rules: Any = chain.model_validate({key: value for key, value in l1.items() if key != "kind"})
-        ways = rollup.batch_poster.heaviest(rollup.availability, rules.slot)
         began = rules.began()
         ends = began + DURATION.read(cast.scenario.get("duration")) // SECOND
         later = {f"from fork '{name}' on": fork for name, fork in rules.blob_fee.forks.items() if began < fork.begins <= ends}
         forks = {"at the start": rules.blob_fee.fork(began), **later}
+        heaviest = partial(rollup.batch_poster.heaviest, rollup.availability, rules.slot)
+        loads = {when: heaviest(fork.calldata_floor) for when, fork in forks.items()}
     except (ValueError, AttributeError):
         return  # what is wrong with the chains themselves is said elsewhere
     for when, fork in forks.items():
-        most = fork.blobs_per_transaction or fork.maximum
+        most = fork.most_blobs
         most_gas = min(fork.transaction_gas or rules.gas_limit, rules.gas_limit)
+        ways = loads[when]
         if any(blobs <= most and gas <= most_gas for blobs, gas in ways):
             continue
         blobs, gas = ways[0]
