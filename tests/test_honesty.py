@@ -151,6 +151,7 @@ LOOKS: dict[str, list[tuple[Any, ...]]] = {
     "balance": [(place, asset) for place in ("arb", "outside") for asset in ("usd", "eth")],
     "venue": [()],
     "carries": [("l1",)],
+    "calldata_floor": [("l1",)],
     "rng": [("probe",), ("probe", 7)],
     "luck": [("probe", 0), ("probe", 7)],
     "identities": [(np.arange(10),)],
