@@ -24,7 +24,7 @@ from l2sim.world.builders import Auction, Maker, Mempool, agreed
 from l2sim.world.building import Building
 from l2sim.world.chain import LiveChain
 from l2sim.world.execution import Block, Executed
-from l2sim.world.fee_market import FeeMarket, Quiet
+from l2sim.world.fee_market import FeeMarket, Quiet, begins
 from l2sim.world.ledger import BURNED
 from l2sim.world.mail import BlobTransaction, Room, Saturation
 from l2sim.world.validators import Validators
@@ -98,6 +98,7 @@ class L1(Chain):
         self.base_fee.allows(self.gas_limit)
         agreed(self.builders, "builders")
         agreed(self.relays, "relays")
+        begins(self)
         return self
 
     def began(self) -> int:
