@@ -160,7 +160,7 @@ LOOKS: dict[str, list[tuple[Any, ...]]] = {
     "settles_on": [],
     "escapes": [],
 }  # fmt: skip
-WAITS = {"sleep", "sleep_until", "block", "news", "receipt", "any"}
+WAITS = {"sleep", "sleep_until", "block", "news", "receipt", "any", "again"}
 ACTS = {
     "failures", "submit", "submit_rows", "submit_steps", "trade", "announce", "post_blobs", "withdraw_blobs", "post", "start",
     "carry", "remit", "endow", "establish", "establish_loans", "admit", "adopt", "halt", "resume", "reorganize", "demand", "withhold",

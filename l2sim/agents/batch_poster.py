@@ -102,11 +102,14 @@ class BatchPoster(Agent):
             loads = [self._load(me, size) for size in pieces]
             offers: list[Offer | None] = [None] * len(loads)
             sent: dict[int, Any] = dict.fromkeys(range(len(loads)))
-            told: list[tuple[int, float, int]] = []
+            held: dict[int, Any] = {}
+            undone: set[int] = set()
             attempt = 0
             while sent:
                 look, stands = self._look(me, oldest), attempt > 0
                 for piece, waits in sent.items():
+                    if piece in undone:
+                        continue  # it goes in again at whatever fee it takes
                     blobs, gas = loads[piece]
                     offer = policy.offer(look._replace(blobs=blobs, gas=gas), terms, offers[piece])
                     if waits is not None:
@@ -119,9 +122,15 @@ class BatchPoster(Agent):
                 yield me.any(*sent.values(), me.sleep(policy.patience(attempt, look, terms, stands)))
                 for piece, included in list(sent.items()):
                     if included.triggered:
-                        told.append((yield included))
-                        del sent[piece]
+                        yield included
+                        held[piece] = sent.pop(piece)
+                for piece, included in list(held.items()):
+                    held[piece] = again = me.again(included)
+                    if not again.triggered:
+                        sent[piece] = held.pop(piece)
+                        undone.add(piece)
                 attempt += 1
+            told = [included.value for included in held.values()]
             slots, cost = [slot for slot, _, _ in told], sum(cost for _, cost, _ in told)
             lasts = policy.lasts(terms)
             if lasts is None or max(slots) - min(slots) <= lasts:

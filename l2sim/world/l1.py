@@ -156,6 +156,8 @@ class LiveL1(LiveChain):
         self.auction = Auction(name, rules, self.market.uniform, world.ledger)
         self.taken: deque[tuple[int, BlobTransaction]] = deque()
         """Batches in blocks that can still be undone, with their slots."""
+        self.again: dict[Event, Event] = {}
+        """What tells of the next inclusion of a batch, by what told of one that was undone."""
         self.before: dict[int, Quiet] = {}
         """The state before each slot that can still be undone."""
 

@@ -18,7 +18,7 @@ from l2sim.world.duty import Duty
 from l2sim.world.l1 import LiveL1
 from l2sim.world.ledger import GAS_TOKEN
 from l2sim.world.mail import BlobTransaction, Saturation
-from l2sim.world.reorganization import reorganize
+from l2sim.world.reorganization import latest, reorganize
 from l2sim.world.rollup import LiveRollup
 from l2sim.world.sending import Do, Ints
 from l2sim.world.validators import Validators
@@ -279,6 +279,10 @@ class Seat(Arrival):
         l1.stirred()
         l1.blob_transactions.append(BlobTransaction(arrives, tie, self.now, self._own(None), blobs, gas, tip, cap, blob_cap, included))
         return included
+
+    def again(self, included: Event) -> Event:
+        """What tells that L1 has a blob transaction: the same event, or another where the block that had it was undone since."""
+        return latest(self._world.l1(self.duty.settles_on), included)
 
     def withdraw_blobs(self, included: Event) -> None:
         """Take a blob transaction back that no block has included, to replace it."""
