@@ -162,6 +162,54 @@ def test_a_bundle_that_would_revert_is_left_out_and_pays_nothing() -> None:
     assert np.isin(left_out, [*group["traders"], *group["keepers"]]).all()
 
 
+def poor_and_careful(*bundles: str) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    """Senders and statuses of what is included and of what is dropped.
+
+    Somebody who has ether for one transaction sends two, the first of which reverts and the second of which would move the price;
+    somebody else's that comes third accepts a price one per cent worse.
+    """
+    step = {"at": "5s", "market": "pool", "action": "buy"}
+    acts = {
+        "poor": [
+            step | {"action": "sell", "fields": {"base_in": "1 ETH"}, "tip": "3 gwei"},
+            step | {"fields": {"quote_in": "100 kUSD"}, "tip": "2 gwei"},
+        ],
+        "careful": [step | {"fields": {"quote_in": "2000 USD"}, "slippage": "1 %"}],
+    }
+    log = run(Scenario.of({
+        "duration": "1min", "prices": {"eth": {"kind": "path", "points": {"0": "2000 USD"}}},
+        "network": {"within": "0 s", "reference_volatility": 0},
+        "chains": {"l1": {"preset": "ethereum", "missed": 0, "base_fee": {"initial": "1 gwei"}, "bundles": list(bundles)}},
+        "markets": {"pool": {"kind": "constant_product", "on": "l1", "base": "eth", "base_reserve": 1000}},
+        "agents": {
+            name: {
+                "kind": "scripted", "holdings": {"l1": {"usd": "1 MUSD"}}, "gas": "0.0006 ETH",
+                "steps": {f"step_{number}": act for number, act in enumerate(those)},
+            }
+            for name, those in acts.items()
+        },
+    }))  # fmt: skip
+    names = {group["first"]: name for name, group in log.about["groups"].items()}
+
+    def those(table: str) -> list[tuple[str, int]]:
+        frame = log.frame(table)
+        return [(names[sender], status) for sender, status in frame[["sender", "status"]].to_numpy().tolist()] if len(frame) else []
+
+    return those("TransactionIncluded"), those("TransactionDropped")
+
+
+def test_blocks_are_tried_until_nothing_in_bundles_reverts() -> None:
+    """In the first trial the first one's failure takes the fee of the second; without it the second is made, and spoils the third."""
+    out = Status.LEFT_OUT
+    assert poor_and_careful("poor", "careful") == ([("poor", 0)], [("poor", out), ("careful", out)])
+
+
+def test_a_trial_has_the_transactions_that_can_be_paid() -> None:
+    """What nobody pays for spoils nothing."""
+    poor = [("poor", Status.INSUFFICIENT_FUNDS)]
+    assert poor_and_careful("careful") == (poor + [("careful", 0)], poor)
+
+
 def test_a_trial_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing in bundles reverts, trying blocks first changes nothing."""
     tried = run(venue(**{"chains.l1.bundles": ["reporter"]}))

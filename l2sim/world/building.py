@@ -130,7 +130,14 @@ class Building:
         assert journal is not None  # noqa: S101
         mark, facts, given = journal.mark(), [len(book.facts) for book in execution.books], execution.given
         execution.given = None
-        fees, data, _ = execution.charge(block)
+        number = list(range(block.start, block.stop))
+        fees, data, broke = execution.charge(block)
+        if broke:
+            execution.refund(block, fees, data)
+            number = execution.able(block, fees, data)
+            rows = block.rows.take(number)
+            block = block._replace(rows=rows, start=0, stop=rows.number, traits=Traits.of(rows))
+            fees, data, _ = execution.charge(block)
         status = execution.finish(block, fees, data).status
         execution.given = given
         touched = journal.undo(mark)
@@ -138,7 +145,7 @@ class Building:
             del book.facts[before:]
             book.restored(touched)
         senders = block.rows.sender[block.start : block.stop]
-        reverted = [(block.start + i, sender) for i, (sender, what) in enumerate(zip(senders, status, strict=True)) if what]
+        reverted = [(i, sender) for i, sender, what in zip(number, senders, status, strict=True) if what]
         return [i for i, sender in reverted if any(sender in accounts for accounts in bundlers)]
 
     @staticmethod
