@@ -197,18 +197,26 @@ def test_seven_blobs_do_not_fit_into_one_transaction_since_osaka() -> None:
         market(fork="osaka").vary({"duration": "10min", "chains.op": rollup(blobs=7)})
 
 
-def test_what_the_next_fork_forbids_is_refused_and_would_wait_for_ever() -> None:
+@pytest.mark.parametrize(
+    ("field", "most", "message"),
+    [("blobs", 6, "carries 6 blobs at most from fork 'osaka' on, not 7"), ("gas", 2**24, "uses 16777216 gas at most from fork 'osaka' on")],
+)
+def test_what_the_next_fork_forbids_is_refused_and_would_wait_for_ever(field: str, most: int, message: str) -> None:
+    def unit(number: int) -> int | str:
+        return number if field == "blobs" else f"{number} gas"
+
     begins = datetime.fromtimestamp(MAINNET["osaka"].begins - 300, UTC).isoformat()
     world = market(fork=None, begins=begins)
-    world.vary({"duration": "4min", "chains.op": rollup(blobs=7)})
-    with pytest.raises(ScenarioError, match="carries 6 blobs at most from fork 'osaka' on, not 7"):
-        world.vary({"duration": "20min", "chains.op": rollup(blobs=7)})
-    scenario = world.vary({"duration": "20min", "chains.op": rollup(blobs=6)})
+    world.vary({"duration": "4min", "chains.op": rollup(**{field: unit(most + 1)})})
+    with pytest.raises(ScenarioError, match=message):
+        world.vary({"duration": "20min", "chains.op": rollup(**{field: unit(most + 1)})})
+    scenario = world.vary({"duration": "20min", "chains.op": rollup(**{field: unit(most)})})
+    assert run(scenario).select(BatchPosted, "time")[0].max() > 1000 * 10**9
     op: Any = scenario.chains["op"]
-    op = op.model_copy(update={"batch_poster": op.batch_poster.model_copy(update={"blobs": 7})})
+    op = op.model_copy(update={"batch_poster": op.batch_poster.model_copy(update={field: most + 1})})
     unchecked = scenario.model_copy(update={"chains": {**scenario.chains, "op": op}})
     times, blobs = run(unchecked).select(BatchPosted, "time", "blobs")
-    assert set(blobs.tolist()) == {7}
+    assert set(blobs.tolist()) == {7 if field == "blobs" else 3}
     assert times.max() < 300 * 10**9
 
 

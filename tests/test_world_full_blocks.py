@@ -335,6 +335,8 @@ def test_blobs_bought_on_purpose_take_what_trades_leave(gas_used: dict[int, int]
         assert number == blobs.get(block, 0) == min(21, room)
         assert bought.get(block, 0) == -(-number // 6) * 21_000
     assert {*blobs.values()} == {12, 21}
+    # And no more than what was bought moves the fee, which stays: 12 are fewer than the target of 14.
+    assert set(log.frame("BlockSealed").query("chain == 'l1'")["blob_base_fee"]) == {1}
 
 
 def test_batches_and_trades_share_the_block(gas_used: dict[int, int]) -> None:

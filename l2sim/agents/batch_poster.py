@@ -103,13 +103,10 @@ class BatchPoster(Agent):
             offers: list[Offer | None] = [None] * len(loads)
             sent: dict[int, Any] = dict.fromkeys(range(len(loads)))
             held: dict[int, Any] = {}
-            undone: set[int] = set()
             attempt = 0
             while sent:
                 look, stands = self._look(me, oldest), attempt > 0
                 for piece, waits in sent.items():
-                    if piece in undone:
-                        continue  # it goes in again at whatever fee it takes
                     blobs, gas = loads[piece]
                     offer = policy.offer(look._replace(blobs=blobs, gas=gas), terms, offers[piece])
                     if waits is not None:
@@ -127,8 +124,7 @@ class BatchPoster(Agent):
                 for piece, included in list(held.items()):
                     held[piece] = again = me.again(included)
                     if not again.triggered:
-                        sent[piece] = held.pop(piece)
-                        undone.add(piece)
+                        sent[piece] = held.pop(piece)  # its block was undone
                 attempt += 1
             told = [included.value for included in held.values()]
             slots, cost = [slot for slot, _, _ in told], sum(cost for _, cost, _ in told)
