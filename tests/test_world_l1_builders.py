@@ -207,7 +207,7 @@ def test_blocks_are_tried_until_nothing_in_bundles_reverts() -> None:
 def test_a_trial_has_the_transactions_that_can_be_paid() -> None:
     """What nobody pays for spoils nothing."""
     poor = [("poor", Status.INSUFFICIENT_FUNDS)]
-    assert poor_and_careful("careful") == (poor + [("careful", 0)], poor)
+    assert poor_and_careful("careful") == ([*poor, ("careful", 0)], poor)
 
 
 def test_a_trial_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
