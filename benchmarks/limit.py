@@ -364,7 +364,7 @@ def lived(scenario: Scenario) -> tuple[Final, Facts]:
         n + 2, np.array([drawn.tie(f"keepers/{i}") for i in range(k)], np.uint64),
     )  # fmt: skip
     l1_rules, l1_chain, blocks, slots = posting(scenario, luck.began), scenario.chains["l1"], len(times), len(luck.gas)
-    pool, excess = np.array([pool_rules.base_reserve, pool_rules.base_reserve * price]), l1_chain.blob_fee.initial_excess
+    pool, excess = np.array([pool_rules.base_reserve, pool_rules.base_reserve * price]), l1_chain.blob_fee.genesis(l1_chain.began())[0]
     l1 = np.array([0, l1_chain.base_fee.initial, excess, blob_price(l1_rules, excess)])
     whole = dict.fromkeys(("quantity", "cost", "repaid", "seized", "repaid_value", "seized_value", "protocol_fee", "health_factor"), float)
     narrow = {"block": np.int32, "sender": np.int32, "market": np.int16, "action": np.int16, "status": np.int8, "gas": np.int32}

@@ -63,7 +63,7 @@ class Naive:
         self.log: dict[str, list[dict[str, Any]]] = {}
         self.fee = self.rollup.fee.genesis()
         self.slots = drawn.slots(scenario)
-        self.l1_fee, self.blob_fee = self.l1.base_fee.genesis(), self.l1.blob_fee.genesis()
+        self.l1_fee, self.blob_fee = self.l1.base_fee.genesis(), self.l1.blob_fee.genesis(self.l1.began())
         self.timestamp = self.slots.began
         self.batches: list[Any] = []
         self.finality: list[tuple[int, int]] = []

@@ -51,7 +51,7 @@ class Naive:
         self.blocks: list[dict[str, Any]] = []
         self.slots: list[dict[str, Any]] = []
         self.fee = rollup.fee.genesis()
-        self.l1_fee, self.blob_fee = self.l1.base_fee.genesis(), self.l1.blob_fee.genesis()
+        self.l1_fee, self.blob_fee = self.l1.base_fee.genesis(), self.l1.blob_fee.genesis(self.l1.began())
         self.timestamp = 1_780_272_000
         self.latency = 2_000_000
 

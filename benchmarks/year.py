@@ -57,7 +57,7 @@ def looped(scenario: Scenario, blocks: list[tuple[int, int]]) -> tuple[float, tu
     """The same in a plain loop, under the rules of the last fork."""
     l1 = scenario.chains["l1"]
     fork = l1.blob_fee.fork(l1.began())  # type: ignore[attr-defined]
-    base, excess = l1.base_fee.initial, l1.blob_fee.initial_excess  # type: ignore[attr-defined]
+    base, excess = l1.base_fee.initial, l1.blob_fee.genesis(l1.began())[0]  # type: ignore[attr-defined]
     gas_target, target, most, fraction = l1.gas_limit // 2, fork.target * 131_072, fork.maximum, fork.update_fraction  # type: ignore[attr-defined]
     room = most - fork.target
     gc.collect()

@@ -206,6 +206,25 @@ def test_when_a_late_block_is_left_out() -> None:
     assert not left_out(late._replace(slot=63, parent=62), 64, 32, 2)
 
 
+@pytest.mark.parametrize(
+    ("voters", "away", "told"),
+    [
+        (81, 39, True),  # 81 % of each committee: the parent has 162 %, with the votes of the late head's slot, which are for its branch
+        (80, 39, False),  # 160 % is not more than 160 %
+        (61, 40, True),  # all of them for the parent in its own slot, and 61 % after it
+        (60, 40, False),
+        (100, 41, True),
+        (59, 39, False),
+    ],
+)
+def test_the_parent_has_the_votes_of_the_late_slot_too(voters: int, away: int, told: bool) -> None:
+    rules = casper(gone=32 * (100 - voters), voters=32 * voters) if voters < 100 else casper(voters=3200)
+    state = rules.genesis()._replace(finalized=0)
+    if voters < 100:
+        state = rules.leave(state, rules.names.index("gone"), away)
+    assert rules.leaves_out(state, 40, 39, 41, 32) is told
+
+
 def test_how_many_slots_undo_an_honest_block() -> None:
     """One honest block has the boost only: k slots with a share b of stake overtake it if k b > 40 %."""
     for share in range(1, 50):

@@ -49,6 +49,53 @@ def test_the_preset_has_the_calendar_of_mainnet() -> None:
 
 
 @pytest.mark.parametrize("fork", CALENDAR)
+def test_the_preset_starts_from_one_fee_under_every_fork(fork: str) -> None:
+    preset = Scenario.load(SCENARIOS / "fee_market.yaml").vary({"chains.l1": {"preset": "ethereum", "fork": fork}, "duration": "1min"})
+    assert World(preset, Streams(1), {}).l1("l1").blob_base_fee() == 3_194_327
+    assert run(preset).select(BlockSealed, "blob_base_fee", chain="l1")[0][0] == 3_194_327
+    bare = preset.vary({"chains.l1.blob_fee.initial_excess": 0})  # what is said of the excess goes before it
+    assert World(bare, Streams(1), {}).l1("l1").blob_base_fee() == 1
+
+
+@pytest.mark.parametrize("fork", CALENDAR)
+@pytest.mark.parametrize("fee", [2, 1_000, 51_000_000, 10**12, 2**63 - 1])
+def test_the_excess_of_a_first_fee_is_the_largest_that_does_not_exceed_it(fork: str, fee: int) -> None:
+    begins, _, _, fraction, *_ = CALENDAR[fork]
+    excess = Blob(initial=f"{fee} wei").genesis(begins)[0]
+    assert blob_base_fee(excess, fraction) <= fee < blob_base_fee(excess + 1, fraction)
+
+
+def test_the_excess_of_the_preset_is_that_of_bpo2_in_whole_millions() -> None:
+    assert Blob(initial="3194327 wei").genesis(CALENDAR["bpo2"][0]) == (175_000_000,)
+    assert Blob().genesis() == Blob(initial="1 wei", minimum="1 gwei").genesis() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("fees", "message"),
+    [
+        ({"fork": "cancun", "blob_fee.initial_excess": "175 Mgas"}, "under the fork in force, whose 'update_fraction' is 3338477: lower"),
+        ({"fork": "prague", "blob_fee.initial_excess": "1000000000 Mgas"}, "or write 'blob_fee.initial', a fee, instead of it"),
+        ({"fork": "bpo2", "blob_fee.initial": f"{2**64} wei"}, "blob fee is beyond 2^63 wei"),
+        ({"fork": "bpo2", "blob_fee.minimum": f"{2**63} wei"}, "blob fee is beyond 2^63 wei"),
+        ({"fork": "bpo2", "base_fee.initial": f"{2**63} wei"}, "base fee is beyond 2^63 wei: lower 'base_fee.initial'"),
+    ],
+)
+def test_what_the_log_has_no_room_for_in_the_first_block_is_refused(fees: dict[str, str], message: str) -> None:
+    with pytest.raises(ScenarioError) as error:
+        market(**fees)
+    assert message in str(error.value)
+
+
+def test_what_the_log_just_has_room_for_is_not_refused() -> None:
+    fraction, most = CALENDAR["cancun"][3], Blob(initial=f"{2**63 - 1} wei").genesis(CALENDAR["cancun"][0])[0]
+    assert 43.6 * fraction < most < 43.7 * fraction
+    fees = {"fork": "cancun", "blob_fee.initial_excess": f"{most} gas", "base_fee.initial": f"{2**63 - 1} wei"}
+    assert World(market(**fees), Streams(1), {}).l1("l1").blob_base_fee() < 2**63
+    with pytest.raises(ScenarioError, match="blob fee is beyond"):
+        market(**fees | {"blob_fee.initial_excess": f"{most + 1} gas"})
+
+
+@pytest.mark.parametrize("fork", CALENDAR)
 def test_a_run_begins_under_a_fork(fork: str) -> None:
     blobs = run(market(fork=fork, blob_demand={"kind": "given", "fractions": [1]}).vary(duration="2min")).select(
         BlockSealed, "blobs", chain="l1"
@@ -132,8 +179,7 @@ def test_the_limits_of_a_transaction_follow_the_clock() -> None:
     for fork, floor, gas in (("cancun", 0, 60_000_000), ("prague", 10, 60_000_000), ("osaka", 10, 16_777_216)):
         l1 = World(market(fork=fork), Streams(1), {}).l1("l1")
         assert l1.most_gas() == gas
-        assert l1.transaction_gas(0, 1000) == 21_000 + max(16_000, 4 * floor * 1000)
-        assert l1.transaction_gas(0, 1000, 50_000) == 21_000 + 66_000
+        assert l1.fork().calldata_floor == floor
 
 
 def rollup(**poster: Any) -> dict[str, Any]:
@@ -151,18 +197,26 @@ def test_seven_blobs_do_not_fit_into_one_transaction_since_osaka() -> None:
         market(fork="osaka").vary({"duration": "10min", "chains.op": rollup(blobs=7)})
 
 
-def test_what_the_next_fork_forbids_is_refused_and_would_wait_for_ever() -> None:
+@pytest.mark.parametrize(
+    ("field", "most", "message"),
+    [("blobs", 6, "carries 6 blobs at most from fork 'osaka' on, not 7"), ("gas", 2**24, "uses 16777216 gas at most from fork 'osaka' on")],
+)
+def test_what_the_next_fork_forbids_is_refused_and_would_wait_for_ever(field: str, most: int, message: str) -> None:
+    def unit(number: int) -> int | str:
+        return number if field == "blobs" else f"{number} gas"
+
     begins = datetime.fromtimestamp(MAINNET["osaka"].begins - 300, UTC).isoformat()
     world = market(fork=None, begins=begins)
-    world.vary({"duration": "4min", "chains.op": rollup(blobs=7)})
-    with pytest.raises(ScenarioError, match="carries 6 blobs at most from fork 'osaka' on, not 7"):
-        world.vary({"duration": "20min", "chains.op": rollup(blobs=7)})
-    scenario = world.vary({"duration": "20min", "chains.op": rollup(blobs=6)})
+    world.vary({"duration": "4min", "chains.op": rollup(**{field: unit(most + 1)})})
+    with pytest.raises(ScenarioError, match=message):
+        world.vary({"duration": "20min", "chains.op": rollup(**{field: unit(most + 1)})})
+    scenario = world.vary({"duration": "20min", "chains.op": rollup(**{field: unit(most)})})
+    assert run(scenario).select(BatchPosted, "time")[0].max() > 1000 * 10**9
     op: Any = scenario.chains["op"]
-    op = op.model_copy(update={"batch_poster": op.batch_poster.model_copy(update={"blobs": 7})})
+    op = op.model_copy(update={"batch_poster": op.batch_poster.model_copy(update={field: most + 1})})
     unchecked = scenario.model_copy(update={"chains": {**scenario.chains, "op": op}})
     times, blobs = run(unchecked).select(BatchPosted, "time", "blobs")
-    assert set(blobs.tolist()) == {7}
+    assert set(blobs.tolist()) == {7 if field == "blobs" else 3}
     assert times.max() < 300 * 10**9
 
 
@@ -210,8 +264,6 @@ def test_a_fee_for_which_the_log_has_no_room_ends_the_run_and_says_why() -> None
     steep = r"the blob base fee of 'l1' is beyond 2\^63 wei at 4[45]\d\d s of simulated time.*let 'blob_demand' answer to the price"
     with pytest.raises(RunFailed, match=steep):  # e^43.67 = 2^63: 371 blocks that each add 3 blobs
         run(full.vary(duration="2h"))
-    with pytest.raises(RunFailed, match=r"'l1' is beyond 2\^63 wei from the start.*lower 'blob_fee.initial_excess'"):
-        World(full.vary({"chains.l1.blob_fee.initial_excess": "175 Mgas"}), Streams(1), {})
     with pytest.raises(RunFailed, match=r"the base fee of 'l1' is beyond 2\^63 wei at \d+ s.*let 'gas_demand' answer to the price"):
         run(market(gas_demand={"kind": "given", "fractions": [1]}).vary(duration="2h"))
 

@@ -151,6 +151,7 @@ LOOKS: dict[str, list[tuple[Any, ...]]] = {
     "balance": [(place, asset) for place in ("arb", "outside") for asset in ("usd", "eth")],
     "venue": [()],
     "carries": [("l1",)],
+    "calldata_floor": [("l1",)],
     "rng": [("probe",), ("probe", 7)],
     "luck": [("probe", 0), ("probe", 7)],
     "identities": [(np.arange(10),)],
@@ -160,7 +161,7 @@ LOOKS: dict[str, list[tuple[Any, ...]]] = {
     "escapes": [],
     "seen_on_l1": [],
 }  # fmt: skip
-WAITS = {"sleep", "sleep_until", "block", "news", "receipt", "any"}
+WAITS = {"sleep", "sleep_until", "block", "news", "receipt", "any", "again"}
 ACTS = {
     "failures", "submit", "submit_rows", "submit_steps", "trade", "announce", "post_blobs", "withdraw_blobs", "post", "start",
     "carry", "remit", "endow", "establish", "establish_loans", "admit", "adopt", "halt", "resume", "reorganize", "demand", "withhold",

@@ -223,16 +223,36 @@ def test_it_waits_for_cheap_blobs_up_to_an_age() -> None:
 # ---- calldata
 
 
-def test_calldata_costs_what_eip_7623_asks() -> None:
+@pytest.mark.parametrize(
+    ("fork", "floor", "gas"),
+    [
+        ("cancun", "null", (50_000, 16)), ("prague", "null", (21_000, 40)), ("bpo2", "null", (21_000, 40)),
+        ("cancun", "true", (21_000, 40)), ("prague", "false", (50_000, 16)),
+    ],
+)  # fmt: skip
+def test_calldata_costs_what_eip_7623_asks_from_its_fork_on(fork: str, floor: str, gas: tuple[int, int]) -> None:
     poster = "chains.arb.batch_poster"
     base = "duration=4min", f"{poster}.data=calldata", f"{poster}.zeros=0", f"{poster}.gas=50000 gas"
-    gas = {}
-    for floor in ("true", "false"):
-        log = run(Scenario.load(SCENARIOS / "posting.yaml", (*base, f"{poster}.calldata_floor={floor}")))
-        batch = log.frame("BatchPosted").iloc[0]
-        gas[floor], size = batch["cost"] * ETH / (5 * GWEI), batch["size"]
-    assert gas["true"] == pytest.approx(21_000 + 40 * size, rel=1e-9)
-    assert gas["false"] == pytest.approx(50_000 + 16 * size, rel=1e-9)
+    log = run(Scenario.load(SCENARIOS / "posting.yaml", (*base, f"chains.l1.fork={fork}", f"{poster}.calldata_floor={floor}")))
+    batch = log.frame("BatchPosted").iloc[0]
+    once, each = gas
+    assert batch["cost"] * ETH / (5 * GWEI) == pytest.approx(once + each * batch["size"], rel=1e-9)
+
+
+def test_what_is_cheaper_changes_with_the_floor() -> None:
+    """A blob costs as much as 28 gas a byte of the batch: more than calldata in blocks before slot 25, less in those of the next fork."""
+    fork = "target: 6, maximum: 9, update_fraction: 5007716"
+    forks = f"{{old: {{begins: 1000000000, {fork}}}, new: {{begins: {10**9 + 25 * 12}, {fork}, calldata_floor: 10}}}}"
+    chain = "chains.l1.fork=old", f"chains.l1.blob_fee.forks={forks}", "chains.l1.blob_fee.minimum=6 gwei"
+    log = run(with_poster("duration=10min", *chain, data="cheaper", full="7000 B", gas="21000 gas", zeros="0", poll="1s"))
+    batches = log.frame("BatchPosted")
+    next_slot = batches["submitted"] // (12 * SECOND) + 1
+    assert (batches["blobs"] == (next_slot >= 25)).all()
+    assert {24, 25} <= set(next_slot)
+    assert (batches["l1_block"] == next_slot).all()
+    paid = batches["cost"] * ETH
+    assert paid.to_numpy() == pytest.approx((21_000 * 5 * GWEI + (batches["blobs"] * 2**17 * 6 * GWEI).where(
+        batches["blobs"] == 1, batches["size"] * 16 * 5 * GWEI)).to_numpy(), rel=1e-9)  # fmt: skip
 
 
 def with_poster(*settings: str, **poster: str) -> Scenario:

@@ -172,6 +172,13 @@ def test_the_data_price_on_starknet_is_a_mean_of_samples() -> None:
     assert len(state) == 60
 
 
+@pytest.mark.parametrize("fork", ["cancun", "prague", "bpo2"])
+def test_the_first_sample_is_the_fee_that_l1_starts_from(fork: str) -> None:
+    rule = {"chains.op.data_fee": {"kind": "starknet", "samples": 1000}, "chains.l1.fork": fork}
+    op: Any = World(Scenario.of(BUSY).vary(rule), Streams(1)).chains["op"]
+    assert op.charging.state == (3_194_327,)
+
+
 def test_samples_are_taken_once_a_minute() -> None:
     world, log = lived(
         "lists",

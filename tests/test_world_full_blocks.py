@@ -322,6 +322,23 @@ def test_what_is_outbid_is_not_paid_for() -> None:
     assert gas.min() < 60_000_000
 
 
+def test_blobs_bought_on_purpose_take_what_trades_leave(gas_used: dict[int, int]) -> None:
+    """Who buys blobs pays the gas of the transactions that carry them, six each; where trades that bid more leave none, it gets none."""
+    attack = {"kind": "blob_saturation", "on": "l1", "begins": "1s", "lasts": "1h", "tip": "8 gwei"}
+    narrow = {"chains.l1.gas_limit": "1500 kgas", "chains.l1.gas_demand": {"kind": "given", "fractions": [0]}}
+    log = lived(L1, **{"attacks.flood": attack}, **narrow, **TIPS, **BOUGHT)
+    own, bought = sums(log)
+    blobs = dict(zip(*(column.tolist() for column in log.select(SpaceBought, "number", "blobs", chain="l1")), strict=True))
+    sealed = log.frame("BlockSealed").query("chain == 'l1'").set_index("number")["blobs"].to_dict()
+    for block, number in sealed.items():
+        room = (1_500_000 - own.get(block, 0)) // 21_000 * 6
+        assert number == blobs.get(block, 0) == min(21, room)
+        assert bought.get(block, 0) == -(-number // 6) * 21_000
+    assert {*blobs.values()} == {12, 21}
+    # And no more than what was bought moves the fee, which stays: 12 are fewer than the target of 14.
+    assert set(log.frame("BlockSealed").query("chain == 'l1'")["blob_base_fee"]) == {1}
+
+
 def test_batches_and_trades_share_the_block(gas_used: dict[int, int]) -> None:
     """A batch that bids less waits too; one that bids more takes its gas out of what is for sale."""
     rollup = {"preset": "op_mainnet", "batch_poster": {"policy": {"max_channel_duration": 1}, "tip": "2 gwei"}}

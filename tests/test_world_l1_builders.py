@@ -162,6 +162,54 @@ def test_a_bundle_that_would_revert_is_left_out_and_pays_nothing() -> None:
     assert np.isin(left_out, [*group["traders"], *group["keepers"]]).all()
 
 
+def poor_and_careful(*bundles: str) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    """Senders and statuses of what is included and of what is dropped.
+
+    Somebody who has ether for one transaction sends two, the first of which reverts and the second of which would move the price;
+    somebody else's that comes third accepts a price one per cent worse.
+    """
+    step = {"at": "5s", "market": "pool", "action": "buy"}
+    acts = {
+        "poor": [
+            step | {"action": "sell", "fields": {"base_in": "1 ETH"}, "tip": "3 gwei"},
+            step | {"fields": {"quote_in": "100 kUSD"}, "tip": "2 gwei"},
+        ],
+        "careful": [step | {"fields": {"quote_in": "2000 USD"}, "slippage": "1 %"}],
+    }
+    log = run(Scenario.of({
+        "duration": "1min", "prices": {"eth": {"kind": "path", "points": {"0": "2000 USD"}}},
+        "network": {"within": "0 s", "reference_volatility": 0},
+        "chains": {"l1": {"preset": "ethereum", "missed": 0, "base_fee": {"initial": "1 gwei"}, "bundles": list(bundles)}},
+        "markets": {"pool": {"kind": "constant_product", "on": "l1", "base": "eth", "base_reserve": 1000}},
+        "agents": {
+            name: {
+                "kind": "scripted", "holdings": {"l1": {"usd": "1 MUSD"}}, "gas": "0.0006 ETH",
+                "steps": {f"step_{number}": act for number, act in enumerate(those)},
+            }
+            for name, those in acts.items()
+        },
+    }))  # fmt: skip
+    names = {group["first"]: name for name, group in log.about["groups"].items()}
+
+    def those(table: str) -> list[tuple[str, int]]:
+        frame = log.frame(table)
+        return [(names[sender], status) for sender, status in frame[["sender", "status"]].to_numpy().tolist()] if len(frame) else []
+
+    return those("TransactionIncluded"), those("TransactionDropped")
+
+
+def test_blocks_are_tried_until_nothing_in_bundles_reverts() -> None:
+    """In the first trial the first one's failure takes the fee of the second; without it the second is made, and spoils the third."""
+    out = Status.LEFT_OUT
+    assert poor_and_careful("poor", "careful") == ([("poor", 0)], [("poor", out), ("careful", out)])
+
+
+def test_a_trial_has_the_transactions_that_can_be_paid() -> None:
+    """What nobody pays for spoils nothing."""
+    poor = [("poor", Status.INSUFFICIENT_FUNDS)]
+    assert poor_and_careful("careful") == ([*poor, ("careful", 0)], poor)
+
+
 def test_a_trial_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing in bundles reverts, trying blocks first changes nothing."""
     tried = run(venue(**{"chains.l1.bundles": ["reporter"]}))
@@ -206,6 +254,38 @@ def test_all_gas_is_bought() -> None:
     assert all(after == before + before // 8 for before, after in pairwise(grown))
     part, _ = flooded("gas_saturation", budget="20 ETH", share="50 %")
     assert set(part.select(SpaceBought, "gas", chain="l1")[0].tolist()) == {30_000_000}
+
+
+def both_flooded(share: str, tip: str) -> Log:
+    """Gas and blobs are bought at the same time; everybody else wants half of the gas and 21 blobs."""
+    both = {
+        "gas": {"kind": "gas_saturation", "on": "l1", "begins": "5min", "lasts": "5min", "share": share, "tip": "3 gwei"},
+        "blobs": {"kind": "blob_saturation", "on": "l1", "begins": "5min", "lasts": "5min", "tip": tip},
+    }
+    others = {"duration": "12min", "chains.l1.fork": "bpo2", "chains.l1.blob_demand": {"kind": "given", "fractions": [1]}}
+    return run(Scenario.load(SCENARIOS / "fee_market.yaml").vary({"attacks": both, "metrics.bought": {"kind": "space_bought"}} | others))
+
+
+@pytest.mark.parametrize(
+    ("share", "tip", "bought", "sealed"),
+    [
+        ("100 %", "2 gwei", 0, 0),  # no gas is left to carry anybody's blobs
+        ("99.9165 %", "2 gwei", 12, 12),  # 50,100 gas for two transactions of six blobs, and then nobody's
+        ("99.9165 %", "1 wei", 0, 12),  # everybody else comes first
+        ("100 %", "4 gwei", 21, 21),  # who bids more for the gas of its transactions has it
+    ],
+)
+def test_no_blob_without_the_gas_of_its_transaction(share: str, tip: str, bought: int, sealed: int) -> None:
+    log = both_flooded(share, tip)
+    number, blobs = log.select(BlockSealed, "number", "blobs", chain="l1")
+    during = (number > 25) & (number < 50)
+    assert set(blobs[during].tolist()) == {sealed}
+    assert set(blobs[~during & (number != 25) & (number != 50)].tolist()) == {21}
+    rows = log.frame("SpaceBought")
+    named = {name: rows[rows["account"] == group["first"]] for name, group in log.about["groups"].items()}
+    assert set(named["blobs"]["blobs"]) == ({bought} if bought else set())
+    assert (named["blobs"]["gas"] == -(-bought // 6) * 21_000).all()
+    assert (rows.groupby("number")["gas"].sum() <= 60_000_000).all()
 
 
 def check_gas(log: Log) -> None:

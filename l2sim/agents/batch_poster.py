@@ -13,7 +13,7 @@ from l2sim.availability.blobs import Blobs
 from l2sim.availability.calldata import Calldata
 from l2sim.events.availability import ChannelTimedOut
 from l2sim.fees.blob import GAS_PER_BLOB
-from l2sim.fees.eip1559 import TRANSACTION_GAS, calldata_gas, transaction_gas
+from l2sim.fees.eip1559 import CALLDATA_FLOOR, TRANSACTION_GAS, transaction_gas
 from l2sim.posting import Look, Offer, Posting, Terms
 from l2sim.posting.size_or_age import SizeOrAge
 from l2sim.transactions import ANY_FEE
@@ -64,8 +64,9 @@ class BatchPoster(Agent):
     """Bytes that make a batch full; without it, what its blobs hold (100 kB of calldata on Arbitrum, 120 kB on OP chains)."""
     zeros: Annotated[Fraction, Share] = 1 / 256
     """Share of zero bytes in calldata, which cost a quarter; as in random bytes, to which compressed ones come near."""
-    calldata_floor: bool = True
-    """Whether calldata costs at least what EIP-7623 asks for, as since Prague."""
+    calldata_floor: bool | None = None
+    """Whether calldata costs at least 10 gas a token, four of which are a byte that is not zero (EIP-7623); without it, as the fork of
+    L1's next block says, which is yes since Prague."""
 
     @model_validator(mode="after")
     def _is_heard(self) -> Self:
@@ -101,7 +102,7 @@ class BatchPoster(Agent):
             loads = [self._load(me, size) for size in pieces]
             offers: list[Offer | None] = [None] * len(loads)
             sent: dict[int, Any] = dict.fromkeys(range(len(loads)))
-            told: list[tuple[int, float, int]] = []
+            held: dict[int, Any] = {}
             attempt = 0
             while sent:
                 look, stands = self._look(me, oldest), attempt > 0
@@ -120,9 +121,14 @@ class BatchPoster(Agent):
                     yield me.any(*sent.values(), ends)
                     for piece, included in list(sent.items()):
                         if included.triggered:
-                            told.append((yield included))
-                            del sent[piece]
+                            yield included
+                            held[piece] = sent.pop(piece)
+                    for piece, included in list(held.items()):
+                        held[piece] = again = me.again(included)
+                        if not again.triggered:
+                            sent[piece] = held.pop(piece)  # its block was undone
                 attempt += 1
+            told = [included.value for included in held.values()]
             slots, cost = [slot for slot, _, _ in told], sum(cost for _, cost, _ in told)
             lasts = policy.lasts(terms)
             if lasts is None or max(slots) - min(slots) <= lasts:
@@ -143,15 +149,16 @@ class BatchPoster(Agent):
 
     # ---- what things cost
 
-    def heaviest(self, availability: Availability, slot: int) -> list[tuple[int, int]]:
+    def heaviest(self, availability: Availability, slot: int, floor: int) -> list[tuple[int, int]]:
         """Blobs and execution gas of the largest transaction that it makes of a full batch, each way in which it may carry the data.
 
         Args:
             availability: where the rollup's data are.
             slot: time between L1's blocks (ns).
+            floor: gas that a token of calldata costs at least under the fork in force; 0 is no floor.
         """
         terms, look = self._terms(slot), Look(0, 0, 0)
-        return self._ways(availability, max(self.policy.pieces(self.policy.most(look, terms), look, terms)))
+        return self._ways(availability, max(self.policy.pieces(self.policy.most(look, terms), look, terms)), floor)
 
     def _terms(self, slot: int, cost: Callable[[int, int, int], int] | None = None) -> Terms:
         room = self._room()
@@ -160,16 +167,18 @@ class BatchPoster(Agent):
             full, self.max_delay, self.tip, self.bump, self.target_fee, self.target_blob_fee, self.urgency, self.gas, slot, room, cost
         )  # fmt: skip
 
-    def whole(self, availability: Availability, slot: int) -> tuple[int | None, list[list[tuple[int, int]]]]:
+    def whole(self, availability: Availability, slot: int, floor: int) -> tuple[int | None, list[list[tuple[int, int]]]]:
         """L1 blocks within which all transactions of a full batch must be included, if so; and blobs and execution gas of each, each way.
 
         Args:
             availability: where the rollup's data are.
             slot: time between L1's blocks (ns).
+            floor: gas that a token of calldata costs at least under the fork in force; 0 is no floor.
         """
         terms, look = self._terms(slot), Look(0, 0, 0)
         pieces = self.policy.pieces(self.policy.most(look, terms), look, terms)
-        return self.policy.lasts(terms), [list(way) for way in zip(*(self._ways(availability, size) for size in pieces), strict=True)]
+        ways = (self._ways(availability, size, floor) for size in pieces)
+        return self.policy.lasts(terms), [list(way) for way in zip(*ways, strict=True)]
 
     def _room(self) -> int:
         """Bytes that it puts into a blob."""
@@ -190,29 +199,28 @@ class BatchPoster(Agent):
 
     def _weighed(self, me: Seat, size: int, base_fee: int, blob_fee: int) -> tuple[int, int]:
         """The cheapest way that a transaction of L1 may go."""
-        ways = self._ways(me.duty.availability, size)
+        ways = self._ways(me.duty.availability, size, me.calldata_floor(me.duty.settles_on))
         if len(ways) > 1:
             most_blobs, most_gas = me.carries(me.duty.settles_on)
             ways = [(blobs, gas) for blobs, gas in ways if blobs <= most_blobs and gas <= most_gas] or ways
         return min(ways, key=lambda load: load[1] * base_fee + load[0] * GAS_PER_BLOB * blob_fee)
 
-    def _ways(self, availability: Availability, size: int) -> list[tuple[int, int]]:
+    def _ways(self, availability: Availability, size: int, floor: int) -> list[tuple[int, int]]:
         """Blobs and execution gas of a transaction with so many bytes, each way in which it may carry them."""
         where: dict[str, Availability] = {"blobs": Blobs(), "calldata": Calldata()}
         if self.data is None or not availability.on_l1:
             kinds = [availability]
         else:
             kinds = list(where.values()) if self.data == "cheaper" else [where[self.data]]
-        return [self._gas(kind.carried(size, self._room())) for kind in kinds]
+        if self.calldata_floor is not None:
+            floor = CALLDATA_FLOOR if self.calldata_floor else 0
+        return [self._gas(kind.carried(size, self._room()), floor) for kind in kinds]
 
-    def _gas(self, carried: Carried) -> tuple[int, int]:
+    def _gas(self, carried: Carried, floor: int) -> tuple[int, int]:
         if not carried.calldata:
             return carried.blobs, self.gas
         zeros = int(carried.calldata * self.zeros)
-        execution, nonzeros = max(0, self.gas - TRANSACTION_GAS), carried.calldata - zeros
-        if not self.calldata_floor:
-            return carried.blobs, TRANSACTION_GAS + calldata_gas(zeros, nonzeros) + execution
-        return carried.blobs, transaction_gas(zeros, nonzeros, execution)
+        return carried.blobs, transaction_gas(zeros, carried.calldata - zeros, max(0, self.gas - TRANSACTION_GAS), floor)
 
     def _cost(self, me: Seat, size: int, base_fee: int, blob_fee: int) -> int:
         """Wei that a batch of so many bytes costs at these fees, without a tip."""

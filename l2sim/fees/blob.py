@@ -99,6 +99,11 @@ class Fork(Part):
     transaction_gas: Annotated[Gas, Positive] | None = None
     """Most gas that one transaction may use (EIP-7825); without it, as much as a block takes."""
 
+    @property
+    def most_blobs(self) -> int:
+        """Most blobs in one transaction."""
+        return self.blobs_per_transaction or self.maximum
+
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.target > self.maximum:
@@ -127,8 +132,10 @@ MAINNET = {
 class Blob(Fee):
     """The fee grows exponentially with the blob gas used in excess of the target; the state is (excess blob gas,)."""
 
-    initial_excess: Gas = 0
-    """Excess blob gas of the first block; 0 makes the fee 1 wei."""
+    initial: Wei | None = None
+    """Blob fee of the first block, wei per blob gas, under whatever fork: its excess is the largest at which the fee is no more."""
+    initial_excess: Gas | None = None
+    """Excess blob gas of the first block, whatever ``initial`` says; 0, without either of them, makes the fee the minimum."""
     minimum: Annotated[Wei, Positive] = 1
     """The lowest fee, wei per blob gas (EIP-4844)."""
     forks: Annotated[dict[str, Fork], Field(min_length=1)] = MAINNET
@@ -161,8 +168,18 @@ class Blob(Fee):
         fork = self.fork(timestamp)
         return fork.target, fork.maximum
 
-    def genesis(self) -> FeeState:
-        return (self.initial_excess,)
+    def genesis(self, timestamp: int = 0) -> FeeState:
+        """The state before the first block, which is one of the fork in force at ``timestamp`` (unix seconds)."""
+        if self.initial_excess is not None or self.initial is None:
+            return (self.initial_excess or 0,)
+        fraction, least = self.fork(timestamp).update_fraction, 0
+        most = fraction
+        while fake_exponential(self.minimum, most, fraction) <= self.initial:
+            least, most = most, 2 * most
+        while most - least > 1:
+            middle = (least + most) // 2
+            least, most = (middle, most) if fake_exponential(self.minimum, middle, fraction) <= self.initial else (least, middle)
+        return (least,)
 
     def next(self, state: FeeState, used: Used) -> FeeState:
         return self.under(self.fork(used.timestamp), state, used)

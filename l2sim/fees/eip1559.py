@@ -15,6 +15,8 @@ from l2sim.units import GWEI, Wei
 
 TRANSACTION_GAS = 21_000
 """Gas that every transaction pays (yellow paper, G_transaction)."""
+CALLDATA_FLOOR = 10
+"""Gas that a token of calldata costs at least since Prague (EIP-7623)."""
 MINIMUM_GAS_LIMIT = 5_000
 """No block may have a lower gas limit (execution-specs, GAS_LIMIT_MINIMUM)."""
 
@@ -81,12 +83,12 @@ def calldata_gas(zeros: int, nonzeros: int) -> int:
     return 4 * calldata_tokens(zeros, nonzeros)
 
 
-def calldata_floor_gas(zeros: int, nonzeros: int, floor: int = 10) -> int:
+def calldata_floor_gas(zeros: int, nonzeros: int, floor: int = CALLDATA_FLOOR) -> int:
     """The least gas that a transaction with this calldata uses since Prague: ``floor`` a token, which is 10 (EIP-7623)."""
     return TRANSACTION_GAS + floor * calldata_tokens(zeros, nonzeros)
 
 
-def transaction_gas(zeros: int, nonzeros: int, execution: int = 0, floor: int = 10) -> int:
+def transaction_gas(zeros: int, nonzeros: int, execution: int = 0, floor: int = CALLDATA_FLOOR) -> int:
     """Gas of a transaction with this calldata that executes ``execution`` gas, the floor applied (EIP-7623); 0 is no floor."""
     return max(TRANSACTION_GAS + calldata_gas(zeros, nonzeros) + execution, calldata_floor_gas(zeros, nonzeros, floor))
 

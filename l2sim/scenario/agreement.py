@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 from pydantic_core import PydanticCustomError
@@ -218,16 +219,18 @@ def _batches(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _C
     try:
         rollup: Any = part.model_validate({key: value for key, value in fields.items() if key != "kind"})
         rules: Any = chain.model_validate({key: value for key, value in l1.items() if key != "kind"})
-        ways = rollup.batch_poster.heaviest(rollup.availability, rules.slot)
         began = rules.began()
         ends = began + DURATION.read(cast.scenario.get("duration")) // SECOND
         later = {f"from fork '{name}' on": fork for name, fork in rules.blob_fee.forks.items() if began < fork.begins <= ends}
         forks = {"at the start": rules.blob_fee.fork(began), **later}
+        heaviest = partial(rollup.batch_poster.heaviest, rollup.availability, rules.slot)
+        loads = {when: heaviest(fork.calldata_floor) for when, fork in forks.items()}
     except (ValueError, AttributeError):
         return  # what is wrong with the chains themselves is said elsewhere
     for when, fork in forks.items():
-        most = fork.blobs_per_transaction or fork.maximum
+        most = fork.most_blobs
         most_gas = min(fork.transaction_gas or rules.gas_limit, rules.gas_limit)
+        ways = loads[when]
         if any(blobs <= most and gas <= most_gas for blobs, gas in ways):
             continue
         blobs, gas = ways[0]
@@ -241,9 +244,11 @@ def _batches(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _C
         cause = next((f".{cause}" for cause in causes if poster.get(cause) is not None and "policy" not in poster), "")
         yield f"batch_poster{cause}", f"a transaction on '{fields['settles_on']}' {message}; it would never be included"
         return
-    lasts, wholes = rollup.batch_poster.whole(rollup.availability, rules.slot)
-    for when, fork in forks.items() if lasts is not None else ():
-        most = fork.blobs_per_transaction or fork.maximum, min(fork.transaction_gas or rules.gas_limit, rules.gas_limit)
+    for when, fork in forks.items():
+        lasts, wholes = rollup.batch_poster.whole(rollup.availability, rules.slot, fork.calldata_floor)
+        if lasts is None:
+            return
+        most = fork.most_blobs, min(fork.transaction_gas or rules.gas_limit, rules.gas_limit)
         fit = [whole for whole in wholes if all(blobs <= most[0] and gas <= most[1] for blobs, gas in whole)]
         apart = min(_blocks(whole, fork.maximum, rules.gas_limit) for whole in fit) - 1
         if apart > lasts:

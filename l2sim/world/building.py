@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from l2sim.events.l1_market import BlockBuilt, SpaceBought
 from l2sim.fees.blob import GAS_PER_BLOB, Fork
+from l2sim.fees.eip1559 import TRANSACTION_GAS
 from l2sim.transactions import Status
 from l2sim.units import ETH
 from l2sim.world.builders import Made
@@ -27,6 +28,8 @@ class Building:
         """Batches and calls that the last block's makers left out."""
         self.bought = 0
         """Gas of the block that is being made, bought on purpose."""
+        self.unbought = 0
+        """Blobs of that block that were to be bought, but for whose transactions no gas was left."""
         self._purchases: list[SpaceBought] = []
         self._bundlers: list[range] | None = None
 
@@ -48,7 +51,8 @@ class Building:
         demands = [s for s in chain.saturation.values() if not any(s.account in accounts for accounts in censored)]
         claims += [(-s.tip, 0, "saturation", s) for s in demands]
         claims.append((-chain.rules.background_tip, 0, "background", None))
-        self.bought, inbox, reserved = 0, chain.inbox, room.gas
+        self.bought = self.unbought = 0
+        inbox, reserved = chain.inbox, room.gas
         inbox.rivals.clear()
         for _, _, what, who in sorted(claims, key=lambda claim: (claim[0], claim[2] == "background", claim[1])):
             if what == "batch":
@@ -66,7 +70,9 @@ class Building:
                     bid = who.tip if who.tip >= chain.rules.background_tip else -1
                     inbox.rivals.append((bid, partial(self._buy, who, gas, blobs, room)))
             else:
-                gas, blobs = min(background_gas, gas_left), min(background_blobs, blobs_left)
+                # A block without gas for another transaction has no room for a blob.
+                carried = gas_left // TRANSACTION_GAS * room.fork.most_blobs
+                gas, blobs = min(background_gas, gas_left), min(background_blobs, blobs_left, carried)
             gas_left -= gas
             blobs_left -= blobs
         return reserved, room.blobs - blobs_left
@@ -81,7 +87,7 @@ class Building:
     @staticmethod
     def _valid(transaction: BlobTransaction, fork: Fork) -> bool:
         """Whether a block of that fork may hold it at all."""
-        blobs = transaction.blobs <= (fork.blobs_per_transaction or fork.maximum)
+        blobs = transaction.blobs <= fork.most_blobs
         return blobs and (fork.transaction_gas is None or transaction.gas <= fork.transaction_gas)
 
     @staticmethod
@@ -124,7 +130,14 @@ class Building:
         assert journal is not None  # noqa: S101
         mark, facts, given = journal.mark(), [len(book.facts) for book in execution.books], execution.given
         execution.given = None
-        fees, data, _ = execution.charge(block)
+        number = list(range(block.start, block.stop))
+        fees, data, broke = execution.charge(block)
+        if broke:
+            execution.refund(block, fees, data)
+            number = execution.able(block, fees, data)
+            rows = block.rows.take(number)
+            block = block._replace(rows=rows, start=0, stop=rows.number, traits=Traits.of(rows))
+            fees, data, _ = execution.charge(block)
         status = execution.finish(block, fees, data).status
         execution.given = given
         touched = journal.undo(mark)
@@ -132,7 +145,7 @@ class Building:
             del book.facts[before:]
             book.restored(touched)
         senders = block.rows.sender[block.start : block.stop]
-        reverted = [(block.start + i, sender) for i, (sender, what) in enumerate(zip(senders, status, strict=True)) if what]
+        reverted = [(i, sender) for i, sender, what in zip(number, senders, status, strict=True) if what]
         return [i for i, sender in reverted if any(sender in accounts for accounts in bundlers)]
 
     @staticmethod
@@ -158,7 +171,9 @@ class Building:
 
     def _buy(self, saturation: Saturation, gas: int, blobs: int, room: Room, left: int) -> int:
         """Charge for what was reserved, as far as there is so much gas left; the gas bought."""
-        gas = min(gas, left)
+        reserved = blobs
+        gas, blobs = saturation.within(room, min(gas, left), blobs)
+        self.unbought += reserved - blobs
         cost = saturation.cost(room, gas, blobs)
         paid = self._pay(saturation.account, cost - gas * saturation.tip, gas * saturation.tip)
         if cost:

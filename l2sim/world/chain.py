@@ -274,7 +274,9 @@ class LiveChain:
         fees, data, broke = execution.charge(block)
         if broke:
             execution.refund(block, fees, data)
-            able = self._able(block, fees, data)
+            able = execution.able(block, fees, data)
+            for i in sorted(set(range(block.start, block.stop)) - set(able)):
+                self._drop(block.time, block.rows, i, Status.INSUFFICIENT_FUNDS)
             if not able:
                 return block._replace(stop=block.start), NOTHING_EXECUTED
             cut = Cut.whole(block.rows.take(able))
@@ -302,21 +304,6 @@ class LiveChain:
             executed.status if executed.failed else 0, traits.gas if alike else rows.gas[start:stop],
             fees[0] if alike and not traits.tips else fees, data[0] if alike and traits.size is not None else data, executed.x, executed.y,
         )  # fmt: skip
-
-    def _able(self, block: Block, fees: list[float], data: list[float]) -> list[int]:
-        """The rows whose senders can pay for them, in order; the others are dropped."""
-        able: list[int] = []
-        purse: dict[int, float] = {}
-        token = self.execution.token()
-        for i in range(block.start, block.stop):
-            sender = block.rows.sender[i]
-            left = purse.get(sender, token[sender]) - (fees[i - block.start] + data[i - block.start])
-            if left < 0.0:
-                self._drop(block.time, block.rows, i, Status.INSUFFICIENT_FUNDS)
-            else:
-                purse[sender] = left
-                able.append(i)
-        return able
 
     def _calls(self, rows: Rows, start: int, stop: int, alike: int | None) -> tuple[int | list[int], list[int]]:
         """The codes of markets and actions as the log knows them; one number where the market is the same for all."""

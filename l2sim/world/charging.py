@@ -36,7 +36,7 @@ class Charging:
             fees = 0, 0
             if self.chain.l1 is not None:
                 rules, began = self.chain.l1.rules, self.chain.l1.market.began
-                fees = rules.base_fee.price(rules.base_fee.genesis()), rules.blob_fee.price(rules.blob_fee.genesis(), began)
+                fees = rules.base_fee.price(rules.base_fee.genesis()), rules.blob_fee.price(rules.blob_fee.genesis(began), began)
             self._state = self.rule.genesis(*fees)
         return self._state
 

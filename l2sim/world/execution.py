@@ -201,6 +201,19 @@ class Execution:
             self._token = self.state.fast(self.state.purses[self.state.purse(GAS_TOKEN)])
         return self._token
 
+    def able(self, block: Block, fees: list[float], data: list[float]) -> list[int]:
+        """The rows whose senders can pay for them, in order."""
+        able: list[int] = []
+        purse: dict[int, float] = {}
+        token = self.token()
+        for i in range(block.start, block.stop):
+            sender = block.rows.sender[i]
+            left = purse.get(sender, token[sender]) - (fees[i - block.start] + data[i - block.start])
+            if left >= 0.0:
+                purse[sender] = left
+                able.append(i)
+        return able
+
     def paid(self, block: Block, fees: list[float], data: list[float]) -> int:
         """Credit what the senders paid; the gas that the block uses."""
         rows, start, stop, traits = block.rows, block.start, block.stop, block.traits

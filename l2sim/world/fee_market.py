@@ -5,6 +5,8 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+from pydantic_core import PydanticCustomError
+
 from l2sim.compiled import compiled
 from l2sim.demand import Demand
 from l2sim.fees import FeeState, Used
@@ -20,6 +22,26 @@ MOST = 2**63
 """Wei beyond which the log has no room for a fee."""
 CHUNK = 4096
 """Uniform numbers that are drawn together."""
+
+
+def begins(rules: "L1") -> None:
+    """Whether the log has room for the fees of the first block.
+
+    Raises:
+        PydanticCustomError: it has not, with what to lower.
+    """
+    first, base, blob = rules.began() + rules.slot // SECOND, rules.base_fee, rules.blob_fee
+    excess, fork = blob.genesis(first)[0], blob.fork(first)
+    if base.price(base.genesis()) >= MOST:
+        raise PydanticCustomError("overflow", "the first block's base fee is beyond 2^63 wei: lower 'base_fee.initial'")
+    # The fee is at least e^(excess / update fraction) wei, and e^44 more than 2^63.
+    if excess > 44 * fork.update_fraction or blob.priced(fork, (excess,)) >= MOST:
+        raise PydanticCustomError(
+            "overflow",
+            "the first block's blob fee is beyond 2^63 wei under the fork in force, whose 'update_fraction' is {fraction}: lower "
+            "'blob_fee.initial_excess', or write 'blob_fee.initial', a fee, instead of it",
+            {"fraction": fork.update_fraction},
+        )
 
 
 class Quiet(NamedTuple):
@@ -61,10 +83,8 @@ class FeeMarket:
 
     def genesis(self) -> Quiet:
         """Before the first slot."""
-        state = self.rules.blob_fee.genesis()
+        state = self.rules.blob_fee.genesis(self._time(1))
         price = self.rules.blob_fee.price(state, self._time(1))
-        if price >= MOST:
-            self._overflow("the blob base fee", "from the start", "lower 'blob_fee.initial_excess', which fits another fork")
         return Quiet(0, 0, self.rules.base_fee.genesis(), state, price, self.rules.agreement.genesis())
 
     def _time(self, slot: int) -> int:
@@ -102,28 +122,36 @@ class FeeMarket:
         price = rules.blob_fee.priced(fork, blob, self._exponential)
         base = rules.base_fee.next(state.base, used)
         if price >= MOST or rules.base_fee.price(base) >= MOST:
-            self._climbed(slot, *(("blob base fee", "blob_demand") if price >= MOST else ("base fee", "gas_demand")))
+            fee, demand = ("blob base fee", "blob_demand") if price >= MOST else ("base fee", "gas_demand")
+            self._overflow(fee, slot * rules.slot, demand)
         return Quiet(state.slot, state.slot, base, blob, price, state.votes, (state.blob, used))
 
-    def _climbed(self, slot: int, fee: str, demand: str) -> NoReturn:
-        since = f"at {slot * self.rules.slot / SECOND:.0f} s of simulated time"
-        self._overflow(f"the {fee}", since, f"let '{demand}' answer to the price, ask for less, or start lower")
-
-    def _overflow(self, fee: str, since: str, remedy: str) -> NoReturn:
+    def _overflow(self, fee: str, time: int, demand: str) -> NoReturn:
         from l2sim.world.world import RunFailed
 
-        raise RunFailed(f"{fee} of '{self.name}' is beyond 2^63 wei {since}, for which the log has no room: {remedy}")
+        raise RunFailed(
+            f"the {fee} of '{self.name}' is beyond 2^63 wei at {time / SECOND:.0f} s of simulated time, for which the log has no room: "
+            f"let '{demand}' answer to the price, ask for less, or start lower"
+        )
 
     def passed(self, state: Quiet) -> Quiet:
         """The state after a slot without a block: where the next one is the first of a fork, its blob fee goes by that fork's rules."""
-        blob_fee, fork, blob = self.rules.blob_fee, self.fork(state.slot), state.blob
-        if (coming := self.fork(state.slot + 1)) is fork:
-            return state
+        fork = self.fork(state.slot)
+        return state if self.fork(state.slot + 1) is fork else self._crossed(state)
+
+    def undone(self, before: Quiet, slot: int) -> Quiet:
+        """The state after a slot when every block since ``before`` was undone, which may lead back over the beginning of a fork."""
+        fork, state = self.fork(before.slot + 1), before._replace(slot=slot)
+        return state if self.fork(slot + 1) is fork else self._crossed(state)
+
+    def _crossed(self, state: Quiet) -> Quiet:
+        """A state whose blob fee goes by the fork of the slot that follows."""
+        blob_fee, fork, blob = self.rules.blob_fee, self.fork(state.slot + 1), state.blob
         if state.parent is not None:
-            blob = blob_fee.under(coming, *state.parent)
-        price = blob_fee.priced(coming, blob)
+            blob = blob_fee.under(fork, *state.parent)
+        price = blob_fee.priced(fork, blob)
         if price >= MOST:
-            self._climbed(state.slot, "blob base fee", "blob_demand")
+            self._overflow("blob base fee", state.slot * self.rules.slot, "blob_demand")
         return state._replace(blob=blob, blob_price=price)
 
     def uniform(self, purpose: str, index: int) -> float:

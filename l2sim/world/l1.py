@@ -15,7 +15,7 @@ from l2sim.consensus.simple import Simple
 from l2sim.demand import Demand
 from l2sim.events import BlockSealed, HeadAdvanced
 from l2sim.fees.blob import Blob, Fork
-from l2sim.fees.eip1559 import Eip1559, transaction_gas
+from l2sim.fees.eip1559 import Eip1559
 from l2sim.ordering import Ordering
 from l2sim.part import Refers
 from l2sim.units import GWEI, SECOND, Duration, Fraction, Gas, Positive, Share, Wei
@@ -24,7 +24,7 @@ from l2sim.world.builders import Auction, Maker, Mempool, agreed
 from l2sim.world.building import Building
 from l2sim.world.chain import LiveChain
 from l2sim.world.execution import Block, Executed
-from l2sim.world.fee_market import FeeMarket, Quiet
+from l2sim.world.fee_market import FeeMarket, Quiet, begins
 from l2sim.world.ledger import BURNED
 from l2sim.world.mail import BlobTransaction, Room, Saturation
 from l2sim.world.validators import Validators
@@ -98,6 +98,7 @@ class L1(Chain):
         self.base_fee.allows(self.gas_limit)
         agreed(self.builders, "builders")
         agreed(self.relays, "relays")
+        begins(self)
         return self
 
     def began(self) -> int:
@@ -155,6 +156,8 @@ class LiveL1(LiveChain):
         self.auction = Auction(name, rules, self.market.uniform, world.ledger)
         self.taken: deque[tuple[int, BlobTransaction]] = deque()
         """Batches in blocks that can still be undone, with their slots."""
+        self.again: dict[Event, Event] = {}
+        """What tells of the next inclusion of a batch, by what told of one that was undone."""
         self.before: dict[int, Quiet] = {}
         """The state before each slot that can still be undone."""
 
@@ -172,12 +175,9 @@ class LiveL1(LiveChain):
         return self.rules.gas_limit if most is None else min(most, self.rules.gas_limit)
 
     def fork(self) -> Fork:
-        """The fork in force now."""
-        return self.market.fork(self.world.clock.now // self.rules.slot)
-
-    def transaction_gas(self, zeros: int, nonzeros: int, execution: int = 0) -> int:
-        """Gas of a transaction with so many zero and other bytes of calldata that executes so much, the floor of the fork applied."""
-        return transaction_gas(zeros, nonzeros, execution, self.fork().calldata_floor)
+        """The fork in force in the next block, or in the one that is being made."""
+        slot = self.world.clock.now // self.rules.slot
+        return self.market.fork(slot if self._making else slot + 1)
 
     def base_fee(self) -> int:
         self.catch_up()
@@ -345,11 +345,12 @@ class LiveL1(LiveChain):
         gas, _ = self.make_block(now, left, blobs_used, blob_fee)
         gas_used = min(self._besides + self.building.bought + gas, rules.gas_limit)
         self.building.signed(room)
-        self.after = market.after(self.after, gas_used, blobs_used)
+        self.after = market.after(self.after, gas_used, blobs_used - self.building.unbought)
 
     def note(self, time: int, block: BlockSealed) -> BlockSealed:
         used = self._besides + self.building.bought + block.gas
-        return super().note(time, block._replace(gas=min(used, self.rules.gas_limit)))
+        blobs = block.blobs - self.building.unbought
+        return super().note(time, block._replace(gas=min(used, self.rules.gas_limit), blobs=blobs))
 
     def _execute(self, block: Block) -> tuple[Block, Executed]:
         return super()._execute(self.building.bundled(block) if self.rules.bundles else block)

@@ -80,10 +80,15 @@ class Saturation(NamedTuple):
 
     def fits(self, room: Room, gas: int, blobs: int) -> tuple[int, int]:
         """Gas and blobs that it buys where so much is left in a block."""
-        blobs = min(self.blobs, blobs)
-        carriers = -(-blobs // (room.fork.blobs_per_transaction or room.fork.maximum)) * self.carrier
-        gas = min(self.gas + carriers, gas)
+        gas, blobs = self.within(room, gas, blobs)
         return (gas, blobs) if self.pays is None or self.pays(self.cost(room, gas, blobs)) else (0, 0)
+
+    def within(self, room: Room, gas: int, blobs: int) -> tuple[int, int]:
+        """What it wants of that, whatever it costs: no more blobs than the transactions carry for which there is gas."""
+        each, blobs = room.fork.most_blobs, min(self.blobs, blobs)
+        if self.carrier:
+            blobs = min(blobs, gas // self.carrier * each)
+        return min(self.gas + -(-blobs // each) * self.carrier, gas), blobs
 
     def cost(self, room: Room, gas: int, blobs: int) -> int:
         """What so much of a block costs, wei."""

@@ -7,6 +7,7 @@ from simpy.events import Event
 from l2sim.events import ChainReorganized
 from l2sim.transactions import ANY_FEE, Rows
 from l2sim.world.batches import Batch, Piece
+from l2sim.world.mail import BlobTransaction
 from l2sim.world.rollup import LiveRollup
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ def reorganize(l1: "LiveL1", slots: int) -> None:
     before = l1.before[made[0]]
     for slot in made:
         del l1.before[slot]
-    # The fees are those before the first block undone; slots and votes go on.
-    l1.after = before._replace(slot=last, votes=voted.votes)
+    # The fees are those before the first block undone, by the fork of the slot that follows; slots and votes go on.
+    l1.after = l1.market.undone(before, last)._replace(votes=voted.votes)
     l1.forgets(until)
     rows = Rows.none()
     for record in undone:
@@ -52,33 +53,52 @@ def reorganize(l1: "LiveL1", slots: int) -> None:
         for bridge in rollup.bridges.values():
             bridge.undo(until)
     batches = [(rollup, batch) for rollup in rollups for batch in rollup.batches.unsettle(until)]
-    again: dict[Any, tuple[LiveRollup, Batch, list[Event]]] = {}
+    # In one transaction or several, some of which may stay, and be undone later on.
+    carriers = [[one.included for _, one in l1.taken if _carries(l1, one, *those)] for those in batches]
     while l1.taken and l1.taken[-1][0] > until:
         _, transaction = l1.taken.pop()
         included = Event(l1.world.clock)
+        l1.again[transaction.included] = included
         l1.blob_transactions.append(transaction._replace(included=included, cap=ANY_FEE, blob_cap=ANY_FEE))
-        for rollup, batch in batches:
-            poster = l1.world.ledger.groups[f"{rollup.name}.batch_poster"].accounts
-            if transaction.account in poster and any(transaction.submitted == piece.submitted for piece in batch.pieces):
-                again.setdefault((rollup.name, batch.blocks), (rollup, batch, []))[2].append(included)
-    for rollup, batch, pieces in again.values():
-        _posts_again(pieces, rollup, batch, until)
+    for events, (rollup, batch) in zip(carriers, batches, strict=True):
+        final = [piece for piece in batch.pieces if piece.slot <= l1.finalized]
+        _posts_again(events, final, rollup, batch)
     l1.world.record(ChainReorganized(l1.name, made[0], last, rows.number, 0))
 
 
-def _posts_again(events: list[Event], rollup: LiveRollup, batch: Batch, until: int) -> None:
-    """Once L1 has all of a batch again, of which what it had by slot ``until`` stayed, the rollup's safe head moves again."""
-    pieces = [piece for piece in batch.pieces if piece.slot <= until]
-    whole = len(pieces) + len(events)
+def _carries(l1: "LiveL1", transaction: BlobTransaction, rollup: LiveRollup, batch: Batch) -> bool:
+    """Whether a transaction of L1 carries a batch or a part of it."""
+    poster = l1.world.ledger.groups[f"{rollup.name}.batch_poster"].accounts
+    return transaction.account in poster and any(transaction.submitted == piece.submitted for piece in batch.pieces)
 
-    def posted(event: Event) -> None:
-        told: Any = event.value
-        slot, cost, submitted = told
-        pieces.append(Piece(submitted, slot, cost))
-        if len(pieces) == whole:
-            cost = sum(piece.cost for piece in pieces)
-            rollup.batches.posted(batch.blocks, batch.blobs, batch.submitted, slot, cost, tuple(pieces))
 
-    for event in events:
-        assert event.callbacks is not None  # noqa: S101
-        event.callbacks.append(posted)
+def latest(l1: "LiveL1", included: Event) -> Event:
+    """What tells that L1 has a transaction: the same event, or another where the block that had it was undone since."""
+    while included in l1.again:
+        included = l1.again[included]
+    return included
+
+
+def _posts_again(events: list[Event], final: list[Piece], rollup: LiveRollup, batch: Batch) -> None:
+    """Once L1 has all of a batch again, the rollup's safe head moves again.
+
+    Args:
+        events: what told of each of its pieces that can be undone.
+        final: the others.
+        rollup: whose batch it is.
+        batch: what was undone.
+    """
+    l1: Any = rollup.l1
+
+    def heard(_: Event | None) -> None:
+        for number, before in enumerate(events):
+            events[number] = now = latest(l1, before)
+            if now is not before and now.callbacks is not None:
+                now.callbacks.append(heard)
+        if all(one.processed for one in events):
+            told: list[Any] = [one.value for one in events]
+            pieces = (*final, *(Piece(submitted, slot, cost) for slot, cost, submitted in told))
+            slot, cost = max(piece.slot for piece in pieces), sum(piece.cost for piece in pieces)
+            rollup.batches.posted(batch.blocks, batch.blobs, batch.submitted, slot, cost, pieces)
+
+    heard(None)

@@ -18,7 +18,7 @@ from l2sim.world.duty import Duty
 from l2sim.world.l1 import LiveL1
 from l2sim.world.ledger import GAS_TOKEN
 from l2sim.world.mail import BlobTransaction, Saturation
-from l2sim.world.reorganization import reorganize
+from l2sim.world.reorganization import latest, reorganize
 from l2sim.world.rollup import LiveRollup
 from l2sim.world.sending import Do, Ints
 from l2sim.world.throttle import NO_LIMIT, DataLimit
@@ -269,7 +269,11 @@ class Seat(Arrival):
         """Most blobs and most gas of a transaction in an L1's next block."""
         chain = self._world.l1(l1)
         fork = chain.fork()
-        return fork.blobs_per_transaction or fork.maximum, chain.most_gas()
+        return fork.most_blobs, chain.most_gas()
+
+    def calldata_floor(self, l1: str) -> int:
+        """Gas that a token of calldata costs at least in an L1's next block; 0 where there is no floor."""
+        return self._world.l1(l1).fork().calldata_floor
 
     def post_blobs(self, blobs: int, gas: int, tip: int, cap: int, blob_cap: int) -> Event:
         """Send a blob transaction to the L1 of its chain; the event's value is (slot, cost in ETH, submitted)."""
@@ -281,6 +285,10 @@ class Seat(Arrival):
         l1.stirred()
         l1.blob_transactions.append(BlobTransaction(arrives, tie, self.now, self._own(None), blobs, gas, tip, cap, blob_cap, included))
         return included
+
+    def again(self, included: Event) -> Event:
+        """What tells that L1 has a blob transaction: the same event, or another where the block that had it was undone since."""
+        return latest(self._world.l1(self.duty.settles_on), included)
 
     def withdraw_blobs(self, included: Event) -> None:
         """Take a blob transaction back that no block has included, to replace it."""
