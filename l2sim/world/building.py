@@ -62,9 +62,7 @@ class Building:
             elif what == "saturation":
                 gas, blobs = who.fits(room, gas_left, blobs_left)
                 if gas or blobs:
-                    # Transactions of the run bid at least what everybody else does.
-                    bid = who.tip if who.tip >= chain.rules.background_tip else -1
-                    inbox.rivals.append((bid, partial(self._buy, who, gas, blobs, room)))
+                    inbox.rivals.append((who.tip, partial(self._buy, who, gas, blobs, room)))
             else:
                 gas, blobs = min(background_gas, gas_left), min(background_blobs, blobs_left)
             gas_left -= gas
