@@ -155,6 +155,7 @@ LOOKS: dict[str, list[tuple[Any, ...]]] = {
     "rng": [("probe",), ("probe", 7)],
     "luck": [("probe", 0), ("probe", 7)],
     "identities": [(np.arange(10),)],
+    "bid": [("pool",), ("pool", 3)],
     "slot": [("pool", "eth"), ("eth_perp", "usd")],
     "table": [],
     "settles_on": [],

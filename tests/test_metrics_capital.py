@@ -1,6 +1,7 @@
 """Capital locked, value at risk before finality and capital efficiency, from logs small enough to work out by hand."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from validation import run, run_file
 from worlds import small
@@ -19,15 +20,24 @@ from l2sim.events import (
     WithdrawalInitiated,
 )
 from l2sim.events.bridging import DepositCredited, DepositMade, WithdrawalAdvanced
-from l2sim.events.positions import PositionsBrought
+from l2sim.events.positions import PositionBrought
 from l2sim.log import Log
-from l2sim.metrics.capital_efficiency import CapitalEfficiency
+from l2sim.markets.perpetual.accounts import PerpetualAccounts
+from l2sim.markets.perpetual.book import PerpetualBook
+from l2sim.markets.perpetual.positions import Position
+from l2sim.metrics.capital_efficiency import CapitalEfficiency, positions
 from l2sim.metrics.capital_locked import CapitalLocked, level
 from l2sim.metrics.counterparty_exposure import CounterpartyExposure
 from l2sim.metrics.time_to_finality import TimeToFinality
 from l2sim.metrics.value_at_risk_before_finality import ValueAtRiskBeforeFinality
 from l2sim.metrics.withdrawal_delay import WithdrawalDelay
+from l2sim.streams import Streams
 from l2sim.units import DAY, SECOND
+from l2sim.world.engine import Engine
+from l2sim.world.world import World
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 @pytest.fixture
@@ -131,7 +141,8 @@ def test_notional_per_unit_of_collateral() -> None:
         },
     }
     for time, fact in [
-        (0, PositionsBrought("perp", 2, 10.0, 1000.0, 100.0)),
+        (0, PositionBrought("perp", 62, -2.5, 100.0, 25.0)),
+        (0, PositionBrought("perp", 63, 7.5, 100.0, 75.0)),
         (25, PositionOpened("perp", 61, 3.0, 100.0, 60.0, 0.0, 0.0)),
         (30, PositionOpened("perp", 51, 9.0, 100.0, 60.0, 0.0, 0.0)),
         (50, PositionClosed("perp", 62, -2.5, 90.0, 0.0)),
@@ -165,10 +176,69 @@ def test_loans_count_with_what_is_owed_and_pledged() -> None:
 def test_a_market_of_a_run_has_the_margins_and_makers_that_were_brought() -> None:
     log = run(small("metrics.capital={kind: capital_efficiency}", "duration=20min"))
     found = CapitalEfficiency().measure(log).loc["eth_perp"]
-    brought = log.frame("PositionsBrought")
-    assert found["collateral"] == pytest.approx(2e6 + 3 * 2e5 + 500.0 + brought["margin"][0], rel=0.05)
-    assert 0.5 * brought["notional"][0] < found["notional"] < 1.5 * brought["notional"][0]
-    assert "PositionsBrought" not in run(small("duration=1min")).tables
+    brought = log.frame("PositionBrought")
+    assert found["collateral"] == pytest.approx(2e6 + 3 * 2e5 + 500.0 + brought["margin"].sum(), rel=0.05)
+    notional = (brought["size"].abs() * brought["entry"]).sum()
+    assert 0.5 * notional < found["notional"] < 1.5 * notional
+    assert "PositionBrought" not in run(small("duration=1min")).tables
+
+
+@pytest.mark.parametrize("engine", ["lists", "arrays"])
+def test_the_margins_of_a_run_are_those_of_each_account(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What each position's margin and notional at entry are is written down in the book, whenever one changes."""
+    changes: list[tuple[int, int, float, float]] = []
+
+    def establish(book: PerpetualBook, accounts: Ints, size: Floats, entry: Floats, margin: Floats) -> None:
+        held = accounts.tolist(), margin.tolist(), (np.abs(size) * entry).tolist()
+        changes.extend((0, *one) for one in zip(*held, strict=True))
+        PerpetualAccounts.establish(book, accounts, size, entry, margin)
+
+    replaces = PerpetualBook._replace
+
+    def replace(book: PerpetualBook, account: int, old: Position | None, new: Position | None) -> None:
+        margin, notional = (new.margin, abs(new.size) * new.entry) if new is not None else (0.0, 0.0)
+        changes.append((book.now, account, margin, notional))
+        replaces(book, account, old, new)
+
+    monkeypatch.setattr(PerpetualBook, "establish", establish)
+    monkeypatch.setattr(PerpetualBook, "_replace", replace)
+    scenario = small("metrics.exposure={kind: counterparty_exposure}", "agents.leveraged.leverage={kind: lognormal, median: 8, sigma: 0.9}")
+    log = World(scenario, Streams(3), {}, engine).run()
+    crowd, duration = log.about["groups"]["leveraged"], log.about["duration"]
+    held: dict[int, tuple[float, float]] = {}
+    levels, since = np.zeros(2), 0
+    areas, largest = np.zeros(2), 0.0
+    for time, account, margin, notional in changes:
+        areas += levels * (time - since)
+        largest = max(largest, levels[0] if time > since else 0.0)
+        since = time
+        if crowd["first"] <= account < crowd["last"]:
+            held[account] = margin, notional
+            levels = np.sum(list(held.values()), axis=0)
+    areas += levels * (duration - since)
+    assert len(log.select(PositionLiquidated, "time")[0]) > 50
+    assert len(log.select(PositionOpened, "time")[0]) > 50
+    times, notional_, margin_ = positions("eth_perp", log)
+    assert (margin_[-1], notional_[-1]) == pytest.approx(levels.tolist())
+    spans = np.diff(np.append(times, duration))
+    assert [(step * spans).sum() for step in (margin_, notional_)] == pytest.approx(areas.tolist())
+    found = CounterpartyExposure().measure(log).loc["arb"]
+    assert found["held_mean"] == found["l1_mean"] == pytest.approx(areas[0] / duration)
+    assert found["held_max"] == pytest.approx(max(largest, levels[0]))
+
+
+def test_who_holds_nothing_opens_before_it_closes_in_a_block() -> None:
+    log = Log()
+    log.about = {"duration": 100, "groups": {}}
+    log.record(10, PositionOpened("perp", 1, 2.0, 100.0, 50.0, 0.0, 0.0))
+    log.record(10, PositionClosed("perp", 1, 2.0, 100.0, 0.0))
+    log.record(20, PositionOpened("perp", 1, 2.0, 100.0, 50.0, 0.0, 0.0))
+    log.record(30, PositionClosed("perp", 1, 2.0, 100.0, 0.0))  # and turned over
+    log.record(30, PositionOpened("perp", 1, -1.0, 90.0, 40.0, 0.0, 0.0))
+    times, notional, margin = (column.tolist() for column in positions("perp", log))
+    assert times == [0, 10, 10, 20, 30, 30]
+    assert notional == [0.0, 200.0, 0.0, 200.0, 0.0, 90.0]
+    assert margin == [0.0, 50.0, 0.0, 50.0, 0.0, 40.0]
 
 
 BESIDE = (
@@ -203,7 +273,7 @@ def margins(settles_on: str | None = None, availability: str = "blobs", kind: st
         "groups": {"house": {"kind": "market_maker", "section": "agents", "first": 50, "last": 51, "market": "one"}},
     }
     for time, fact in [
-        (0, PositionsBrought("one", 1, 5.0, 500.0, 100.0)),
+        (0, PositionBrought("one", 1, 5.0, 100.0, 100.0)),
         (20, PositionOpened("two", 3, 2.0, 100.0, 50.0, 0.0, 0.0)),
         (30, PositionOpened("one", 50, 2.0, 100.0, 7777.0, 0.0, 0.0)),
         (60, PositionClosed("one", 1, 5.0, 110.0, 0.0)),

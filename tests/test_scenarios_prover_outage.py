@@ -1,5 +1,7 @@
 """The shipped finding, shortened: provers who are down cost those who leave, and nobody who trades; others who may prove help."""
 
+from typing import Any
+
 from worlds import SCENARIOS, lived
 
 from l2sim.scenario import Scenario
@@ -15,8 +17,17 @@ SHORT = (
     *(f"agents.{prover}.proving_time=15min" for prover in ("closed_prover", "open_prover", "strangers")),
     "chains.open.settlement.market.window=45min",
     *(f"attacks.{chain}_outage.{when}" for chain in CHAINS for when in ("begins=1h", "lasts=150min")),
-    *(f"metrics.{metric}.cool_down=1h" for metric in ("proving", "withdrawals", "cost", "finality")),
+    *(f"metrics.{metric}.cool_down=1h" for metric in ("proving", "cost", "finality")),
+    "metrics.withdrawals.warm_up=1h", "metrics.withdrawals.cool_down=90min",
 )  # fmt: skip
+
+
+def test_the_delay_is_that_of_who_leaves_during_the_outage() -> None:
+    scenario = Scenario.load(SCENARIOS / "prover_outage.yaml")
+    window: Any = scenario.metrics["withdrawals"]
+    for outage in scenario.attacks.values():
+        assert window.warm_up == outage.begins
+        assert scenario.duration - window.cool_down == outage.begins + outage.lasts
 
 
 def test_who_leaves_waits_and_who_trades_does_not_notice() -> None:
@@ -29,6 +40,8 @@ def test_who_leaves_waits_and_who_trades_does_not_notice() -> None:
     assert finality["open"] > 45 * 60
     delays, before = (one["mean"] for one in measured["withdrawals"])
     assert delays["closed_bridge"] > 2.0 * before["closed_bridge"]
+    unpaid, none = (one["unpaid"] for one in measured["withdrawals"])
+    assert unpaid["closed_bridge"] >= unpaid["open_bridge"] >= none.max() == 0
     assert before["open_bridge"] < delays["open_bridge"] < 0.8 * delays["closed_bridge"]
     locked, less = (one["locked_mean"] for one in measured["locked"])
     assert locked["closed_bridge"] > locked["open_bridge"] > less["open_bridge"]

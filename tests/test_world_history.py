@@ -101,7 +101,7 @@ SHORTENED: dict[Path, Sequence[str]] = {
     ),
     SCENARIOS / "execution_environments.yaml": (
         *("duration=4min", "prices.eth.shocks.fall.at=1min", "prices.eth.shocks.fall.over=1min", "chains.hyper.sequencer.block_time=1s"),
-        *(f"agents.{chain}_traders.size=30" for chain in (*ROLLUPS, "hyper", "dydx")),
+        *(f"agents.{chain}_traders.size=30" for chain in (*ROLLUPS, "hyper", "dydx", "l1")),
     ),
     SCENARIOS / "ways_out.yaml": (
         *(

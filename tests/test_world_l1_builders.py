@@ -9,9 +9,18 @@ import numpy as np
 import pytest
 from validation import SCENARIOS, Estimate, agree, run
 
-from l2sim.events import BatchPosted, BlockSealed, LoanLiquidated, PositionLiquidated, TransactionDropped, TransactionIncluded
+from l2sim.events import (
+    AccountClosed,
+    BatchPosted,
+    BlockSealed,
+    LoanLiquidated,
+    PositionLiquidated,
+    TransactionDropped,
+    TransactionIncluded,
+)
 from l2sim.events.l1_market import BlockBuilt, SpaceBought
 from l2sim.log import Log
+from l2sim.metrics.fee_components import FeeComponents
 from l2sim.metrics.throughput import Throughput
 from l2sim.scenario import Scenario
 from l2sim.scenario.mistakes import ScenarioError
@@ -54,6 +63,86 @@ def test_who_tips_more_is_served_first_on_l1() -> None:
     crowded = frame[frame["market"].astype(str) == "pool"].groupby("block")
     firsts = [str(rows["sender"].iloc[0]) for _, rows in crowded if len(rows) > 1]
     assert len(firsts) > 20
+
+
+GWEI = 10**9
+BID = 380_000_000
+"""What everybody else bids by the preset, wei per gas."""
+TIPS = {"reporter": 2 * GWEI, "arbitrageur": 2 * GWEI, "keepers": 2 * GWEI, "sweepers": 2 * GWEI}
+
+
+def owed(log: Log, own: dict[str, int], least: int) -> tuple[Any, Any]:
+    """Of each transaction on L1 what is burned and what is tipped (ETH), if everybody bids so much at least (wei per gas)."""
+    sender, block, gas = log.select(TransactionIncluded, "sender", "block", "gas", chain="l1")
+    base = dict(zip(*(column.tolist() for column in log.select(BlockSealed, "number", "base_fee", chain="l1")), strict=True))
+    tips = np.full(len(sender), least)
+    for name, tip in own.items():
+        group = log.about["groups"][name]
+        tips[(sender >= group["first"]) & (sender < group["last"])] = max(tip, least)
+    used = gas.astype(np.float64) / ETH
+    return used * [base[number] for number in block.tolist()], used * tips
+
+
+def test_everybody_pays_at_least_what_everybody_else_bids() -> None:
+    """Whoever offers no tip is served as if it bid that of everybody else: it pays it, to the validators."""
+    log = usual()
+    burned, tipped = owed(log, TIPS, BID)
+    (paid,) = log.select(TransactionIncluded, "execution_fee", chain="l1")
+    assert paid == pytest.approx(burned + tipped)
+    assert len(paid) > 500
+    gained = {}
+    for name in ("l1", "burned"):
+        opening, closing = log.select(AccountClosed, "opening", "closing", group=name, place="l1", asset="gas")
+        gained[name] = float((closing - opening).sum())
+    assert gained == pytest.approx({"l1": tipped.sum(), "burned": burned.sum()})
+    parts = FeeComponents().measure(log)
+    assert parts.loc["l1", "priority_total_eth"] == pytest.approx(tipped.sum())
+    of = log.about["groups"]["leveraged"]
+    mine = np.isin(log.select(TransactionIncluded, "sender", chain="l1")[0], range(of["first"], of["last"]))
+    assert parts.loc["leveraged on l1", "priority_mean_eth"] == pytest.approx(tipped[mine].mean())
+    assert tipped[mine].min() > 0.0
+    free = run(venue(**{"chains.l1.background_tip": "0 wei", "duration": "10min"}))
+    burned, tipped = owed(free, TIPS, 0)
+    assert free.select(TransactionIncluded, "execution_fee", chain="l1")[0] == pytest.approx(burned + tipped)
+    assert (tipped == 0.0).any()
+
+
+def test_agents_reckon_with_what_everybody_bids() -> None:
+    """So far away from the price a trade pays its fee where everybody bids nothing, and not where they bid a lot."""
+    changes = {"agents.arbitrageur.tip": "0 wei", "duration": "15min"}
+    trades = []
+    for colocated in (True, False):
+        for bid in ("0 wei", "10000 gwei"):
+            log = run(venue(**changes, **{"chains.l1.background_tip": bid, "agents.arbitrageur.colocated": colocated}))
+            first = log.about["groups"]["arbitrageur"]["first"]
+            trades.append(int((log.select(TransactionIncluded, "sender")[0] == first).sum()))
+    assert min(trades[::2]) > 10
+    assert max(trades[1::2]) < 3
+
+
+def test_what_a_fee_cap_leaves_is_tipped() -> None:
+    log = run(venue(**{"agents.traders.fee_cap": 1.5, "duration": "10min"}))
+    burned, tipped = owed(log, TIPS, BID)
+    sender, paid = log.select(TransactionIncluded, "sender", "execution_fee", chain="l1")
+    group = log.about["groups"]["traders"]
+    mine = (sender >= group["first"]) & (sender < group["last"])
+    assert mine.sum() > 50
+    assert paid[~mine] == pytest.approx((burned + tipped)[~mine])
+    assert (paid[mine] <= (burned + tipped)[mine] * (1.0 + 1e-12)).all()
+    assert paid[mine] == pytest.approx((burned + tipped)[mine], rel=0.1)  # the cap leaves room for the tip, unless the base fee runs away
+
+
+def test_batches_pay_the_tip_that_they_say() -> None:
+    """Also where that is less than what everybody else bids: they get what is left."""
+    changes = {"chains.op": {"preset": "op_mainnet", "batch_poster": {"tip": "0.1 gwei", "bump": "1d"}}, "duration": "20min"}
+    log = run(venue(**changes))
+    slot, blobs, cost = log.select(BatchPosted, "l1_block", "blobs", "cost", chain="op")
+    number, base, blob = (column.tolist() for column in log.select(BlockSealed, "number", "base_fee", "blob_base_fee", chain="l1"))
+    fees = dict(zip(number, zip(base, blob, strict=True), strict=True))
+    assert len(slot) > 2
+    for at, n, paid in zip(slot.tolist(), blobs.tolist(), cost.tolist(), strict=True):
+        left = paid - n * 2**17 * fees[at][1] / ETH
+        assert left * ETH / (fees[at][0] + GWEI // 10) == pytest.approx(21_000, rel=1e-6)
 
 
 # ---- builders and relays

@@ -170,7 +170,7 @@ class Arbitrageur(Agent):
         rules = me.rules(self.market)
         slot = me.slot(self.market, rules.base)
         uses = rules.gas["buy"], rules.gas["sell"], rules.size["buy"], rules.size["sell"]
-        return [slot, self.hedge_cost, self.slippage + ROUNDING, self.tip, self.minimum_profit, *uses]
+        return [slot, self.hedge_cost, self.slippage + ROUNDING, me.bid(self.market, self.tip), self.minimum_profit, *uses]
 
     def answered(self, me: Seat, action: str, receipt: Receipt) -> None:
         if receipt.status == Status.SUCCEEDED:

@@ -74,9 +74,9 @@ class Backrunner(Arbitrageur):
             return None
         codes = {action: code for code, action in enumerate(me.rules(self.market).actions)}
         cells = [1.0 - pool.fee, pool.base, pool.quote, pool.fees]
-        n = len(rows)
+        n, least = len(rows), me.bid(self.market, self.tip)
         replay(
-            cells, int(pool.paid_out), self.tip, 0, 0, n, [0] * n, [codes[row.action] for row in rows], [row.a for row in rows],
+            cells, int(pool.paid_out), least, 0, 0, n, [0] * n, [codes[row.action] for row in rows], [row.a for row in rows],
             [row.slippage for row in rows], [row.reference for row in rows], [row.tip for row in rows],
         )  # fmt: skip
         return pool._replace(base=cells[BASE_RESERVE], quote=cells[QUOTE_RESERVE])

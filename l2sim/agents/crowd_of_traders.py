@@ -231,6 +231,7 @@ class CrowdOfTraders(Agent):
             self._submit(me, trades, amounts, (inf if self.slippage is None else self.slippage) * self.widening**times_tried)
 
     def _submit(self, me: Seat, trades: Candidates, amount: npt.NDArray[np.float64], slippage: "float | npt.NDArray[np.float64]") -> None:
+        offered = np.maximum(trades.tip, me.bid(self.market))
         me.submit_rows(
             self.market,
             np.where(trades.buys, *self._codes(me)),
@@ -241,7 +242,7 @@ class CrowdOfTraders(Agent):
             slippage=slippage,
             tip=trades.tip,
             gas=trades.gas,
-            cap=ANY_FEE if self.fee_cap is None else int(self.fee_cap * me.base_fee(me.chain_of(self.market))) + trades.tip,
+            cap=ANY_FEE if self.fee_cap is None else int(self.fee_cap * me.base_fee(me.chain_of(self.market))) + offered,
             deadline=NEVER if self.deadline is None else trades.time + self.deadline,
         )
 

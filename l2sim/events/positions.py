@@ -3,13 +3,13 @@
 from typing import NamedTuple
 
 
-class PositionsBrought(NamedTuple):
-    """Accounts held positions from before the start: how many, units on both sides together, notional at entry, and their margins."""
+class PositionBrought(NamedTuple):
+    """An account held a position from before the start: signed size, entry price, margin."""
 
     market: str
-    number: int
+    account: int
     size: float
-    notional: float
+    entry: float
     margin: float
 
     optional = True  # type: ignore[misc]  # of the class, not a field, which type checkers take it for

@@ -1,6 +1,8 @@
 """Capital efficiency: how much notional a unit of collateral carries."""
 
+from itertools import groupby
 from math import fsum
+from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
@@ -8,7 +10,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from l2sim.events import AccountClosed, BadDebtIncurred, PositionClosed, PositionLiquidated, PositionOpened
-from l2sim.events.positions import PositionsBrought
+from l2sim.events.positions import PositionBrought
 from l2sim.metrics import Metric
 from l2sim.metrics.capital_locked import worth
 
@@ -38,7 +40,7 @@ class CapitalEfficiency(Metric):
     a study by the comparison ``at_risk`` with ``worst: smallest``.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("PositionsBrought",)
+    needs: ClassVar[tuple[str, ...]] = ("PositionBrought",)
     units: ClassVar[dict[str, str]] = {"notional": "USD", "collateral": "USD", "bad_debt": "USD"}
     key: ClassVar[tuple[str, ...]] = ("efficiency", "sufficient")
 
@@ -80,32 +82,43 @@ def _perpetual(name: str, chain: str, log: "Log") -> tuple[float, float]:
 def positions(name: str, log: "Log") -> tuple[Times, Floats, Floats]:
     """The times of changes of a perpetual's positions (ns), and notional and margin of all traders after each; liquidators are none.
 
-    Of positions from before the start only the sums are known: each unit of them that is closed takes its share of these.
+    Margin that somebody pays in or takes out later is seen when the position is added to.
     """
-    brought = [column.sum() for column in log.select(PositionsBrought, "size", "notional", "margin", market=name)]
-    entry_, posted_ = (brought[1] / brought[0], brought[2] / brought[0]) if brought[0] else (0.0, 0.0)
-    changes: list[tuple[int, int, int, float, float, float]] = []
-    for fact in (PositionClosed, PositionLiquidated):
-        times, accounts, sizes = log.select(fact, "time", "account", "size", market=name)
-        rows = zip(times.tolist(), accounts.tolist(), sizes.tolist(), strict=True)
-        changes += [(time, 0, account, size, 0.0, 0.0) for time, account, size in rows]
-    opened = [column.tolist() for column in log.select(PositionOpened, "time", "account", "size", "entry", "margin", market=name)]
-    changes += [(time, 1, *rest) for time, *rest in zip(*opened, strict=True)]
     makers = [range(one["first"], one["last"]) for one in log.about.get("groups", {}).values() if one["kind"] in BACKERS]
+    brought = [column.tolist() for column in log.select(PositionBrought, "account", "size", "entry", "margin", market=name)]
     held: dict[int, tuple[float, float, float]] = {}
-    times_, notional, margin = [0], [float(brought[1])], [float(brought[2])]
-    for time, opens, account, size, entry, posted in sorted(changes, key=lambda change: change[:2]):
-        if any(account in accounts for accounts in makers):
-            continue
-        before = held.pop(account, (0.0, 0.0, 0.0) if opens else (size, entry_, posted_ * abs(size)))
-        left = 1.0 - size / before[0] if before[0] else 0.0
-        after = (size, entry, posted) if opens else (before[0] - size, before[1], before[2] * left) if left > ROUNDING else (0.0, 0.0, 0.0)
-        if after[0]:
-            held[account] = after
-        times_.append(time)
-        notional.append(notional[-1] + abs(after[0]) * after[1] - abs(before[0]) * before[1])
-        margin.append(margin[-1] + after[2] - before[2])
-    return np.array(times_, np.int64), np.array(notional), np.array(margin)
+    times, notional, margin = [0], [0.0], [0.0]
+    for account, size, entry, posted in zip(*brought, strict=True):
+        if not any(account in accounts for accounts in makers):
+            held[account] = size, entry, posted
+            notional[0] += abs(size) * entry
+            margin[0] += posted
+    for time, together in groupby(_changes(name, log), key=itemgetter(0)):
+        # Of what happens in one block, who holds nothing before it opens first.
+        for _, opens, account, size, entry, posted in sorted(together, key=lambda one: 1 if one[1] else 0 if one[2] in held else 2):
+            if any(account in accounts for accounts in makers):
+                continue
+            before = held.pop(account, (0.0, 0.0, 0.0))
+            left = 1.0 - size / before[0] if before[0] else 0.0
+            rest = (before[0] - size, before[1], before[2] * left) if left > ROUNDING else (0.0, 0.0, 0.0)
+            after = (size, entry, posted) if opens else rest
+            if after[0]:
+                held[account] = after
+            times.append(time)
+            notional.append(notional[-1] + abs(after[0]) * after[1] - abs(before[0]) * before[1])
+            margin.append(margin[-1] + after[2] - before[2])
+    return np.array(times, np.int64), np.array(notional), np.array(margin)
+
+
+def _changes(name: str, log: "Log") -> list[tuple[int, bool, int, float, float, float]]:
+    """In order of time (ns): whether it is an opening, account, size, and of an opening entry and margin of all that is held then."""
+    changes: list[tuple[int, bool, int, float, float, float]] = []
+    for fact in (PositionClosed, PositionLiquidated):
+        closed = [column.tolist() for column in log.select(fact, "time", "account", "size", market=name)]
+        changes += [(time, False, account, size, 0.0, 0.0) for time, account, size in zip(*closed, strict=True)]
+    opened = [column.tolist() for column in log.select(PositionOpened, "time", "account", "size", "entry", "margin", market=name)]
+    changes += [(time, True, *rest) for time, *rest in zip(*opened, strict=True)]
+    return sorted(changes, key=itemgetter(0))
 
 
 def _loans(name: str, chain: str, log: "Log") -> tuple[float, float]:

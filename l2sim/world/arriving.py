@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from l2sim.events.positions import PositionBrought
 from l2sim.world.calling import Caller
 
 
@@ -32,6 +33,9 @@ class Arrival(Caller):
         self._world.ledger.mint(chain.name, "usd", vault, float(margin.sum()))
         accounts = np.arange(self.accounts.start, self.accounts.stop)
         chain.books[code].establish(accounts, size, entry, margin)
+        if PositionBrought.__name__ in self._world.needs:
+            log, columns = self._world.log, [column.tolist() for column in (accounts, size, entry, margin)]
+            log.table(PositionBrought).extend(len(accounts), self.now, log.names.code(market), *columns)
 
     def establish_loans(
         self, market: str, collateral: Mapping[str, npt.NDArray[np.float64]], debt: Mapping[str, npt.NDArray[np.float64]]

@@ -66,9 +66,7 @@ class Building:
             elif what == "saturation":
                 gas, blobs = who.fits(room, gas_left, blobs_left)
                 if gas or blobs:
-                    # Transactions of the run bid at least what everybody else does.
-                    bid = who.tip if who.tip >= chain.rules.background_tip else -1
-                    inbox.rivals.append((bid, partial(self._buy, who, gas, blobs, room)))
+                    inbox.rivals.append((who.tip, partial(self._buy, who, gas, blobs, room)))
             else:
                 # A block without gas for another transaction has no room for a blob.
                 carried = gas_left // TRANSACTION_GAS * room.fork.most_blobs

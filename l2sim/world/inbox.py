@@ -84,6 +84,12 @@ class Cut(NamedTuple):
         """All of some rows."""
         return cls(rows, 0, rows.number, Traits.of(rows))
 
+    def bidding(self, least: int) -> "Cut":
+        """The same rows, whose priority fees are raised to so much where they are less."""
+        rows, start, stop, traits = self
+        rows.tip[start:stop] = [max(tip, least) for tip in rows.tip[start:stop]]
+        return Cut(rows, start, stop, traits._replace(tips=True))
+
 
 NO_ROWS = Cut(Rows.none(), 0, 0, Traits())
 """Nothing; its columns are never added to."""
@@ -117,6 +123,8 @@ class Inbox:
         self._backlog: Rows | None = None
         self.data = NO_LIMIT
         """What the next block may hold of data."""
+        self.least_tip = 0
+        """Priority fee that everybody here bids at least, wei per gas."""
         self.rivals: list[tuple[int, Callable[[int], int]]] = []
         """Who buys gas of the next block besides, the highest bid first: the bid (wei per gas), and what it buys of so much."""
 
@@ -197,6 +205,8 @@ class Inbox:
 
     def admit(self, fresh: Cut) -> None:
         """Put arrivals into the mempool, behind what waits there."""
+        if self.least_tip:
+            fresh = fresh.bidding(self.least_tip)
         waiting = self.waiting
         if waiting.start == waiting.stop:
             self.waiting = fresh

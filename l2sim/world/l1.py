@@ -76,7 +76,8 @@ class L1(Chain):
     blob_demand: Demand
     """How many blobs everybody else wants to post in a slot."""
     background_tip: Wei = 1 * GWEI
-    """Priority fee of everybody else, wei per gas; batches and purchases that pay more go first, those that pay less get what is left."""
+    """Priority fee of everybody else, wei per gas; batches and purchases that pay more go first, those that pay less get what is left.
+    The run's transactions to markets here bid and pay so much at least."""
     ordering: Ordering
     """How a block orders the transactions of the run."""
     builders: dict[str, Maker] = {}
@@ -153,6 +154,7 @@ class LiveL1(LiveChain):
         self.mempool = Mempool(world.engines[name] == "arrays") if rules.builders else None
         if self.mempool is not None:
             self.inbox = self.mempool
+        self.inbox.least_tip = rules.background_tip
         self.auction = Auction(name, rules, self.market.uniform, world.ledger)
         self.taken: deque[tuple[int, BlobTransaction]] = deque()
         """Batches in blocks that can still be undone, with their slots."""

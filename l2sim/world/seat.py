@@ -149,8 +149,12 @@ class Seat(Arrival):
         chain = self._world.home[market]
         rules = chain.markets[chain.codes[market]]
         used = rules.gas[action] if gas is None else gas
-        execution = used * (chain.base_fee() + tip) / ETH
+        execution = used * (chain.base_fee() + self.bid(market, tip)) / ETH
         return (execution + chain.charge().of(rules.size[action], used)) * self._world.gas_token_price()
+
+    def bid(self, market: str, tip: int = 0) -> int:
+        """Priority fee that a transaction to a market bids (wei per gas): its tip, or on an L1 what everybody bids where that is more."""
+        return max(tip, self._world.home[market].inbox.least_tip)
 
     def mid(self, market: str) -> float:
         """The market's mid price after the last block."""

@@ -137,7 +137,8 @@ class LoanLiquidator(Agent):
         one = [float(assets.index(name)) if name else -1.0 for name in pair]
         slots = [float(me.slot(self.market, asset)) for asset in assets]
         uses = rules.gas["liquidate"], rules.size["liquidate"], self.attention / SECOND, self.in_flight
-        return [TO_TARGET if self.repays == "to_target" else ALL, self.target, self.minimum_profit, self.tip, *uses, *one, *slots]
+        rule = TO_TARGET if self.repays == "to_target" else ALL
+        return [rule, self.target, self.minimum_profit, me.bid(self.market, self.tip), *uses, *one, *slots]
 
     def answered(self, me: Seat, action: str, receipt: Receipt) -> None:
         """Trade what it seized, and what it repaid, back outside."""

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from l2sim.events import FundingSettled
-from l2sim.events.positions import PositionsBrought
 from l2sim.markets import Book, Claim, Opening
 from l2sim.markets.perpetual.makers import Makers
 from l2sim.markets.perpetual.positions import Position, discrepancy
@@ -185,8 +184,6 @@ class PerpetualAccounts(Book):
         finally:
             if collecting:
                 gc.enable()
-        units, notional = float(np.abs(size).sum()), float((np.abs(size) * entry).sum())
-        self.facts.append(PositionsBrought(self.name, len(owners), units, notional, float(margin.sum())))  # type: ignore[call-arg]
         self._traded += float(np.abs(size).sum())
         self._hold(-float(size.sum()), float((size * entry).sum()), self.vault)
         self.long += float(size[size > 0].sum())
