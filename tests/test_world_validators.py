@@ -198,6 +198,14 @@ def test_who_owns_slots_in_a_row_undoes_the_honest_ones_behind(share: float, nee
     assert len(log.frame("BlocksWithheld")) == len(first)
 
 
+def test_undone_slots_are_counted_from_the_first_to_the_last() -> None:
+    log = Log()
+    log.about = {"duration": 480 * SECOND, "chains": {"l1": {"kind": "l1", "block_time": SLOT}}}
+    for first, last in ((10, 12), (20, 20)):
+        log.record(last * SLOT, ChainReorganized("l1", first, last, 0, 0))
+    assert LossOfFinality().measure(log).loc["l1", "undone_slots"] == 3 + 1
+
+
 def test_batches_in_them_are_posted_again() -> None:
     log = reorganized(0.3)
     undone = log.frame("BatchPosted", reverted=True)
