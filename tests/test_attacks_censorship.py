@@ -7,6 +7,8 @@ import pytest
 from test_validation_inclusion import scenario
 from worlds import differences, frames, lived, small
 
+from l2sim.events import TransactionIncluded
+from l2sim.events.inclusion import TransactionCensored
 from l2sim.log import Log
 from l2sim.metrics.censorship_delay import CensorshipDelay
 from l2sim.scenario import Scenario, ScenarioError
@@ -64,6 +66,17 @@ def test_the_delay_is_counted_from_the_first_attempt() -> None:
     assert by_chain.loc["arb", "attempts"] == by_agent.loc["traders", "attempts"] > 10
     assert 0 < by_chain.loc["arb", "mean"] < by_chain.loc["arb", "max"] < 400
     assert CensorshipDelay().measure(calm()).loc["arb"].drop(["attempts", "never", "failed"]).isna().all()
+
+
+def test_attempts_before_a_block_has_it_are_one() -> None:
+    """Sent at 1 s and 5 s, in a block at 11 s; sent anew at 20 s, in one at 22 s: the delays are 10 s and 2 s."""
+    log = Log()
+    log.about = {"duration": MINUTE, "chains": {"arb": {"kind": "rollup"}}, "markets": {"pool": {"on": "arb"}}}
+    for seconds in (1, 5, 20):
+        log.record(seconds * SECOND, TransactionCensored("arb", seconds * SECOND, 3, "pool", "buy"))
+    for seconds, since in ((11, 5), (22, 20)):
+        log.record(seconds * SECOND, TransactionIncluded("arb", 1, since * SECOND, 3, "pool", "buy", 0, 21_000, 0.0, 0.0, 0.0, 0.0))
+    assert CensorshipDelay().measure(log).loc["arb", ["attempts", "mean", "max"]].tolist() == [2, 6, 10]
 
 
 def standing(**changes: Any) -> Scenario:

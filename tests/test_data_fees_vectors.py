@@ -14,6 +14,8 @@ from l2sim.data_fees.arbitrum import Arbitrum as Pricing
 from l2sim.data_fees.arbitrum import Pricer
 from l2sim.data_fees.op_stack import OpStack, l1_fee, l1_gas, operator_fee
 from l2sim.data_fees.op_stack.fastlz import fastlz_size
+from l2sim.data_fees.starknet import Starknet
+from l2sim.data_fees.zksync import Zksync
 from l2sim.fees import Used
 from l2sim.fees.arbitrum import Arbitrum, approx_exp_basis_points, exponent
 from l2sim.units import ETH, GWEI
@@ -232,3 +234,23 @@ def test_a_report_that_is_older_than_the_last_changes_nothing() -> None:
     rule, state = Pricing(), Pricer(price=GWEI, units=100, funds=10**12, updated=50)
     assert rule.next(state, BatchReport(49, 60, 1, 1)) == state
     assert rule.next(state, BatchReport(61, 60, 1, 1)) == state
+
+
+# ---- ZKsync and Starknet, by hand
+
+
+@pytest.mark.parametrize(("blob_fee", "gas"), [(100_000_000, 4), (100_000_001, 5), (124_999_999, 5), (125_000_000, 5)])
+def test_gas_of_a_byte_is_rounded_up(blob_fee: int, gas: int) -> None:
+    """zksync-era: gas per byte of published data is ceil(fair price of a byte / base fee), here of 25,000,000 wei."""
+    rule = Zksync(batch_overhead=0)  # type: ignore[arg-type]
+    assert rule.gas_and_pubdata(0, blob_fee) == (25_000_000, gas)
+    assert rule.charge((), 0, blob_fee, 0).per_byte == pytest.approx(gas * 25_000_000 / ETH, rel=1e-12)
+
+
+def test_starknets_data_gas_costs_a_part_of_the_mean_of_an_hour() -> None:
+    """The mean of the last 60 samples times 0.135: of 1 to 61 gwei, the first being forgotten, 31.5 gwei."""
+    rule = Starknet()
+    state = rule.genesis(0, GWEI)
+    for sample in range(2, 62):
+        state = rule.sample(state, 0, sample * GWEI)
+    assert rule.price(state) == round(0.135 * 31.5 * GWEI)

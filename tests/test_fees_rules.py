@@ -20,6 +20,7 @@ from l2sim.fees.eip1559 import (
     next_gas_limit,
     transaction_gas,
 )
+from l2sim.fees.starknet import Starknet
 from l2sim.units import GWEI
 
 FULL, EMPTY = 30_000_000, 0
@@ -220,6 +221,26 @@ def test_the_exponential_in_64_bits_does_for_the_fees_of_every_fork(fork, gwei):
 def test_a_fork_with_a_target_above_its_maximum_is_refused():
     with pytest.raises(ValidationError, match="'target' must not be above 'maximum'"):
         Fork(begins=0, target=7, maximum=6, update_fraction=1)
+
+
+@pytest.mark.parametrize(("base_fee", "excess"), [(16, 1), (17, 5)])
+def test_the_reserve_price_binds_above_a_sixteenth_and_not_at_it(base_fee, excess):
+    """EIP-7918: 8192 x base fee > 131072 x blob fee. At an excess of 0 the blob fee is 1 wei; a block of 15 blobs, 14 and 21 a block.
+
+    Where it does not bind 15 - 14 blobs are in excess, where it binds 15 (21 - 14) / 21.
+    """
+    held = next_excess_blob_gas(0, 15 * GAS_PER_BLOB, 14, 21, update_fraction=11_684_671, base_fee=base_fee)
+    assert held == excess * GAS_PER_BLOB
+
+
+@pytest.mark.parametrize(("used", "price"), [(0, 9_400_000), (40, 9_500_000), (80, 9_600_000), (100, 9_650_000)])
+def test_starknets_price_moves_by_the_distance_from_its_target(used, price):
+    """max(previous (1 + (used - target) / target / 48), least), the target being 80 % of capacity; from 9,600,000 wei, used in %.
+
+    40 % is half of the target: 1 / 96 less. 100 % is a quarter above it: 1 / 192 more.
+    """
+    rule = Starknet(initial="9600000 wei")
+    assert rule.price(rule.next(rule.genesis(), Used(gas=used * 10**7, gas_limit=10**9))) == price
 
 
 def test_constant_fee():

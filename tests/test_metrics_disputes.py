@@ -245,3 +245,14 @@ def test_usual_is_what_a_settlement_takes_where_nobody_disputes(said: int | None
     for number, end in enumerate(ends):
         log.record(end, AssertionConfirmed("op", number, 10 + number, 1))
     assert row(DisputeEconomics(), log, "op")["delay"] == pytest.approx(delay / 1e9, nan_ok=True)
+
+
+def test_a_false_assertion_that_passes_ends_no_delay() -> None:
+    """Rivals up to the same block: a false one is final after a day, the true one after nine; six are usual."""
+    log = Log()
+    log.about = {"duration": 20 * DAY, "groups": {}}
+    for number, account, valid in ((0, PROPOSER, 1), (1, ATTACK, 0)):
+        log.record(0, AssertionMade("op", number, 0, 10, account, number, valid, 0.0, 0.5))
+    for end, number, valid in ((DAY, 1, 0), (9 * DAY, 0, 1)):
+        log.record(end, AssertionConfirmed("op", number, 10, valid))
+    assert row(DisputeEconomics.model_validate({"usual": "6d"}), log, "op")["delay"] == 3 * 86_400

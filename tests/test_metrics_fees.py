@@ -8,6 +8,7 @@ import pytest
 from l2sim import simulate
 from l2sim.events import BatchPosted, BlockSealed, TransactionIncluded
 from l2sim.metrics.fee_components import COMPONENTS, FeeComponents, paid
+from l2sim.metrics.posting_cost import per_second
 from l2sim.metrics.sequencer_margin import SequencerMargin
 from l2sim.report import fee_components
 from l2sim.scenario import Scenario
@@ -113,3 +114,9 @@ def test_parts_without_transactions_are_gaps_and_no_fee_of_zero(world: World) ->
         assert np.isnan(upper[half + 1 :]).all()
     assert drawn[-1][2][:half] == pytest.approx(means[:half].sum(axis=1))
     assert [drawn[k][2][0] for k in range(4)] == [drawn[k][1][0] for k in range(1, 5)]
+
+
+def test_the_error_of_a_rate_is_that_of_a_ratio_of_means() -> None:
+    """Amounts of 2 and 6 in cycles of 2 s: 2 a second; the residuals -2 and 2 deviate by 2 sqrt(2), / sqrt(2) cycles / 2 s = 1."""
+    rate, error = per_second(np.array([2.0, 6.0]), np.array([2.0, 2.0]))
+    assert (rate, error) == pytest.approx((2.0, 1.0))

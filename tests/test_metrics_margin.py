@@ -7,12 +7,17 @@ from test_validation_inclusion import ROLLUPS, censored, scenario, sent, usual
 from validation import SCENARIOS
 from worlds import lived
 
+from l2sim.events import AccountClosed, AssertionMade, BatchPosted, DisputeMoved
+from l2sim.events.availability import ChannelTimedOut
+from l2sim.events.proofs import ProofMade, ProofPaid, ProverFined
+from l2sim.events.stakes import DefenderPaid, StakeForfeited
 from l2sim.log import Log
 from l2sim.metrics.cost_per_transaction import CostPerTransaction
 from l2sim.metrics.fee_components import COMPONENTS, FeeComponents
 from l2sim.metrics.sequencer_margin import COSTS, SequencerMargin
 from l2sim.metrics.settlement_cost import SettlementCost
 from l2sim.scenario import Scenario
+from l2sim.units import DAY
 
 ETHER = 2000.0
 PROVED: dict[str, Any] = {
@@ -141,6 +146,31 @@ def test_fees_of_the_queue_on_l1_are_revenue() -> None:
     found = margin(log, "taiko")
     assert 30 * 0.001 < found["inclusion_revenue"] < 30 * 0.002
     assert found["inclusion_revenue"] == pytest.approx(log.frame("MessageQueued")["fee"].sum())
+
+
+def test_each_cost_is_what_the_facts_say_and_nothing_is_left_over() -> None:
+    """Round numbers: what the ledger says was lost is 0.75 + 2.2 + 0.125 + 2.45 = 5.525 ETH; others' facts are not the staff's."""
+    staff, other = 1, 5
+    log = Log()
+    log.about = {
+        "duration": DAY, "chains": {"zk": {"kind": "rollup"}},
+        "groups": {"zk.proposer": {"section": "agents", "first": staff, "last": 3}, "else": {"section": "agents", "first": 5, "last": 6}},
+    }  # fmt: skip
+    log.record(0, BatchPosted("zk", 1, 2, 100, 1, 0, 1, 0.5))
+    log.record(0, ChannelTimedOut("zk", 3, 4, 60, 0.25))
+    for who in (staff, other):
+        log.record(0, AssertionMade("zk", 0, 0, 10, who, 1, 1, 0.0, 0.125))
+        log.record(0, ProofPaid("zk", 0, who, 0.5))
+        log.record(0, ProofMade("zk", 0, 0, who, 9, 0, 0, 1, 2.0, 0.1))
+        log.record(0, ProverFined("zk", 0, 9, who, 0.3))
+        log.record(0, DisputeMoved("zk", 0, who, "block", 0, 8, 0.4))
+        log.record(0, StakeForfeited("zk", 0, who, "assertion", 3.0))
+        log.record(0, DefenderPaid("zk", 0, who, 0.35, 0.6))
+    log.record(DAY, AccountClosed("zk.proposer", "proposer", "l1", "gas", 10.0, 10.0 - 5.525, ETHER, 0.0))
+    found = SequencerMargin().measure(log).loc["zk"]
+    expected = {"batch": 0.5 + 0.25, "assertion": 0.125, "proof": 0.5 + 2.0 - 0.3, "dispute": 0.4 + 3.0 - 0.35 - 0.6, "other": 0.0}
+    assert {name: found[f"{name}_cost"] for name in expected} == pytest.approx(expected)
+    assert found["margin"] == pytest.approx(-5.525)
 
 
 # ---- what is paid on L1 for transactions

@@ -5,9 +5,10 @@ from math import pi, sqrt
 import numpy as np
 import pytest
 
-from l2sim.events import HeadAdvanced, TransactionIncluded, WithdrawalFinalized
+from l2sim.events import HeadAdvanced, TransactionIncluded, WithdrawalFinalized, WithdrawalRefused
 from l2sim.log import Log
 from l2sim.metrics.settlement_cost import SettlementCost
+from l2sim.metrics.withdrawal_delay import WithdrawalDelay
 from l2sim.units import DAY, HOUR
 
 
@@ -39,6 +40,21 @@ def test_capital_is_charged_for_the_time_that_it_is_tied_up() -> None:
     assert found["locked_hours"] == pytest.approx(10_000 * 8 * 24)
     assert found["explicit_usd"] == pytest.approx((2 * 0.001 + 0.002) * 2000, rel=1e-6)
     assert found["risk_usd"] == 0.0  # dollars do not fall
+
+
+def test_asking_in_vain_costs_its_gas() -> None:
+    found = log()
+    found.record(6 * DAY, WithdrawalRefused("bridge", 1, 1, 10_000.0, 0.0, 0.003))
+    explicit = SettlementCost().measure(found).loc["bridge", "explicit_usd"]
+    assert explicit == pytest.approx((2 * 0.001 + 0.002 + 0.003) * 2000, rel=1e-6)
+
+
+def test_a_withdrawal_that_l1_paid_undid_and_paid_again_was_paid_once() -> None:
+    found = log()
+    found.record(7 * DAY + HOUR, WithdrawalFinalized("bridge", 1, 1, 10_000.0, 1, 0.002))
+    delay = WithdrawalDelay().measure(found).loc["bridge"]
+    assert delay[["initiated", "paid", "unpaid"]].tolist() == [2, 1, 1]
+    assert delay["mean"] == delay["min"] == 7 * 24 + 1
 
 
 def test_price_risk_is_worth_a_put_at_the_money() -> None:

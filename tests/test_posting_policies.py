@@ -9,6 +9,7 @@ from worlds import lived, offers
 from l2sim.log import Log
 from l2sim.posting import Look, Offer, Posting, Terms
 from l2sim.posting.backlog_and_urgency import BLOB_GAS_AS_CALLDATA, GAS_PER_BLOB, BacklogAndUrgency
+from l2sim.posting.blob_price_threshold import BlobPriceThreshold
 from l2sim.posting.op_channels import OpChannels
 from l2sim.scenario import Scenario
 from l2sim.scenario.mistakes import ScenarioError
@@ -218,6 +219,13 @@ def test_it_waits_for_cheap_blobs_up_to_an_age() -> None:
     assert (seen <= 2 * GWEI).all()
     impatient = run(Scenario.load(SCENARIOS / "posting.yaml", (*dear, waits.replace("4h", "5min"))))
     assert (fees_seen(impatient) > 2 * GWEI).any()
+
+
+def test_at_its_age_a_batch_goes_at_any_fee() -> None:
+    policy = BlobPriceThreshold(threshold="2 gwei", max_age="90min")  # type: ignore[arg-type]
+    ages = (90 * MINUTE - 1, 90 * MINUTE)
+    assert [policy.posts(look(age, FULL, blob_fee=2 * GWEI + 1), TERMS, None) for age in ages] == [False, True]
+    assert policy.posts(look(0, FULL, blob_fee=2 * GWEI), TERMS, None)
 
 
 # ---- calldata

@@ -156,7 +156,7 @@ def chains_lived(say: Callable[[int, tuple[Any, ...]], None]) -> None:
     for slot, group in enumerate(("some", "others", "some", "some")):
         say(slot * 12 * SECOND, ProposerDrawn("l1", slot, group, 1))  # type: ignore[call-arg]
     for epoch in (0, 1):
-        say((epoch + 1) * 384 * SECOND, VotesCounted("l1", epoch, 60.0, 62.0 + epoch, 100.0, epoch))
+        say((epoch + 1) * 384 * SECOND, VotesCounted("l1", epoch, 60.0, 62.0 + epoch, 100.0, epoch, 0, 0))
         say((epoch + 1) * 384 * SECOND, StakeChanged("l1", "some", epoch, 32.0 - epoch, float(epoch), 32.0, 4 * epoch, 1))
     for slot in range(100):
         say(slot * 12 * SECOND, BlockSealed("l1", slot, 0, 15_000_000, 10**9, 10**6 + slot, 3, 0))

@@ -1,5 +1,6 @@
 """BoLD edge by edge: the table of states, time that belongs to edges, real digests down to a step, stakes, and what is refused."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ from l2sim.log import Log
 from l2sim.scenario import Scenario
 from l2sim.scenario.mistakes import ScenarioError
 from l2sim.settlement.bold import Bold
+from l2sim.settlement.bold.challenge import BoldContract, Challenge
 from l2sim.settlement.bold.edges import BISECTED, CONFIRMED, REFINED, RIVALLED, TRANSITIONS, UNRIVALLED, Edge
 from l2sim.settlement.bold.histories import History, Machine, middle
 from l2sim.settlement.bold.players import NEVER
+from l2sim.settlement.tournament import Bracket, Tournament
 from l2sim.simulation import RunFailed, simulate
 from l2sim.streams import Streams, mix
 from l2sim.world.world import World
@@ -257,6 +260,48 @@ def test_one_answer_is_enough_for_false_assertions_that_end_alike() -> None:
     assert made["valid"].tolist() == [0, 0, 1]
     assert made["time"][0] == made["time"][1]
     assert log.frame("AssertionConfirmed")["valid"].tolist() == [1]
+
+
+def test_a_root_edge_is_confirmed_with_the_last_batch_of_updates() -> None:
+    """81 edges are three transactions of 40, 40 and one; in whatever order they come, the last one ends the challenge."""
+    node: Any = SimpleNamespace(number=1)
+    root: Any = SimpleNamespace(number=5, gathered=lambda now: 6 * HOUR, below=list)
+    mover: Any = SimpleNamespace(account=3)
+    contract: Any = SimpleNamespace(
+        _moved=lambda *what: None, me=SimpleNamespace(now=8 * HOUR), rules=SimpleNamespace(challenge_period=6 * HOUR)
+    )
+    one = Challenge(node)
+    one.updated[root.number] = set()
+    won = []
+    for batch in (2, 0, 1):
+        BoldContract._update(contract, one, node, root, mover, batch, 3, 0.0)
+        won.append(one.winner)
+    assert won == [None, None, node]
+
+
+# ---- one against one
+
+
+@pytest.mark.parametrize(("keeps", "left"), [(True, 4 * HOUR), (False, 6 * HOUR)])
+def test_what_a_match_took_off_a_clock_is_missing_in_the_next_or_not(keeps: bool, left: int) -> None:
+    """A period of six hours, of which two are used up; who has met nobody yet has all of it."""
+    rules = Tournament.model_validate({"kind": "tournament", "challenge_period": "6h", "keeps_clocks": keeps})
+    bracket: Any = SimpleNamespace(rules=rules, clocks={7: 4 * HOUR})
+    clocks = [Bracket.clock(bracket, SimpleNamespace(number=number)) for number in (7, 8)]  # type: ignore[arg-type]
+    assert clocks == [left, 6 * HOUR]
+
+
+def test_who_wins_a_duel_gets_its_share_of_the_stake_and_the_treasury_the_rest() -> None:
+    """A stake of 2 ETH at 30 %: 0.6 to the winner, 1.4 to the treasury."""
+    kind = "{kind: tournament, challenge_period: 6h, assertion_stake: 2 ETH, reward: 0.3}"
+    world, log = challenge(
+        *(ONCE, f"chains.arb.settlement={kind}", "chains.arb.proposer.phase=2h", "agents.leavers=null"),
+        *("attacks.rivals.margin=null", "attacks.rivals.lasts=9h", "duration=10h"),
+    )
+    assert log.frame("StakeForfeited")["amount"].tolist() == [2.0]
+    (paid,) = log.frame("DefenderPaid").itertuples()
+    assert (paid.account, paid.refund, paid.reward) == (world.ledger.groups["arb.proposer"].accounts.start, 0.0, pytest.approx(0.6))
+    assert world.ledger.held("l1", "gas", "arb.settlement") == pytest.approx(1.4)
 
 
 # ---- mistakes

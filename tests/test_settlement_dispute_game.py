@@ -1,5 +1,6 @@
 """The dispute game: bonds as in the contract, positions, who wins and who is paid, clocks raced on L1, and what is refused."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ from l2sim.scenario import Scenario
 from l2sim.scenario.mistakes import ScenarioError
 from l2sim.settlement.dispute_game import DisputeGame
 from l2sim.settlement.dispute_game.bonds import required_bond
-from l2sim.settlement.dispute_game.game import TRANSITIONS
+from l2sim.settlement.dispute_game.clocks import extended
+from l2sim.settlement.dispute_game.game import TRANSITIONS, Game
 from l2sim.settlement.dispute_game.positions import Trace, Tree, depth_of, moved, trace_index
-from l2sim.units import GWEI, MINUTE
+from l2sim.units import GWEI, HOUR, MINUTE
 from l2sim.world.world import World
 
 GAS_73 = {
@@ -111,6 +113,70 @@ def test_who_agrees_before_a_transaction_agrees_until_its_last_instruction() -> 
     assert apart == list(range(apart[0], 1 << tree.bits))
 
 
+# ---- claims made by hand, in a game of blocks to depth 2 and instructions to depth 5
+
+PROPOSER, SIDES = 1, {account: SimpleNamespace(account=account) for account in (1, 2, 3, 4)}
+
+
+def by_hand() -> tuple[Game, list[Any]]:
+    """A game whose root the proposer claims, and what it records."""
+    said: list[Any] = []
+    nothing = SimpleNamespace(ring=lambda: None)
+    assertions = SimpleNamespace(
+        bell=lambda: nothing, transactions=lambda block: 3, digest=lambda block: block, steps=lambda block: [],
+        world=SimpleNamespace(clock=SimpleNamespace(now=0), record=said.append), chain=SimpleNamespace(name="op"),
+        pledge=lambda side, bond: True, moved=lambda *what: None, dispute=lambda case, side: setattr(case, "challenger", side),
+    )  # fmt: skip
+    root = SimpleNamespace(first=1, last=4, number=0, digest=4, bond=1, made=0, account=PROPOSER)
+    case = SimpleNamespace(asserter=SIDES[PROPOSER], assertion=root, status="pending", challenger=None)
+    return Game(DisputeGame(split_depth=2, max_depth=5), assertions, case, permissioned=False), said
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["attack first", "defence first"])
+def test_a_bond_goes_to_the_leftmost_answer_that_stands(first: bool) -> None:
+    """FaultDisputeGame.sol, resolveClaim: of the uncountered answers that with the leftmost position, whichever came first.
+
+    A claim at position 2 is attacked (position 4) by one and defended (position 6) by another; both stand.
+    """
+    game, said = by_hand()
+    assert game.move(SIDES[2], 0, True, 90, 0.0)
+    for attack in (first, not first):
+        assert game.move(SIDES[4 if attack else 3], 1, attack, 91, 0.0)
+    game.resolve()
+    paid = {one.claim: one.recipient for one in said if isinstance(one, ClaimResolved)}
+    assert paid == {0: PROPOSER, 1: 4, 2: 4 if first else 3, 3: 3 if first else 4}
+
+
+def test_neither_root_can_be_defended() -> None:
+    """FaultDisputeGame.sol, move: CannotDefendRootClaim, of the game and (a move to the split depth + 2) of a block's execution."""
+    game, said = by_hand()
+    assert not game.move(SIDES[2], 0, False, 90, 0.0)
+    for number, side in enumerate((2, 3, 2)):  # down to the root of an execution, at depth 3
+        assert game.move(SIDES[side], number, True, 90 + number, 0.0)
+    assert not game.move(SIDES[3], 3, False, 95, 0.0)
+    refused = [one for one in said if isinstance(one, MoveRefused)]
+    assert [(one.parent, one.reason) for one in refused] == [(number, "the root of a game cannot be defended") for number in (0, 3)]
+    assert game.move(SIDES[3], 3, True, 95, 0.0)
+    assert game.move(SIDES[2], 4, False, 96, 0.0)
+
+
+def test_extensions_of_a_clock_by_depth() -> None:
+    """OP Mainnet: 3 h; 6 h above the split depth of 30; 3 h and 86,400 s for large preimages above the greatest depth of 73."""
+    rules = DisputeGame()
+    assert {depth: rules.extension_at(depth) // HOUR for depth in (1, 28, 29, 30, 31, 71, 72, 73)} == {
+        1: 3, 28: 3, 29: 6, 30: 3, 31: 3, 71: 3, 72: 27, 73: 3,
+    }  # fmt: skip
+    # min(nextDuration, maxClock - extension), in hours of a clock of 84
+    assert [extended(clock, 84, 27) for clock in (50, 57, 58, 84)] == [50, 57, 57, 57]
+
+
+def test_a_game_has_a_leaf_for_each_block() -> None:
+    """A split depth of 30 has 2^30 leaves."""
+    assertions = SimpleNamespace(contract=SimpleNamespace(respected="permissionless"), final=7, cases=[])
+    admitted = [DisputeGame().admits(assertions, SIDES[2], 7 + 2**30 + more, 1) for more in (-1, 0, 1)]
+    assert admitted == [True, True, False]
+
+
 # ---- who wins
 
 
@@ -174,7 +240,7 @@ def test_a_false_assertion_made_on_a_copy_of_the_state_is_argued_down_too() -> N
     assert found.loc["arb", "attackers_bonds"] > 300
 
 
-def test_a_bond_goes_to_the_leftmost_answer_that_stands() -> None:
+def test_a_bond_goes_to_an_answer_that_stands_and_back_where_none_does() -> None:
     """Two who challenge the same true assertion with different claims each; what an honest answer leaves standing decides."""
     other = "attacks.other={kind: stalled_game, on: op, begins: 30min, lasts: 1d, stalls: null, budget: 5 ETH}"
     _, log = played(plan(other, "agents.validators=null", "attacks.delay.budget=3 ETH"))

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from worlds import HERE
 
+from l2sim.events.proofs import ProofLost, ProofMade, ProverOpened
 from l2sim.log import Log
+from l2sim.metrics.proving import Proving
 from l2sim.scenario import Scenario
 from l2sim.scenario.mistakes import ScenarioError
 from l2sim.simulation import RunFailed
@@ -267,6 +269,16 @@ def test_a_prover_killer_makes_proofs_longer_and_pays_the_rollups_fees() -> None
 def test_a_scenario_with_all_its_defaults_reads_back() -> None:
     scenario = plan(f"{MARKET}={{designated: [cheap], window: 4h, stake: 1 ETH, most: 100 USD}}")
     assert Scenario.of(scenario.resolved()) == scenario
+
+
+def test_machines_are_busy_with_work_that_is_lost_too() -> None:
+    """Two machines for 100 minutes: 20 for a proof and 30 in vain are a quarter of their time."""
+    log = Log()
+    log.about = {"duration": 100 * MINUTE}
+    log.record(0, ProverOpened("zk", 1, 2))
+    log.record(20 * MINUTE, ProofMade("zk", 0, 0, 5, 1, 0, 0, 1, 0.1, 0.1))
+    log.record(60 * MINUTE, ProofLost("zk", 1, 1, 30 * MINUTE, 0.1, "stopped"))
+    assert Proving().measure(log).loc["zk", "busy_share"] == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import pytest
 from validation import SCENARIOS, run_file
 from worlds import HERE
 
+from l2sim.consensus import Closed, Ended
+from l2sim.consensus.casper import Ballot, Casper
 from l2sim.events import BatchPosted, ChainReorganized, HeadAdvanced
 from l2sim.events.consensus import ProposerDrawn, VotesCounted
 from l2sim.log import Log
@@ -95,6 +97,27 @@ def test_a_leak_hurts_only_the_absent_and_only_while_it_lasts() -> None:
     assert lost == changed["lost"].iloc[-1] > 0
 
 
+def test_an_epoch_that_late_votes_justify_is_justified_where_the_head_moves_once_for_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One slot in twenty has a block, so votes are late and come in heaps: what the bits of the specification say counts."""
+    closed: list[tuple[int, tuple[bool, ...]]] = []
+    close = Casper.close
+
+    def heard(rules: Casper, state: Ballot, ended: Ended) -> Closed:
+        after = close(rules, state, ended)
+        closed.append((ended.number, after.state.bits))
+        return after
+
+    monkeypatch.setattr(Casper, "close", heard)
+    rarely = [f"chains.l1.consensus.groups.{group}.proposes=0.05" for group in ("some", "others")]
+    log = run_file("consensus_of_l1", *rarely, "duration=10h")
+    bits = dict(closed)
+    justified = {number for number, (now, *_) in bits.items() if now} | {number - 1 for number, (_, before, *_) in bits.items() if before}
+    never = set(range(1, max(bits) + 1)) - justified
+    moves = len(log.select(HeadAdvanced, "number", chain="l1", head="safe")[0])
+    assert moves + 10 < len(bits) - 1 - len(never)  # many at once
+    assert LossOfFinality().measure(log).loc["l1", "epochs_not_justified"] == len(never) > 0
+
+
 def test_without_attacks_everybody_is_there() -> None:
     base = Scenario.load(SCENARIOS / "consensus_of_l1.yaml", [with_groups(), away(160, 96)])
     hit, calm = (World(one, Streams(1, 0)).run() for one in (base, base.without_attacks()))
@@ -173,6 +196,14 @@ def test_who_owns_slots_in_a_row_undoes_the_honest_ones_behind(share: float, nee
         assert not any(own[number] for number in range(one, other + 1))
         assert when == other * SLOT + 2 * SECOND
     assert len(log.frame("BlocksWithheld")) == len(first)
+
+
+def test_undone_slots_are_counted_from_the_first_to_the_last() -> None:
+    log = Log()
+    log.about = {"duration": 480 * SECOND, "chains": {"l1": {"kind": "l1", "block_time": SLOT}}}
+    for first, last in ((10, 12), (20, 20)):
+        log.record(last * SLOT, ChainReorganized("l1", first, last, 0, 0))
+    assert LossOfFinality().measure(log).loc["l1", "undone_slots"] == 3 + 1
 
 
 def test_batches_in_them_are_posted_again() -> None:

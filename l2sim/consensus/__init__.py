@@ -33,6 +33,10 @@ class Tally(NamedTuple):
     """All active stake (gwei)."""
     leak: bool
     """Whether the absent were penalised for a loss of finality."""
+    justified: bool
+    """Whether these votes justify the epoch's checkpoint."""
+    late_justified: bool
+    """Whether the late ones justify the checkpoint before."""
 
 
 class Turn(NamedTuple):

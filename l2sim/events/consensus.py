@@ -6,7 +6,8 @@ from typing import NamedTuple
 class VotesCounted(NamedTuple):
     """An epoch ended: stake that voted for its checkpoint in time and, counted again, for the one before; all active stake (ETH).
 
-    ``leak`` is 1 while the absent are penalised for a loss of finality.
+    ``leak`` is 1 while the absent are penalised for a loss of finality. ``justified`` is 1 if the first count justifies this epoch's
+    checkpoint, ``late_justified`` if the second justifies the one before; either may be where the head moves once for both.
     """
 
     chain: str
@@ -15,6 +16,8 @@ class VotesCounted(NamedTuple):
     late: float
     total: float
     leak: int
+    justified: int
+    late_justified: int
 
 
 class StakeChanged(NamedTuple):

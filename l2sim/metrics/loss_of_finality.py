@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 class LossOfFinality(Metric):
     """Per L1: slots without a block, epochs that nothing justified, the longest wait for the finalized head to move, and the leak.
 
-    ``votes_min`` is the smallest share of stake whose votes for an epoch's checkpoint were ever included, ``stake_lost`` what
-    absence and equivocation took from validators (ETH); both are NaN where an L1 has no groups of validators. Epochs count
-    that ended within the run; the wait goes on until it ends.
+    An epoch is justified by its own votes or by late ones in the next; the safe head may move once for two of them. ``votes_min`` is
+    the smallest share of stake whose votes for an epoch's checkpoint were ever included, ``stake_lost`` what absence and equivocation
+    took from validators (ETH); both are NaN where an L1 has no groups of validators. Epochs count that ended within the run; the wait
+    goes on until it ends.
     """
 
     units: ClassVar[dict[str, str]] = {"longest_without_finality": "s", "lost": "ETH"}
@@ -40,19 +41,24 @@ def _of(chain: str, slot: int, log: "Log") -> dict[str, float]:
     (made,) = log.select(BlockSealed, "number", chain=chain)
     first, last = log.select(ChainReorganized, "first", "last", chain=chain)
     finalized, _ = log.select(HeadAdvanced, "time", "number", chain=chain, head="finalized")
-    (safe,) = log.select(HeadAdvanced, "number", chain=chain, head="safe")
     epoch, late, total, leak = log.select(VotesCounted, "epoch", "late", "total", "leak", chain=chain)
     return {
         "missed_slots": float(slots - len(made)),
         "undone_slots": float((last - first + 1).sum()),
         "longest_without_finality": float(np.diff(np.concatenate([[0], finalized, [end]])).max()) / SECOND,
         "epochs": float(len(epoch)) if len(epoch) else np.nan,
-        # Epoch 0 has the start for a checkpoint; the head is not told of it.
-        "epochs_not_justified": float(len(epoch) - 1 - len(safe)) if len(epoch) else np.nan,
+        "epochs_not_justified": _not_justified(chain, log) if len(epoch) else np.nan,
         "epochs_in_leak": float(leak.sum()) if len(epoch) else np.nan,
         "votes_min": float((late / total).min()) if len(epoch) else np.nan,
         "stake_lost": _lost(chain, log) if len(epoch) else np.nan,
     }
+
+
+def _not_justified(chain: str, log: "Log") -> float:
+    """Epochs justified neither by their own votes nor by late ones; the first has the start for a checkpoint, and does not count."""
+    epoch, in_time, late = log.select(VotesCounted, "epoch", "justified", "late_justified", chain=chain)
+    justified = np.union1d(epoch[in_time == 1], epoch[late == 1] - 1)
+    return float(len(np.setdiff1d(epoch[epoch > 0], justified)))
 
 
 def _lost(chain: str, log: "Log") -> float:

@@ -52,8 +52,9 @@ class Validators:
         closed = rules.close(before.votes, Ended(number, self.slots_per_epoch, before.height, luck))
         facts: Facts = []
         if closed.tally is not None:
-            votes, late, total, leak = closed.tally
-            facts.append(VotesCounted(chain.name, number, votes / GWEI_AN_ETH, late / GWEI_AN_ETH, total / GWEI_AN_ETH, int(leak)))
+            *stakes, leak, justified, late_justified = closed.tally
+            votes, late, total = (stake / GWEI_AN_ETH for stake in stakes)
+            facts.append(VotesCounted(chain.name, number, votes, late, total, int(leak), int(justified), int(late_justified)))
         for old, new in zip(rules.standings(before.votes), rules.standings(closed.state), strict=True):
             if old != new:
                 facts.append(_changed(chain.name, number, new))

@@ -211,13 +211,14 @@ class Casper(Consensus):
         over = [min(ended.slots, voted if ended.height >= first else counted) for counted, voted in state.attended]
         votes, late = self._stake(state, [counted for counted, _ in attended]), self._stake(state, over)
         total = state.total * ended.slots
-        after = _justified(state, epoch, late * 3 >= total * 2, votes * 3 >= total * 2)
+        before, now = late * 3 >= total * 2, votes * 3 >= total * 2
+        after = _justified(state, epoch, before, now)
         leak = penalties.in_leak(epoch, after.finalized)
         voters = [share * 2 >= ended.slots for share in over]
         after = self._punish(after, epoch, voters, leak)
         spells = tuple(tuple(spell for spell in group if spell[1] > first + ended.slots) for group in state.away)
         after = after._replace(attended=attended, away=spells)
-        tally = Tally(votes // ended.slots, late // ended.slots, state.total, leak)
+        tally = Tally(votes // ended.slots, late // ended.slots, state.total, leak, now, before)
         return Closed(
             after,
             after.current if after.current > state.current else None,
