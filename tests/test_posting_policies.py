@@ -145,6 +145,8 @@ def test_frames_and_transactions() -> None:
     assert policy.frame(TERMS) == 130_044 - 24
     assert policy.pieces(10 * 130_020, look(0, 0), TERMS) == [6 * 130_044, 4 * 130_044]
     assert policy.pieces(130_021, look(0, 0), TERMS) == [130_044 + 25]
+    # A transaction carries six of ten frames, and both of two.
+    assert [policy.carries(1), OpChannels(target_blobs=2).carries(1)] == [6, 2]
     assert policy.frame(TERMS._replace(blob_bytes=2_000_000)) == 1_000_000
     assert OpChannels(max_channel_duration=150).ripe(TERMS, None) == (130_020, 30 * MINUTE)
     assert OpChannels().ripe(TERMS, None) == (130_020, 3590 * 12 * SECOND)
