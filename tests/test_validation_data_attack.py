@@ -291,6 +291,6 @@ def test_a_batch_that_is_sent_half_full_is_caught(monkeypatch: pytest.MonkeyPatc
 def test_a_fee_that_answers_a_block_too_soon_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mistake: the block that fills L1 pays the fee that it brings about."""
     genesis = blob_rule.Blob.genesis
-    monkeypatch.setattr(blob_rule.Blob, "genesis", lambda self: (genesis(self)[0] + 3 * GAS_PER_BLOB,))
+    monkeypatch.setattr(blob_rule.Blob, "genesis", lambda self, *when: (genesis(self, *when)[0] + 3 * GAS_PER_BLOB,))
     with pytest.raises(DisagreementError):
         equal("blocks", stuffing(10)[0], STUFFING[10][0], 0.0)

@@ -247,7 +247,7 @@ def test_discovery_of_the_blob_fee(fork: str, blobs: int, gwei: int, blocks: int
 def test_a_fee_that_counts_its_own_block_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mistake: the first update applies to the same block, so that one block fewer is needed."""
     genesis = blob_rule.Blob.genesis
-    monkeypatch.setattr(blob_rule.Blob, "genesis", lambda self: (genesis(self)[0] + 3 * GAS_PER_BLOB,))
+    monkeypatch.setattr(blob_rule.Blob, "genesis", lambda self, *when: (genesis(self, *when)[0] + 3 * GAS_PER_BLOB,))
     assert discovery("prague", 9, 1, 264) == 263
 
 
