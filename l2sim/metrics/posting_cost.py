@@ -25,6 +25,7 @@ class PostingCost(Metric):
     as a ratio of two means (renewal reward). Cost = fees / time + delay cost x (seconds that all transactions waited) / time.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("chains",)
     units: ClassVar[dict[str, str]] = {
         "posting": "USD/s", "waiting": "USD/s", "total": "USD/s", "error": "USD/s", "transaction": "USD", "wait_mean": "s", "l1_mean": "s",
         "interval": "s", "eth": "ETH",
