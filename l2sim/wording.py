@@ -98,7 +98,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "max": "kept out of blocks for, longest",
         "never": "in no block by the end",
         "failed": "in a block too late to succeed",
-        "attempts": "left out by the sequencer",
+        "attempts": "left out on purpose",
     },
     "capital_efficiency": {
         "efficiency": "notional by unit of collateral",

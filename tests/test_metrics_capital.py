@@ -9,6 +9,7 @@ from worlds import small
 from l2sim.events import (
     AccountClosed,
     AssertionConfirmed,
+    AssertionMade,
     BadDebtIncurred,
     BlockSealed,
     HeadAdvanced,
@@ -333,3 +334,21 @@ def test_withdrawable_is_a_level_of_finality_where_assertions_are_made() -> None
     assert found["withdrawable_mean"] == pytest.approx((7.5 * 3600) + 12, rel=0.01)
     assert found["withdrawable_unresolved"] == 0
     assert "withdrawable_mean" not in TimeToFinality().measure(run_file("waits_on_a_rollup", "duration=1min")).columns
+
+
+def test_what_nothing_is_asserted_about_is_final_by_itself_or_not_at_all() -> None:
+    log = Log()
+    log.about = {
+        "duration": 100 * SECOND, "groups": {}, "chains": {"l1": {"kind": "l1"}, "op": {"kind": "rollup"}, "bare": {"kind": "rollup"}},
+        "markets": {f"on_{chain}": {"kind": "perpetual", "on": chain, "base": "eth"} for chain in ("l1", "op", "bare")},
+    }  # fmt: skip
+    for chain in ("l1", "op", "bare"):
+        log.record(10 * SECOND, BlockSealed(chain, 1, 1, 0, 0, 0, 0, 0))
+        log.record(10 * SECOND, PositionOpened(f"on_{chain}", 1, 1.0, 100.0, 20.0, 0.0, 0.0))
+        log.record(20 * SECOND, HeadAdvanced(chain, "finalized", 1))
+    log.record(30 * SECOND, AssertionMade("op", 0, 0, 1, 1, 1, 1, 1.0, 0.5))
+    log.record(50 * SECOND, AssertionConfirmed("op", 0, 1, 1))
+    found = ValueAtRiskBeforeFinality(until="withdrawable").measure(log)["mean"]
+    assert found.to_dict() == pytest.approx({"l1": 10.0, "op": 40.0, "bare": np.nan}, nan_ok=True)
+    levels = TimeToFinality().measure(log)["withdrawable_from_block_unresolved"]
+    assert levels.to_dict() == pytest.approx({"l1": np.nan, "op": 0.0, "bare": 1.0}, nan_ok=True)

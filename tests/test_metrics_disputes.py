@@ -12,7 +12,7 @@ from worlds import SCENARIOS, lived
 
 from l2sim.events import AssertionChallenged, AssertionConfirmed, AssertionMade, AssertionRejected, BondSlashed, DisputeMoved
 from l2sim.events.dispute_game import BondsPaid, ClaimMade, ClaimResolved, MoveRefused
-from l2sim.events.stakes import DefenderPaid, StakeForfeited, StakePosted
+from l2sim.events.stakes import DefenderPaid, StakeForfeited, StakePosted, StakeReturned
 from l2sim.log import Log
 from l2sim.metrics.dispute_economics import DisputeEconomics
 from l2sim.metrics.disputes import Disputes
@@ -256,3 +256,26 @@ def test_a_false_assertion_that_passes_ends_no_delay() -> None:
     for end, number, valid in ((DAY, 1, 0), (9 * DAY, 0, 1)):
         log.record(end, AssertionConfirmed("op", number, 10, valid))
     assert row(DisputeEconomics.model_validate({"usual": "6d"}), log, "op")["delay"] == 3 * 86_400
+
+
+def test_stakes_are_open_while_a_dispute_is() -> None:
+    """A rival of a true assertion stakes 100 ETH; the run ends before either is decided, ten days after, or goes on until both are."""
+
+    def ends(day: int) -> dict[str, float]:
+        log = Log()
+        log.about = {"duration": day * DAY, "groups": {"attack": {"section": "attacks", "first": ATTACK, "last": ATTACK + 1}}}
+        for number, account, valid in ((0, PROPOSER, 1), (1, ATTACK, 0)):
+            log.record(0, AssertionMade("arb", number, 0, 10, account, number, valid, 0.0, 0.5))
+            log.record(0, StakePosted("arb", number, account, "assertion", 100.0))
+        if day > 12:
+            log.record(12 * DAY, StakeForfeited("arb", 1, ATTACK, "assertion", 100.0))
+            log.record(12 * DAY, StakeReturned("arb", 0, PROPOSER, "assertion", 100.0))
+            log.record(12 * DAY, AssertionConfirmed("arb", 0, 10, 1))
+        return row(DisputeEconomics.model_validate({"usual": "6d"}), log, "arb")
+
+    still, over = ends(10), ends(20)
+    assert (still["attackers_open"], still["defenders_open"], still["unresolved"]) == (100.0, 100.0, 1.0)
+    assert (still["attackers_spent"], still["delay"]) == (0.5, 4 * 86_400.0)
+    assert np.isnan(still["delay_per_ether"])
+    assert (over["attackers_open"], over["defenders_open"], over["unresolved"]) == (0.0, 0.0, 0.0)
+    assert over["delay_per_ether"] == pytest.approx(over["delay"] / 100.5)

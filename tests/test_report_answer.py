@@ -18,7 +18,8 @@ from l2sim.wording import NOTHING
 
 
 def evidence(folder: Path, *answer: dict[str, str]) -> Evidence:
-    return Evidence(make_run(folder, 2, {"answer": answer}))
+    longs = {"kind": "scripted"}  # figures of nobody are refused
+    return Evidence(make_run(folder, 2, {"answer": answer, "agents": {**SCENARIO["agents"], "longs": longs}}))
 
 
 def test_the_answer_is_what_the_scenario_asks_for(tmp_path: Path) -> None:

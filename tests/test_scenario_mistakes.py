@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from validation import SCENARIOS as SMALL
 
+from l2sim.part import room
 from l2sim.scenario import Scenario, ScenarioError
+from l2sim.simulation import simulate
 
 GOOD = """\
 title: Good
@@ -30,6 +33,7 @@ attacks:
   outage: {kind: sequencer_outage, on: arb, begins: 10min, lasts: 5min}
 metrics:
   speed: {kind: throughput}
+  loot: {kind: profit_and_loss}
 """
 
 
@@ -96,6 +100,23 @@ def test_the_good_one_is_good(tmp_path: Path) -> None:
         ("  robot:", "  bot: {kind: oracle_reporter, feed: pool}\n  robot:", 12, 38, "agents.bot.feed", "which has no action 'report'"),
         ("action: sell", "action: sel", 15, 43, "agents.robot.steps.one.action", "market 'pool' has no action 'sel'; did you mean 'sell'?"),
         ("base_in: 1", "base_inn: 1", 15, 58, "agents.robot.steps.one.fields.base_inn", "did you mean 'base_in'?"),
+        # answers about nobody
+        (
+            "duration: 1h",
+            "answer: [speed.abr.blocks: x]\nduration: 1h",
+            2,
+            10,
+            "answer.0.speed.abr.blocks",
+            "no chain of that name; did you mean",
+        ),
+        (
+            "n: 1h",
+            "n: 1h\nanswer: [loot.groups.robt.profit: x]",
+            3,
+            10,
+            "answer.0.loot.groups.robt.profit",
+            "did you mean 'robot'?",
+        ),
         # names
         ("  speed:", "  Speed-up:", 19, 3, "metrics.Speed-up", "write 'speed_up'"),
         ("  speed:", "  2nd:", 19, 3, "metrics.2nd", "a name is lower-case letters"),
@@ -162,6 +183,7 @@ def test_a_mistake_below_an_overlay_is_traced_to_the_file_it_is_in(tmp_path: Pat
         ("title: x\nduration: 1h\ntitle: y\n", 3, 1, "'title' is written twice, first in line 1"),
         ("agents: {a: {kind: x}, a: {kind: y}}\n", 1, 24, "'a' is written twice"),
         ("? [1, 2]\n: x\n", 1, 3, "a key must be a name"),
+        ("a: &x {b: 1}\nc: {<<: *x, d: 2}\n", 2, 5, "'<<' merges mappings in YAML 1.1 only"),
         ("a: &x {b: *x}\n", 1, 8, "contains itself"),
         ("", 0, 0, "is empty; a scenario starts with"),
         ("# nothing but a comment\n", 0, 0, "is empty; a scenario starts with"),
@@ -258,3 +280,16 @@ def test_a_damaged_file_gives_mistakes_with_places(tmp_path: Path, seed: int) ->
             if mistake.mark.line and mistake.mark.file == path.as_posix():
                 assert mistake.mark.line <= len(lines) + 1
                 assert mistake.mark.column <= (len(lines[mistake.mark.line - 1]) if mistake.mark.line <= len(lines) else 0) + 1
+
+
+def test_whatever_is_measured_may_be_the_answer(tmp_path: Path) -> None:
+    """Of each metric that says what its figures are about, the figures of a run."""
+    kinds = [kind for kind, metric in room("metrics").kinds().items() if getattr(metric, "subjects", ())]
+    metrics = {kind: {"kind": kind} for kind in kinds} | {f"by_{kind}": {"kind": kind, "by": "agent"} for kind in kinds if "_delay" in kind}
+    del metrics["by_withdrawal_delay"]
+    scenario = Scenario.load(SMALL / "venue_on_l1.yaml").vary({"metrics": metrics, "duration": "20min"})
+    figures = [str(figure) for figure in simulate(scenario).summary]
+    assert {figure.partition(".")[0] for figure in figures} >= {"by_inclusion_delay", "extraction", "profit_and_loss", "fee_components"}
+    assert scenario.vary({"answer": [dict.fromkeys(figures, "")]}).answer
+    # An attack's figures are asked of the world without it too.
+    assert Scenario.of(scenario.resolved() | {"attacks": {}, "answer": [{"profit_and_loss.groups.gone.profit": ""}]}, "calm").answer

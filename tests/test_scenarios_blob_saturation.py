@@ -3,16 +3,18 @@
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from l2sim import Scenario, simulate
-from l2sim.events import BadDebtIncurred, HeadAdvanced
+from l2sim.events import BadDebtIncurred, BlockSealed, HeadAdvanced
 from l2sim.events.l1_market import SpaceBought
 from l2sim.log import Log
-from l2sim.metrics.saturation import Saturation
+from l2sim.metrics.saturation import Saturation, made_at
 from l2sim.report import saturation
 from l2sim.report.evidence import Evidence
+from l2sim.report.saturation import lines
 from l2sim.results import Results
 from l2sim.simulation import experiment
 from l2sim.units import SECOND
@@ -90,3 +92,20 @@ def test_the_report_shows_fees_and_heads(tmp_path: Path) -> None:
     assert picture.data["age_s"].max() > 300.0
     assert len(list(saturation.tables(evidence))) == 2
     assert not list(saturation.pictures(Evidence(experiment(brief().vary(duration="2min").without("answer", "metrics"), out=tmp_path))))
+
+
+def test_blocks_after_an_outage_are_as_old_as_they_are() -> None:
+    """Blocks every 10 s until 50 s, none for 300 s, then again; block 7 is empty and not in the log, and what is bought comes at 370 s."""
+    log = Log()
+    log.about = {"duration": 450 * SECOND, "chains": {"it": {"kind": "rollup", "settles_on": "l1", "block_time": 10 * SECOND}}}
+    for number, at in ((1, 10), (3, 30), (5, 50), (6, 360), (8, 380)):
+        log.record(at * SECOND, BlockSealed("it", number, 1, 21_000, 0, 0, 0, 0))
+    assert (made_at(log, "it", np.arange(10)) / SECOND).tolist() == [0, 10, 20, 30, 40, 50, 360, 370, 380, 390]
+    for at, number in ((60, 5), (365, 6), (390, 7)):
+        log.record(at * SECOND, HeadAdvanced("it", "safe", number))
+    log.record(370 * SECOND, SpaceBought("l1", 370, 9, 0, 6, 1.0))  # type: ignore[call-arg]
+    found = Saturation(rollup="it").measure(log)
+    # Just before 365 s the newest safe block is 5; at the end it is 7, which is 80 s old and no 380 s.
+    assert found[["lag", "delay"]].tolist() == [315.0, 0.0]
+    ages = lines([log], "it", np.array([400.0 * SECOND])).ages
+    assert ages.tolist() == [[30.0]]

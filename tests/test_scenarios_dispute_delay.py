@@ -1,13 +1,17 @@
 """What the scenario about delays found: shortened, its order of protocols and its multiples of a period are the same."""
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 from worlds import SCENARIOS, lived
 
 from l2sim.log import Log
+from l2sim.report import delays
+from l2sim.report.evidence import Evidence
 from l2sim.scenario import Scenario
+from l2sim.simulation import experiment
 
 PERIOD = 6 * 3600.0
 RIVALS = ("bold", "bracket", "pairs")
@@ -95,3 +99,14 @@ def test_a_day_under_bold_is_the_dearest() -> None:
     per_ether = found()["delay_per_ether"]
     assert per_ether.idxmin() == "bold"
     assert per_ether["pairs"] > per_ether["bracket"] > 3 * per_ether["bold"]
+
+
+def test_a_report_of_a_run_that_ends_in_the_middle_says_that_disputes_are_open(tmp_path: Path) -> None:
+    early = Scenario.load(SCENARIOS / "dispute_delay.yaml", (*SHORT, "duration=14h"))
+    evidence = Evidence(experiment(early, out=tmp_path))
+    told = dict(delays.sentences(evidence))
+    assert "still open when the run ends: " in told["Delay of bracket"]
+    assert "of stakes and bonds" in told["Delay of bracket"]
+    assert " still staked;" in told["Delay of bracket"]
+    assert "was final" not in told["Delay of bracket"]
+    assert not evidence.level("economics.bracket.delay_per_ether").n

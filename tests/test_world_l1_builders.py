@@ -19,6 +19,7 @@ from l2sim.events import (
 )
 from l2sim.events.l1_market import BlockBuilt
 from l2sim.log import Log
+from l2sim.metrics.censorship_delay import CensorshipDelay
 from l2sim.metrics.fee_components import FeeComponents
 from l2sim.scenario import Scenario
 from l2sim.scenario.mistakes import ScenarioError
@@ -205,6 +206,27 @@ def test_the_censored_wait_a_geometric_time(record_property: Callable[..., None]
     assert (slot == submitted // SLOT + 1).all()
     nobody = run(base.vary({"duration": "1h", "chains.l1.builders": {"all": {"share": 1, "censors": ["batches"]}}}))
     assert not nobody.arrays("BatchPosted")
+
+
+def test_whom_builders_leave_out_is_told_once_for_each_transaction() -> None:
+    log = built()
+    told, rows = log.frame("TransactionCensored"), log.frame("TransactionIncluded")
+    group = {name: range(one["first"], one["last"]) for name, one in log.about["groups"].items()}
+    left_out = log.frame("BlockBuilt")["left_out"].sum()
+    assert 0 < len(told) < left_out  # who is left out of several blocks in a row is told of in the first of them
+    assert not told["sender"].isin(group["leveraged"]).any()
+    key = ["submitted", "sender", "market", "action"]
+    had_it = rows[rows["sender"].isin(group["arbitrageur"])]
+    waited = had_it[had_it["time"] - had_it["submitted"] > 2 * SLOT][key].astype(str).apply(tuple, axis=1)
+    assert len(waited) > 3
+    assert set(waited) <= set(told[key].astype(str).apply(tuple, axis=1))
+    found = CensorshipDelay(by="agent").measure(log)
+    assert set(found.index) == {"arbitrageur", "keepers", "traders"}
+    assert found["mean"].between(12.0, 120.0).all()
+    nobody = run(venue(**{"chains.l1.builders": {"all": {"share": 1, "censors": ["traders"]}}}))
+    found = CensorshipDelay().measure(nobody).loc["l1"]
+    assert found["never"] == found["attempts"] > 10
+    assert not usual().arrays("TransactionCensored")
 
 
 def test_builders_change_nothing_where_they_censor_nobody() -> None:

@@ -1,10 +1,10 @@
-"""Facts about transactions that a sequencer leaves out, and about those that reach a rollup through its L1."""
+"""Facts about transactions that a sequencer or a builder leaves out, and about those that reach a rollup through its L1."""
 
 from typing import NamedTuple
 
 
 class TransactionCensored(NamedTuple):
-    """A sequencer left a transaction out of its block on purpose; told once, whenever it had been submitted."""
+    """A sequencer, or who made a block of L1, left a transaction out of it on purpose; told once, whenever it had been submitted."""
 
     chain: str
     submitted: int

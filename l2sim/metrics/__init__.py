@@ -25,6 +25,10 @@ class Metric(Part, room="metrics"):
     key: ClassVar[tuple[str, ...]] = ()
     """The few figures that are quoted first, by their names; all of them where it is empty."""
 
+    subjects: ClassVar[tuple[str, ...]] = ()
+    """Sections of the scenario whose members the rows are about, so that a figure of nobody is refused before the run; empty where they
+    are about something else, or nothing."""
+
     @abstractmethod
     def measure(self, log: "Log") -> "pd.Series[float] | pd.DataFrame":
         """The answer; a figure without any observation is NaN, never zero."""

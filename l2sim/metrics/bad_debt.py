@@ -20,6 +20,7 @@ class BadDebt(Metric):
     and as ``<market>.…`` for each where several had positions or liquidated loans. Sums over nothing are zero: there was no shortfall.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("markets",)
     units: ClassVar[dict[str, str]] = {"bad_debt": "USD", "shortfall": "USD", "covered": "USD"}
     key: ClassVar[tuple[str, ...]] = ("bad_debt", "covered")
 

@@ -40,6 +40,7 @@ class CapitalEfficiency(Metric):
     a study by the comparison ``at_risk`` with ``worst: smallest``.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("markets",)
     needs: ClassVar[tuple[str, ...]] = ("PositionBrought",)
     units: ClassVar[dict[str, str]] = {"notional": "USD", "collateral": "USD", "bad_debt": "USD"}
     key: ClassVar[tuple[str, ...]] = ("efficiency", "sufficient")

@@ -27,6 +27,7 @@ class CapitalLocked(Metric):
     elsewhere over the time measured, at ``rate``: the part of the price of settlement that nobody sees on a bill.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("markets",)
     units: ClassVar[dict[str, str]] = {"mean": "USD", "max": "USD", "cost": "USD"}
     key: ClassVar[tuple[str, ...]] = ("locked_mean", "locked_max", "cost")
 

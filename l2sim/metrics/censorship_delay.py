@@ -1,4 +1,4 @@
-"""Censorship delay: how long those wait for a block whose transactions a sequencer leaves out."""
+"""Censorship delay: how long those wait for a block whose transactions a sequencer or a builder leaves out."""
 
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
@@ -31,12 +31,14 @@ class Episode(NamedTuple):
 
 
 class CensorshipDelay(Metric):
-    """Time from the first attempt that a sequencer left out until the same sender's same action was in a block, by chain or by agent.
+    """Time from the first attempt that was left out on purpose until the same sender's same action was in a block, by chain or by agent.
 
-    Attempts that follow before that belong to the first one, those through L1 too. What was in no block until the end of the run is
-    counted under ``never`` and in no delay; ``failed`` are those that came too late to succeed.
+    A sequencer leaves it out, or on L1 whoever builds a block. Attempts that follow before that belong to the first one, those through
+    L1 too. What was in no block until the end of the run is counted under ``never`` and in no delay; ``failed`` are those that came too
+    late to succeed.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("agents", "attacks", "chains", "markets")
     units: ClassVar[dict[str, str]] = {"mean": "s", "p50": "s", "p95": "s", "p99": "s", "max": "s"}
     key: ClassVar[tuple[str, ...]] = ("mean", "max", "never")
 

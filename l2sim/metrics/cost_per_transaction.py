@@ -76,6 +76,7 @@ class CostPerTransaction(Metric):
     then), or at the price at the end where the run recorded none.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("chains",)
     units: ClassVar[dict[str, str]] = {"eth": "ETH", "usd": "USD"}
     key: ClassVar[tuple[str, ...]] = (
         "execution_mean_usd", "data_mean_usd", "inclusion_mean_usd", "total_mean_usd", "total_median_usd",

@@ -23,6 +23,7 @@ class CounterpartyExposure(Metric):
     ``held``. What L1 has not got yet, ``value_at_risk_before_finality`` tells; how long somebody can be kept in, ``censorship_delay``.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("chains",)
     needs: ClassVar[tuple[str, ...]] = ("PositionBrought",)
     units: ClassVar[dict[str, str]] = {"mean": "USD", "max": "USD"}
     key: ClassVar[tuple[str, ...]] = ("held_mean", "held_max", "own_mean", "committee_mean")

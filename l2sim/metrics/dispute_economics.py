@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
     from l2sim.log import Log
 
-FIGURES = (
-    "attackers_gas", "attackers_locked", "attackers_lost", "attackers_rewards", "attackers_spent", "defenders_gas", "defenders_locked",
-    "defenders_staked", "defenders_lost", "defenders_rewards", "defenders_spent", "resource_ratio", "delay", "delay_per_ether",
-    "opportunity_cost",
+ETHER = (
+    "attackers_gas", "attackers_locked", "attackers_open", "attackers_lost", "attackers_rewards", "attackers_spent", "defenders_gas",
+    "defenders_locked", "defenders_open", "defenders_staked", "defenders_lost", "defenders_rewards", "defenders_spent",
 )  # fmt: skip
+FIGURES = (*ETHER, "resource_ratio", "delay", "unresolved", "delay_per_ether", "opportunity_cost")
+DUST = 1e-9
+"""ETH below which what is left of a sum of stakes is rounding."""
 
 
 class DisputeEconomics(Metric):
@@ -32,18 +34,21 @@ class DisputeEconomics(Metric):
     ``locked`` is the most that a side had staked at a time, a game's bonds until these are paid out, won or lost. ``lost`` is what it
     forfeited, ``rewards`` what it got of forfeited stakes, also of its own side's: rivals in a tournament beat each other. What is lost
     in a game that the guardian takes out afterwards is given back, and does not count. ``spent`` is gas and what was lost, less
-    rewards: what its accounts are poorer by, so less than zero for a side that gained. ``delay_per_ether`` is the delay over what
-    attackers spent.
+    rewards: what its accounts are poorer by, so less than zero for a side that gained. ``open`` is what a side still has staked when
+    the run ends, of which nobody knows yet whether it is lost: it is not in ``spent``. ``delay_per_ether`` is the delay over what
+    attackers spent, and unknown while stakes of theirs are open.
     ``defenders_staked`` is all that defenders staked besides what stands behind their own assertions. The resource ratio is the
     attackers' gas and stakes over the defenders' gas and such stakes (BoLD paper, section 6). It counts all of the defenders' moves,
     their root edges and the updates of both halves of bisected edges included, of which the paper's formula for stakes counts one path:
     with a single rival it is below the ratio that stakes were chosen for (8.7 where that is 10). The delay is the longest time from the
-    first assertion up to a block until a true one up to it is final, less the usual time. Who waits has ``value`` that earns nothing
-    meanwhile: value x rate x delay / 365 d.
+    first assertion up to a block until a true one up to it is final, less the usual time; ``unresolved`` of them are later than usual
+    and not final when the run ends, and then the delay is what it is at least. Who waits has ``value`` that earns nothing meanwhile:
+    value x rate x delay / 365 d.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("chains",)
     units: ClassVar[dict[str, str]] = {
-        **dict.fromkeys(FIGURES[:11], "ETH"), "delay": "s", "delay_per_ether": "s/ETH", "opportunity_cost": "USD",
+        **dict.fromkeys(ETHER, "ETH"), "delay": "s", "delay_per_ether": "s/ETH", "opportunity_cost": "USD",
     }  # fmt: skip
     key: ClassVar[tuple[str, ...]] = (
         "delay",
@@ -74,29 +79,36 @@ class DisputeEconomics(Metric):
         _stakes(chain, log, money)
         _bonds(chain, log, money)
         gas = spent_on_gas(chain, log, against)
-        delay = self.delay(chain, log) / SECOND
+        late, unresolved = self.delay(chain, log)
+        delay = late / SECOND
         spent = {side: gas[side] + money.lost[side] - money.rewards[side] for side in gas}
         defended = gas[False] + money.staked[False]
         return {
             "attackers_gas": gas[True],
             "attackers_locked": money.peak(True),
+            "attackers_open": money.still(True),
             "attackers_lost": money.lost[True],
             "attackers_rewards": money.rewards[True],
             "attackers_spent": spent[True],
             "defenders_gas": gas[False],
             "defenders_locked": money.peak(False),
+            "defenders_open": money.still(False),
             "defenders_staked": money.staked[False],
             "defenders_lost": money.lost[False],
             "defenders_rewards": money.rewards[False],
             "defenders_spent": spent[False],
             "resource_ratio": (gas[True] + money.posted[True]) / defended if defended else np.nan,
             "delay": delay,
-            "delay_per_ether": delay / spent[True] if spent[True] > 0.0 else np.nan,
+            "unresolved": float(unresolved),
+            "delay_per_ether": delay / spent[True] if spent[True] > 0.0 and not money.still(True) else np.nan,
             "opportunity_cost": opportunity_cost(self.value, self.rate, delay),
         }
 
-    def delay(self, chain: str, log: "Log") -> float:
-        """How much longer than usual the slowest true assertion took (ns); what is open at the end has taken until then at least."""
+    def delay(self, chain: str, log: "Log") -> tuple[float, int]:
+        """How much longer than usual the slowest true assertion took (ns), and how many are later than usual and open at the end.
+
+        What is open has taken until then at least.
+        """
         made, upto = log.select(AssertionMade, "time", "last", chain=chain)
         confirmed, reached, valid = log.select(AssertionConfirmed, "time", "last", "valid", chain=chain)
         confirmed, reached = confirmed[valid == 1], reached[valid == 1]
@@ -109,8 +121,8 @@ class DisputeEconomics(Metric):
         usual = self._usual(chain, log, took)
         late = -1 if usual is None else max([*took, *still], default=0) - usual
         if late < 0 and not took:
-            return float("nan")  # nothing is final, and it is too early to say what will be late
-        return float(max(0, late))
+            return float("nan"), 0  # nothing is final, and it is too early to say what will be late
+        return float(max(0, late)), 0 if usual is None else sum(took_so_far > usual for took_so_far in still)
 
     def _usual(self, chain: str, log: "Log", took: list[int]) -> int | None:
         """What a true assertion takes that nobody disputes (ns); where nothing was disputed, whatever took the shortest did."""
@@ -157,6 +169,11 @@ class _Money:
         """The most that a side had down at a time."""
         amounts = [amount for _, of, amount in sorted(self.changes, key=lambda change: change[0]) if of == side]
         return float(max([0.0, *np.cumsum(amounts)]))
+
+    def still(self, side: bool) -> float:
+        """What a side has down when the run ends."""
+        left = sum(amount for _, of, amount in self.changes if of == side)
+        return left if left > DUST else 0.0
 
 
 def _stakes(chain: str, log: "Log", money: _Money) -> None:

@@ -36,6 +36,7 @@ class Disputes(Metric):
     challenge to the end of its dispute.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("chains",)
     units: ClassVar[dict[str, str]] = {
         "attackers_gas": "ETH", "attackers_bonds": "ETH", "defenders_gas": "ETH", "defenders_bonds": "ETH",
         "defenders_rewards": "ETH", "resolution_mean": "s", "resolution_max": "s",

@@ -25,6 +25,7 @@ class Extraction(Metric):
     taken in a pool; what it costs to take it is among the losses of the taker's own trades.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("agents", "attacks", "chains", "markets")
     needs: ClassVar[tuple[str, ...]] = (TradeAttributed.__name__, ValueExtracted.__name__)
     units: ClassVar[dict[str, str]] = dict.fromkeys((*PARTS, "taken"), "USD")
     key: ClassVar[tuple[str, ...]] = ("loss", "extraction", "taken")

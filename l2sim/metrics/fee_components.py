@@ -63,6 +63,7 @@ class FeeComponents(CostPerTransaction):
     Dollars as in ``cost_per_transaction``.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("agents", "attacks", "chains", "markets")
     units: ClassVar[dict[str, str]] = {"eth": "ETH", "usd": "USD"}
     key: ClassVar[tuple[str, ...]] = (
         "base_mean_usd", "priority_mean_usd", "data_mean_usd", "operator_mean_usd", "inclusion_mean_usd",

@@ -21,6 +21,7 @@ class InclusionDelay(Metric):
     Those that were dropped never did and are counted apart: a chain that drops the slow ones looks fast in the mean.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("agents", "attacks", "chains", "markets")
     units: ClassVar[dict[str, str]] = {"mean": "s", "p50": "s", "p95": "s", "p99": "s", "max": "s"}
     key: ClassVar[tuple[str, ...]] = ("mean", "max", "dropped")
 

@@ -46,6 +46,7 @@ class LiquidationCascade(Metric):
     How much larger cascades grow because liquidations move the price is no question to one log: see ``Run.multiplier``.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("agents", "attacks", "chains", "markets")
     units: ClassVar[dict[str, str]] = {
         "notional": "USD", "duration": "s", "lost": "USD", "rewards": "USD", "penalties": "USD",
     }  # fmt: skip

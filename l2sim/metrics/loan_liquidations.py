@@ -24,6 +24,7 @@ class LoanLiquidations(Metric):
     the agents (all of a group) that liquidated.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("agents", "attacks", "chains", "markets")
     units: ClassVar[dict[str, str]] = {
         "repaid": "USD", "seized": "USD", "lost": "USD", "gained": "USD", "bad_debt": "USD",
     }  # fmt: skip

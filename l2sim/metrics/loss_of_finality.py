@@ -24,6 +24,7 @@ class LossOfFinality(Metric):
     goes on until it ends.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("chains",)
     units: ClassVar[dict[str, str]] = {"longest_without_finality": "s", "lost": "ETH"}
     key: ClassVar[tuple[str, ...]] = ("longest_without_finality", "epochs_not_justified", "epochs_in_leak", "missed_slots")
 

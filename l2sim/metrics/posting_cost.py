@@ -28,6 +28,7 @@ class PostingCost(Metric):
     out, too. What was paid for a batch that was not whole on L1, in time, when the run ended is not counted.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("chains",)
     units: ClassVar[dict[str, str]] = {
         "posting": "USD/s", "waiting": "USD/s", "total": "USD/s", "error": "USD/s", "transaction": "USD", "wait_mean": "s", "l1_mean": "s",
         "interval": "s", "eth": "ETH",

@@ -23,6 +23,7 @@ class ProfitAndLoss(Metric):
     shares of winners add up to 1, those of losers to -1.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("agents", "attacks", "chains", "markets")
     units: ClassVar[dict[str, str]] = {"sum": "USD", "gained": "USD", "profit": "USD", "total": "USD"}
     key: ClassVar[tuple[str, ...]] = ("profit", "sum")
 

@@ -34,6 +34,7 @@ class Proving(Metric):
     (Law 2015, Simulation Modeling and Analysis, section 9.5.3).
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("chains",)
     units: ClassVar[dict[str, str]] = {
         **{f"{what}_{figure}": "s" for what in ("wait", "proving", "finality") for figure in ("mean", "error", "p95", "max")},
         **dict.fromkeys(("price_mean", "cost_each", "fined"), "ETH"),

@@ -33,6 +33,7 @@ class Queueing(Metric):
     neighbours are alike (Law 2015, Simulation Modeling and Analysis, section 9.5.3). It needs batches much longer than a busy period.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("chains",)
     needs: ClassVar[tuple[str, ...]] = ("TransactionServed",)
     units: ClassVar[dict[str, str]] = {"wait_mean": "s", "wait_error": "s", "system_mean": "s", "system_error": "s"}
     key: ClassVar[tuple[str, ...]] = ("wait_mean", "system_mean", "number_mean", "left_behind")

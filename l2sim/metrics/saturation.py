@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
-from l2sim.events import BadDebtIncurred, HeadAdvanced
+from l2sim.events import BadDebtIncurred, BlockSealed, HeadAdvanced
 from l2sim.events.l1_market import SpaceBought
 from l2sim.metrics import Metric
 from l2sim.part import Refers
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 class Saturation(Metric):
     """Ether spent on filling an L1's blocks, and what a rollup on it suffers: how far its heads fall behind, and bad debt.
 
-    ``lag`` is the greatest age that the newest safe block reaches, by the rollup's usual time between blocks, ``finalized_lag`` that of
-    the newest finalized block. ``delay`` and ``finalized_delay`` are how much more that is than the greatest age before anything was
-    bought, in the same run: give it the time of a few batches, and of finality, before the attack.
+    ``lag`` is the greatest age that the newest safe block reaches, ``finalized_lag`` that of the newest finalized block. ``delay`` and
+    ``finalized_delay`` are how much more that is than the greatest age before anything was bought, in the same run: give it the time
+    of a few batches, and of finality, before the attack. What was worse before, such as an outage, hides what the attack does.
 
     ``per_ether`` figures divide by what was spent. Neither they nor delays are there where nobody spent anything.
     """
@@ -65,12 +66,25 @@ class Saturation(Metric):
         )
 
 
+def made_at(log: "Log", chain: str, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """When the blocks of a chain with these numbers were made (ns), block 0 at the start of the run.
+
+    Empty blocks, which the log leaves out, are counted on from the last one before that it has, by the usual time between blocks. Where
+    blocks ceased for a while, the empty ones before the next that it has thus count as made before that.
+    """
+    times, known = log.select(BlockSealed, "time", "number", chain=chain)
+    times, known = np.append(0, times), np.append(0, known)
+    last = np.searchsorted(known, numbers, side="right") - 1
+    made: npt.NDArray[np.int64] = times[last] + (numbers - known[last]) * (log.about["chains"][chain]["block_time"] or 0)
+    return made
+
+
 def _lags(log: "Log", rollup: str, head: str, begins: int | None) -> tuple[float, float]:
     """The greatest age that the newest block under a head reaches, and by how much that is more than before a time (ns); both in s."""
     if rollup not in log.about.get("chains", {}):
         return np.nan, np.nan
     times, number = log.select(HeadAdvanced, "time", "number", chain=rollup, head=head)
-    made = np.append(0, number) * log.about["chains"][rollup]["block_time"]
+    made = made_at(log, rollup, np.append(0, number))
 
     def greatest(until: int) -> float:
         """Ages are greatest just before the head moves, and at the end."""

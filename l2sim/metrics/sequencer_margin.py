@@ -48,6 +48,7 @@ class SequencerMargin(Metric):
     lost nor returned are still its own, and funds cost no interest.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("chains",)
     units: ClassVar[dict[str, str]] = {
         **{f"{name}_revenue": "ETH" for name in COMPONENTS}, **{f"{name}_cost": "ETH" for name in COSTS}, "revenue": "ETH",
         "settlement_cost": "ETH", "margin": "ETH", "margin_per_day": "ETH",

@@ -35,6 +35,7 @@ class SettlementCost(Metric):
     not settled when the run ended counts as far as the run went, which is too little, and is told in ``unsettled``.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("chains", "markets")
     units: ClassVar[dict[str, str]] = {"usd": "USD", "mean": "s", "bps": "bps", "hours": "USD h"}
     key: ClassVar[tuple[str, ...]] = ("explicit_usd", "capital_usd", "risk_usd", "total_usd", "unsettled")
 

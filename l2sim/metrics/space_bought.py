@@ -17,6 +17,7 @@ class SpaceBought(Metric):
     Sums over nothing are zero: nobody bought.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("chains",)
     units: ClassVar[dict[str, str]] = {"spent": "ETH"}
     key: ClassVar[tuple[str, ...]] = ("spent", "blocks")
     needs: ClassVar[tuple[str, ...]] = ("SpaceBought",)

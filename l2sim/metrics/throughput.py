@@ -23,6 +23,7 @@ class Throughput(Metric):
     at the end, and ``longest_silence`` is the longest time between two of them: slots of L1 that were missed or undone have none.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("chains",)
     units: ClassVar[dict[str, str]] = {
         "transactions_a_second": "1/s", "gas_a_second": "gas/s", "longest_silence": "s",
     }  # fmt: skip

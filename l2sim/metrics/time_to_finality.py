@@ -26,7 +26,8 @@ class TimeToFinality(Metric):
     batch with the block is on L1 and when that L1 block is final; on L1, the justified and the finalized checkpoint; on a chain that
     is final by a consensus of its own, both when that has passed. The figures
     ``…_from_block_…`` start from the block's own time and count each block in the log once (empty ones may be left out of it),
-    so that they exist where nobody sends anything. Where assertions are made, ``withdrawable`` is when one that covers the block is final.
+    so that they exist where nobody sends anything. Where assertions are made, ``withdrawable`` is when one that covers a rollup's block is
+    final; L1 and chains that are final by themselves have no such level.
 
     A run ends before its last transactions are final. Each sample holds those that got there; ``…_unresolved`` counts the ones
     in a block that did not, and as long as they were sent less than the slowest time to finality before the end, means and
@@ -34,6 +35,7 @@ class TimeToFinality(Metric):
     is stuck, not unlucky. Transactions that no block took are in ``inclusion_delay`` and ``throughput``.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("chains",)
     units: ClassVar[dict[str, str]] = {"mean": "s", "p50": "s", "p95": "s", "p99": "s"}
     key: ClassVar[tuple[str, ...]] = ("soft_mean", "safe_mean", "finalized_mean", "finalized_p95", "finalized_unresolved")
 
@@ -62,7 +64,8 @@ class TimeToFinality(Metric):
         for head in ("safe", "finalized"):
             figures |= _named(head, submitted, reached(chain, head, block, log))
             figures |= _named(f"{head}_from_block", made, reached(chain, head, number, log))
-        if len(log.select(AssertionMade, "number")[0]):
+        about = log.about.get("chains", {}).get(chain, {})
+        if about.get("kind") != "l1" and about.get("final_after") is None and len(log.select(AssertionMade, "number")[0]):
             figures |= _named("withdrawable", submitted, withdrawable(chain, block, log))
             figures |= _named("withdrawable_from_block", made, withdrawable(chain, number, log))
         return figures

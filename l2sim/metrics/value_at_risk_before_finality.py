@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from l2sim.events import (
     AssertionConfirmed,
+    AssertionMade,
     BlockSealed,
     HeadAdvanced,
     LoanLiquidated,
@@ -38,11 +39,13 @@ class ValueAtRiskBeforeFinality(Metric):
     says that this block is final in the sense of ``until``; what is not when the run ends counts until then.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("chains",)
     units: ClassVar[dict[str, str]] = {"mean": "USD", "max": "USD"}
     key: ClassVar[tuple[str, ...]] = ("mean", "max")
 
     until: Literal["safe", "finalized", "withdrawable"] = "finalized"
-    """Whether value is at risk until its block is in a batch on L1, until that is final, or until an assertion that covers it is."""
+    """Whether value is at risk until its block is in a batch on L1, until that is final, or until an assertion that covers it is: on L1,
+    which nothing is asserted about, until it is finalized; a rollup has no figures where nothing is asserted."""
     warm_up: Duration = 0
     """Leave out this first part of the run."""
     cool_down: Duration = 0
@@ -57,6 +60,8 @@ class ValueAtRiskBeforeFinality(Metric):
     def _of(self, chain: str, log: "Log") -> dict[str, float]:
         since, until = self.warm_up, log.about.get("duration", 0) - self.cool_down
         parts = {}
+        if self.until == "withdrawable" and not _settles(chain, log):
+            return dict.fromkeys(("bridged_mean", "traded_mean", "mean", "max"), np.nan)
         for name, (times, values) in {"bridged": _bridged(chain, log), "traded": _traded(chain, log)}.items():
             parts[name] = times, final(chain, self.until, times, log), values
         begins, ends, values = (np.concatenate(columns) for columns in zip(*parts.values(), strict=True))
@@ -65,13 +70,23 @@ class ValueAtRiskBeforeFinality(Metric):
         return {**means, "mean": mean, "max": largest}
 
 
+def _settles(chain: str, log: "Log") -> bool:
+    """Whether blocks of a chain become final for good: by itself, or by assertions about it."""
+    about = log.about.get("chains", {}).get(chain, {})
+    asserted = any(len(log.select(fact, "number", chain=chain)[0]) for fact in (AssertionMade, AssertionConfirmed))
+    return about.get("kind") == "l1" or about.get("final_after") is not None or asserted
+
+
 def final(chain: str, until: str, times: Times, log: "Log") -> Times:
     """When the blocks of these times were final (ns); the end of the run where they were not."""
-    after = log.about.get("chains", {}).get(chain, {}).get("final_after")
+    about = log.about.get("chains", {}).get(chain, {})
+    after = about.get("final_after")
     if after is not None:
         soon: Times = np.minimum(times + after, log.about["duration"])
         return soon
     made, number = log.select(BlockSealed, "time", "number", chain=chain)
+    if until == "withdrawable" and about.get("kind") == "l1":
+        until = "finalized"
     if until == "withdrawable":
         at, heads = log.select(AssertionConfirmed, "time", "last", chain=chain)
     else:

@@ -27,6 +27,7 @@ class WithdrawalDelay(Metric):
     share of the amount. The bridge pays the provider for them later, and the other figures have them like all others.
     """
 
+    subjects: ClassVar[tuple[str, ...]] = ("markets",)
     units: ClassVar[dict[str, str]] = {
         "mean": "h", "min": "h", "p05": "h", "p25": "h", "p50": "h", "p75": "h", "p95": "h", "p99": "h", "max": "h", "fast_fee": "%",
     }  # fmt: skip

@@ -251,7 +251,7 @@ def _censorship(evidence: Evidence) -> Iterator[Finding]:
             if not evidence.is_nothing(f"{name}.{subject}.attempts"):
                 told = [f"{words}: {phrase(level, evidence.unit(figure))}." for which, words in topics if
                         (level := evidence.level(figure := f"{name}.{subject}.{which}")).n and level.mean]  # fmt: skip
-                yield Finding(f"Left out by the sequencer: {subject}{evidence.which(name)}", " ".join(told))
+                yield Finding(f"Left out on purpose: {subject}{evidence.which(name)}", " ".join(told))
 
 
 def _loans(evidence: Evidence) -> Iterator[Finding]:

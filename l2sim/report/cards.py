@@ -49,7 +49,8 @@ def _cards(evidence: Evidence) -> Iterator[Card]:
     for name in evidence.metrics("dispute_economics"):
         for chain in evidence.subjects(name):
             if not evidence.is_nothing(f"{name}.{chain}.delay"):
-                yield _of(evidence, f"{name}.{chain}.delay", f"later than usual on {chain}{evidence.which(name)}")
+                least = "at least " if evidence.level(f"{name}.{chain}.unresolved").mean > 0 else ""
+                yield _of(evidence, f"{name}.{chain}.delay", f"{least}later than usual on {chain}{evidence.which(name)}")
     for passed in passes(evidence):
         value, bounds = estimate(passed.share, "%")
         yield Card(f"On {passed.chain}", "of false assertions became final", value, bounds, True)

@@ -1,4 +1,4 @@
-"""Censorship: how long those wait whom a sequencer leaves out, rollup by rollup."""
+"""Censorship: how long those wait whom a sequencer or a builder leaves out, chain by chain."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
@@ -82,19 +82,19 @@ def _picture(evidence: Evidence, found: list[Shown]) -> Picture:
         axes.grid(axis="x")
         axes.text(edge, len(chains) - 0.52, "not by\nthe end", ha="center", va="top", fontsize=7.5)
         axes.set_xlabel("time from the first attempt to a block (logarithmic)")
-        axes.set_ylabel("rollup")
-        axes.set_title("left out by the sequencer")
+        axes.set_ylabel("chain")
+        axes.set_title("left out on purpose")
         legend(axes, columns=3)
         drawn = Drawing(figure, "censorship")
-    alt = f"Delays of transactions that sequencers left out on {listed(sorted(chains))}, on a logarithmic axis."
+    alt = f"Delays of transactions that were left out on purpose on {listed(sorted(chains))}, on a logarithmic axis."
     return Picture("censorship", "How long who is left out waits", _caption(evidence, found), alt, drawn, _data(found))
 
 
 def _caption(evidence: Evidence, found: list[Shown]) -> str:
     n = evidence.replications
     return (
-        f"A mark for each of {amount(len(found))} matters that somebody wanted done and a sequencer left out, in {amount(n)} "
-        f"replication{'s' if n > 1 else ''}: when a block had it, by the sequencer, through L1 or by force. "
+        f"A mark for each of {amount(len(found))} matters that somebody wanted done and a sequencer or a builder left out, in {amount(n)} "
+        f"replication{'s' if n > 1 else ''}: when a block had it, in the usual way, through L1 or by force. "
         "What came too late is in a block and reverted there, such as the close of a position that had been liquidated."
     )
 

@@ -10,9 +10,9 @@ from l2sim.wording import amount, phrase
 
 DAY = 86_400.0
 FIGURES = (
-    "delay", "attackers_spent", "delay_per_ether", "attackers_lost", "attackers_rewards", "attackers_locked", "attackers_gas",
-    "defenders_spent", "defenders_locked", "defenders_staked", "defenders_gas", "defenders_lost", "defenders_rewards", "resource_ratio",
-    "opportunity_cost",
+    "delay", "unresolved", "attackers_spent", "delay_per_ether", "attackers_lost", "attackers_rewards", "attackers_open",
+    "attackers_locked", "attackers_gas", "defenders_spent", "defenders_open", "defenders_locked", "defenders_staked", "defenders_gas",
+    "defenders_lost", "defenders_rewards", "resource_ratio", "opportunity_cost",
 )  # fmt: skip
 
 
@@ -40,12 +40,18 @@ def sentences(evidence: Evidence) -> Iterator[tuple[str, str]]:
             level = {figure: evidence.level(f"{name}.{chain}.{figure}") for figure in FIGURES}
             said = {figure: phrase(found, evidence.unit(f"{name}.{chain}.{figure}")) for figure, found in level.items() if found.n}
             if level["delay"].n and level["delay"].mean:
+                open_, staked = level["unresolved"].mean > 0, level["attackers_open"].mean > 0
+                final = f"Its slowest assertion was final {said['delay']} later than usual."
+                if open_:
+                    final = f"Its slowest assertion is final {said['delay']} later than usual at the earliest; overdue and still open when"
+                    final += f" the run ends: {said['unresolved']}."
                 parts = [
-                    f"Its slowest assertion was final {said['delay']} later than usual.",
+                    final,
                     f"Attackers lost {said['attackers_lost']} of stakes and bonds, got {said['attackers_rewards']} of such as rewards, and",
-                    f"paid {said['attackers_gas']} for gas: {said['attackers_spent']} in all;",
+                    f"paid {said['attackers_gas']} for gas: {said['attackers_spent']} in all"
+                    + (f", with {said['attackers_open']} still staked;" if staked else ";"),
                     f"defenders had at most {said['defenders_locked']} locked and paid {said['defenders_gas']} for gas.",
-                    f"Who waited lost {said['opportunity_cost']}.",
+                    f"Who waited lost {'at least ' if open_ else ''}{said['opportunity_cost']}.",
                 ]
                 yield f"Delay of {chain}{evidence.which(name)}", " ".join(parts)
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from l2sim.events import AttackBegan, AttackEnded, BlockSealed, HeadAdvanced
 from l2sim.events.l1_market import SpaceBought
-from l2sim.metrics.saturation import Saturation
+from l2sim.metrics.saturation import Saturation, made_at
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import BLUE, GREEN, ORANGE, SHADE, VERMILLION, Drawing, Picture, canvas, legend, plain_axis, quantity_axis
 from l2sim.report.tables import Table, head_of, rows_of
@@ -74,8 +74,7 @@ def lines(logs: "list[Log]", rollup: str, grid: Floats) -> Lines:
         made, fee = log.select(BlockSealed, "time", "blob_base_fee", chain=l1)
         fees.append(_held(made, fee / GWEI, grid, fee[0] / GWEI if len(fee) else np.nan))
         moved, number = log.select(HeadAdvanced, "time", "number", chain=rollup, head="safe")
-        block = number * float(log.about["chains"][rollup]["block_time"])
-        ages.append((grid - _held(moved, block, grid, 0.0)) / SECOND)
+        ages.append((grid - _held(moved, made_at(log, rollup, number).astype(float), grid, 0.0)) / SECOND)
         (times,) = log.select(SpaceBought, "time", chain=l1)
         bought.append(float(times.max()) / SECOND if len(times) else np.nan)
     return Lines(l1, rollup, np.array(fees), np.array(ages), bought)

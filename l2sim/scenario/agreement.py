@@ -13,7 +13,11 @@ from l2sim.scenario.mistakes import Mistake
 from l2sim.scenario.nodes import Where
 from l2sim.scenario.references import Found, members
 from l2sim.units import DURATION, GAS, SECOND
+from l2sim.world.ledger import BURNED, EXPENSES
 from l2sim.world.throttle import DataThrottle
+
+NAMELESS = (BURNED, EXPENSES, "kinds")
+"""Subjects of figures that no section names: groups of accounts, and sums over agents of a kind."""
 
 
 class _Cast(NamedTuple):
@@ -60,7 +64,9 @@ def disagreements(found: Sequence[Found], scenario: Mapping[str, Any], regions: 
 
 
 def _suits(refers: Refers, name: str, cast: _Cast) -> Iterator[str]:
-    """A member that is named is of a kind that will do."""
+    """A member that is named is of a kind that will do; of a metric's figures, the subject is a member of the scenario."""
+    if refers.dotted:
+        yield from _subject(refers.section, name, cast)
     part = cast.parts.get((refers.section, name))
     if part is None:
         return
@@ -74,6 +80,21 @@ def _suits(refers: Refers, name: str, cast: _Cast) -> Iterator[str]:
     if refers.kind and not _is(part, refers.kind):
         fit = cast.those(refers.section, lambda part: _is(part, refers.kind))
         yield f"'{name}' is of kind '{part.kind}', where kind '{refers.kind}' is due" + (f"; of that kind are: {fit}" if fit else "")
+
+
+def _subject(section: str, figure: str, cast: _Cast) -> Iterator[str]:
+    """A figure such as ``fees.traders on op.base_mean`` or ``profit.groups.op.proposer.profit`` is of somebody that there is."""
+    metric, _, rest = figure.partition(".")
+    part = cast.parts.get((section, metric))
+    sections: Sequence[str] = getattr(part, "subjects", ())
+    if "attacks" in sections and not members(cast.scenario, "attacks"):
+        return  # perhaps the same world where nobody attacks, of which the attacker's figures are asked all the same
+    subject = rest.removeprefix("groups.").rpartition(".")[0].partition(" ")[0].partition(".")[0]
+    known = {*NAMELESS, *(name for one in sections for name in members(cast.scenario, one))}
+    if part is not None and sections and subject and subject not in known:
+        nouns = " or ".join(one.removesuffix("s") for one in sections)
+        hint = did_you_mean(subject, known - set(NAMELESS))
+        yield f"'{metric}' says nothing about '{subject}': there is no {nouns} of that name{hint}"
 
 
 def _is(part: type[Part], kind: str) -> bool:

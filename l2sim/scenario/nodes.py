@@ -93,6 +93,9 @@ def parse(text: str, name: str) -> Node:
             spot = mark(name_node.start_mark)
             if name_node.id != "scalar":
                 mistakes.append(Mistake("a key must be a name, not a list or a mapping", mark=spot))
+            elif name_node.value == "<<":
+                message = "'<<' merges mappings in YAML 1.1 only: write out what it stands for, or lay files over each other by 'extends'"
+                mistakes.append(Mistake(message, mark=spot))
             elif name_node.value in members:
                 first = members[name_node.value].key
                 mistakes.append(Mistake(f"'{name_node.value}' is written twice, first in line {first.line if first else 0}", mark=spot))

@@ -98,12 +98,16 @@ class Auction:
 class Mempool(Inbox):
     """An L1's mempool, of which the makers of a block may leave out senders."""
 
-    def __init__(self, arrays: bool) -> None:
+    def __init__(self, arrays: bool, tell: Callable[[Rows, int], None]) -> None:
         super().__init__(arrays)
         self.censored: Sequence[range] = ()
         """Accounts that the next block leaves out."""
         self.left_out = 0
         """Rows that the last block left out for that."""
+        self.tell = tell
+        """Whom to tell of a row that is left out for the first time."""
+        self._told: set[tuple[int, int, int]] = set()
+        """Sender, submission and tie key of those that it told of."""
 
     def select(
         self,
@@ -122,6 +126,11 @@ class Mempool(Inbox):
         rows, start, stop, _ = self.waiting
         barred = list(self._censored())
         self.left_out = len(barred)
+        for i in barred:
+            which = rows.sender[i], rows.submitted[i], rows.tie[i]
+            if which not in self._told:
+                self._told.add(which)
+                self.tell(rows, i)
         kept = rows.take(barred)
         free = set(range(start, stop)) - set(barred)
         open_rows = rows.take(sorted(free))

@@ -1,4 +1,4 @@
-"""Censorship: what a sequencer leaves out of its blocks on purpose, and what its node refuses."""
+"""Censorship: what a sequencer, or who builds a block of L1, leaves out on purpose, and what a sequencer's node refuses."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -69,6 +69,21 @@ class Censor:
         if self.held.number:
             self.chain.inbox.put_back(self.held.sorted())
             self.held = Rows.none()
+
+
+def called(chain: "LiveChain", rows: Rows, i: int) -> tuple[str, str]:
+    """The market and the action of a row, as the log names them."""
+    which, names = rows.market[i], chain.world.log.names.all
+    if which == STEPS:
+        market, action = chain._steps_called(int(rows.a[i]))
+    else:
+        market, action = chain.call_codes[which][0], chain.call_codes[which][1][rows.action[i]]
+    return names[market], names[action]
+
+
+def censored(chain: "LiveChain", rows: Rows, i: int) -> None:
+    """Write down that a row is left out of a block on purpose."""
+    chain.world.record(TransactionCensored(chain.name, rows.submitted[i], rows.sender[i], *called(chain, rows, i)))
 
 
 def impose(chain: "LiveRollup", unwanted: Unwanted | None, *, forced: bool = True, stubborn: bool = False) -> None:

@@ -14,7 +14,7 @@ from l2sim.state import Journal, PriceSource, State
 from l2sim.streams import mix
 from l2sim.transactions import STEPS, Receipt, Rows, Status
 from l2sim.world.attribution import Attribution
-from l2sim.world.censorship import Censor, admit
+from l2sim.world.censorship import Censor, admit, called
 from l2sim.world.execution import Block, Executed, Execution
 from l2sim.world.forced import LiveForced, join
 from l2sim.world.history import History
@@ -361,12 +361,7 @@ class LiveChain:
         return any(self.listens(code) and self.books[code].calls_code < 0 for code in self._listeners)
 
     def _drop(self, now: int, rows: Rows, i: int, status: int) -> None:
-        which = rows.market[i]
-        code, call = (
-            self._steps_called(int(rows.a[i])) if which == STEPS else (self.call_codes[which][0], self.call_codes[which][1][rows.action[i]])
-        )
-        market, action = self.world.log.names.all[code], self.world.log.names.all[call]
-        self.world.record(TransactionDropped(self.name, rows.submitted[i], rows.sender[i], market, action, status))
+        self.world.record(TransactionDropped(self.name, rows.submitted[i], rows.sender[i], *called(self, rows, i), status))
         if rows.ticket[i] > 0:
             self.world.deliver(rows.ticket[i], Receipt(status, self.height, 0.0, 0.0, 0.0))
         self._failed(rows, i, status)

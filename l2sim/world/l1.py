@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
@@ -22,6 +23,7 @@ from l2sim.units import GWEI, SECOND, Duration, Fraction, Gas, Positive, Share, 
 from l2sim.world import Chain
 from l2sim.world.builders import Auction, Maker, Mempool, agreed
 from l2sim.world.building import Building
+from l2sim.world.censorship import censored
 from l2sim.world.chain import LiveChain
 from l2sim.world.execution import Block, Executed
 from l2sim.world.fee_market import FeeMarket, Quiet, begins
@@ -151,7 +153,7 @@ class LiveL1(LiveChain):
         self._armed: int | None = None
         """The next slot at whose time it wakes."""
         self._waiting_for_finality: list[tuple[int, Callable[[], None]]] = []
-        self.mempool = Mempool(world.engines[name] == "arrays") if rules.builders else None
+        self.mempool = Mempool(world.engines[name] == "arrays", partial(censored, self)) if rules.builders else None
         if self.mempool is not None:
             self.inbox = self.mempool
         self.inbox.least_tip = rules.background_tip
