@@ -62,3 +62,22 @@ def test_too_few_runs_say_nothing_of_a_rare_event(tmp_path: Path) -> None:
     (table,) = efficiency.tables(evidence(tmp_path / "enough", 20))
     assert "[" not in table.rows[0][-1]
     assert np.isnan(efficiency.supported(np.arange(20.0), 0.05).low)
+
+
+def test_collateral_that_always_sufficed_is_only_a_lower_bound(tmp_path: Path) -> None:
+    def solvent(world: str, luck: int) -> Log:
+        log = owed(world, 0)
+        log.record(DURATION, AccountClosed("longs", "borrower", "loans", "usd", 10.0 * luck, 10.0 * luck, 1.0, 0.0))
+        return log
+
+    metrics = {"capital": {"kind": "capital_efficiency"}}
+    (table,) = efficiency.tables(Evidence(make_run(tmp_path / "none", REPLICATIONS, CHANGES | {"metrics": metrics}, logs=solvent)))
+    ((_, debt, _, supported),) = table.rows
+    assert debt.startswith("0\u202f%")
+    assert supported.startswith("at least 0.")
+    assert supported.endswith("(no bad debt seen)")
+    assert "[" not in supported  # a spread of samples that says nothing of the bound
+    # Seven runs of 40 are fewer than 20 %, and more than 10 %.
+    (table,) = efficiency.tables(evidence(tmp_path / "rare", probability=0.2))
+    assert table.rows[0][-1].startswith("at least 0.")
+    assert "seen" not in table.rows[0][-1]

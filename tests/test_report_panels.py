@@ -37,7 +37,7 @@ from l2sim.events.l1_market import SpaceBought
 from l2sim.events.proofs import ProofMade, ProofRequested, ProofsVerified, ProverOpened
 from l2sim.log import Log
 from l2sim.report import reorganizations, series, write_report
-from l2sim.report.disputes import Pass, passes
+from l2sim.report.asserted import Pass, passes
 from l2sim.report.evidence import Evidence
 from l2sim.report.tables import key_figures
 from l2sim.results import Run
@@ -223,13 +223,13 @@ def test_assertions_are_bars_from_making_to_end(run: Run) -> None:
 
 def test_what_passed_is_counted_over_all_attempts(run: Run) -> None:
     (found,) = passes(Evidence(run))
-    assert found == Pass("op", 2, 6, 1)
-    # Wilson's interval of 1 in 6, as in any table of it.
-    assert found.share[:3] == pytest.approx((1 / 6, 0.0301, 0.5635), abs=5e-5)
+    assert found == Pass("op", 2, ((2, 1), (2, 0), (2, 0)))
+    # Shares 1/2, 0 and 0 of three runs: Student's t, cut at 0.
+    assert found.share[:3] == pytest.approx((1 / 6, 0.0, 1 / 6 + 4.3027 / 6), abs=1e-4)
     page = (run.path / "report.html").read_text("utf-8").replace("\u202f", " ")
-    assert "With 2 validators watching, 17 % [3, 56] of 6 false assertions became final (1 of them" in page
-    assert Pass("op", 0, 5, 5).share.high == 1.0
-    assert Pass("op", 0, 18, 0).share.low == 0.0  # rounding must not put an end beyond the share itself
+    assert "With 2 validators watching, 20 % [0, 90] of 6 false assertions decided in 3 runs became final (1 of them" in page
+    assert Pass("op", 0, ((1, 1),) * 5).share.high == 1.0
+    assert Pass("op", 0, ((1, 0),) * 18).share.low == 0.0  # rounding must not put an end beyond the share itself
 
 
 def test_withdrawals_are_from_submission_to_payment(run: Run) -> None:

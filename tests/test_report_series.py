@@ -111,4 +111,4 @@ def test_an_attack_lasts_until_it_ends_or_the_run_does(log: Log) -> None:
 def test_a_long_run_has_no_more_points(log: Log) -> None:
     for time in range(1, 2400):
         log.record(time * S // 10, HeadAdvanced("arb", "safe", time // 20))
-    assert len(series.lag(log, "arb", "safe").times) == 2 * series.BINS + 1
+    assert len(series.lag(log, "arb", "safe").times) == 2 * series.BINS

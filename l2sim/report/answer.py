@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from l2sim.report import delays
-from l2sim.report.disputes import passes, sentence
+from l2sim.report.asserted import passes, sentence
 from l2sim.report.evidence import Evidence
 from l2sim.report.extraction import losses
 from l2sim.report.finality import mean_of

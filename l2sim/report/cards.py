@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from l2sim.report.disputes import passes
+from l2sim.report.asserted import passes
 from l2sim.report.evidence import Evidence
 from l2sim.report.extraction import losses
 from l2sim.report.gains import gains
@@ -53,7 +53,7 @@ def _cards(evidence: Evidence) -> Iterator[Card]:
                 yield _of(evidence, f"{name}.{chain}.delay", f"{least}later than usual on {chain}{evidence.which(name)}")
     for passed in passes(evidence):
         value, bounds = estimate(passed.share, "%")
-        yield Card(f"On {passed.chain}", "of false assertions became final", value, bounds, True)
+        yield Card(f"On {passed.chain}", "of false assertions became final", value, bounds or passed.how, True)
     for name in evidence.metrics("profit_and_loss"):
         losers = [gain for gain in gains(evidence, name) if gain.weight < 0]
         if losers:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from l2sim.report.evidence import Evidence
-from l2sim.report.figures import CALM, INK, SKY, WRITTEN, Drawing, Picture, canvas
+from l2sim.report.figures import CALM, INK, SKY, WRITTEN, Drawing, Picture, canvas, quantity_axis
 from l2sim.report.tables import Table, head_of, row_of
 from l2sim.results.run import AS_WRITTEN, WITHOUT_ATTACKS
 from l2sim.statistics.intervals import Interval
@@ -66,7 +66,8 @@ def picture(evidence: Evidence, name: str) -> Picture | None:
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=True, axis="x")
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel(f"mean cost of a transaction, {money.upper()}")
+        largest = max(bound for *_, (*_, total) in rows for bound in (total.mean, total.high) if np.isfinite(bound))
+        axes.set_xlabel(f"mean cost of a transaction, {quantity_axis(axes.xaxis, money.upper(), largest)}")
         axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(drawn_parts))
         drawn = Drawing(figure, anchor)
     n = evidence.replications

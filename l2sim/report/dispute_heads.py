@@ -31,6 +31,12 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 
 
+FATES = {"confirmed": "o", "rejected": "x"}
+"""How a disputed assertion ended, and its mark."""
+HEIGHT = 3.3
+"""Of the figure, inches; some six tenths of it are the axes."""
+
+
 class Disputed(NamedTuple):
     """An assertion that somebody challenged."""
 
@@ -68,36 +74,57 @@ def picture(evidence: Evidence, log: "Log", chain: str, first: int) -> Picture |
     per, name = time_unit(log.about["duration"])
     lines = _lines(log, chain)
     anchor = f"heads_{chain}"
-    with canvas(3.3) as figure:
+    with canvas(HEIGHT) as figure:
         axes = figure.subplots()
         for label, (times, numbers) in lines.items():
             axes.step(
                 np.append(times, log.about["duration"]) / per, np.append(numbers, numbers[-1]), where="post", label=label, **LOOKS[label]
             )
+        for begins, ends in union([(one.begins, one.ends) for one in marked]):
+            axes.axvspan(begins / per, ends / per, facecolor=VERMILLION, alpha=0.10, edgecolor="none", zorder=0)
+        width = _width(marked)
+        bar: dict[str, Any] = {"color": VERMILLION, "linewidth": width, "solid_capstyle": "butt", "zorder": 4}
         for i, one in enumerate(marked):
-            axes.axvspan(one.begins / per, one.ends / per, facecolor=VERMILLION, alpha=0.10, edgecolor="none", zorder=0)
-            axes.plot([one.begins / per, one.ends / per], [one.last] * 2, color=VERMILLION, linewidth=2.6, solid_capstyle="butt",
-                      label="_" if i else "disputed", zorder=4)  # fmt: skip
-            mark = {"confirmed": "o", "rejected": "x"}.get(one.fate)
-            if mark:
-                axes.plot([one.ends / per], [one.last], mark, color=INK, markersize=5, label="_", zorder=5)
-        axes.plot([], [], "o", color=INK, markersize=5, label="confirmed")
-        axes.plot([], [], "x", color=INK, markersize=5, label="rejected")
+            axes.plot([one.begins / per, one.ends / per], [one.last] * 2, label="_" if i else "disputed", **bar)
+        for fate, mark in FATES.items():
+            over = [one for one in marked if one.fate == fate]
+            if over:
+                size = min(5.0, 2.4 * width)
+                ends_at, blocks = [one.ends / per for one in over], [one.last for one in over]
+                axes.plot(ends_at, blocks, mark, color=INK, markersize=size, linestyle="none", label=fate, zorder=5)
         axes.set_xlim(0, log.about["duration"] / per)
         axes.set_ylim(bottom=0)
         axes.set_xlabel(f"simulated time, {name}")
         axes.set_ylabel(f"block of {chain}")
         axes.set_title(f"heads of {chain}")
-        legend(axes, columns=4)
+        legend(axes, columns=5)
         drawn = Drawing(figure, anchor)
     n = evidence.replications
     caption = (
         f"Replication {first}{f' of n = {n}' if n > 1 else ''}. A block is settled when an assertion that covers it is final; only then "
-        "may withdrawals in it leave. Red: from the first challenge of an assertion until it was confirmed or rejected, at the block "
-        "whose state it claims."
+        "may withdrawals in it leave. Red lines: from the first challenge of an assertion until it was confirmed or rejected, at the "
+        "block whose state it claims; shaded: while any of them was disputed. Between the latest block and the settled one are the blocks "
+        "whose withdrawals still wait: as many as are made while an assertion is due, made and final undisputed, and more with every day "
+        "by which a dispute holds one up, until later assertions pass undisputed."
     )
     alt = f"Heads of {chain} by block number over simulated time, with {len(marked)} disputed assertions marked."
     return Picture(anchor, f"How far blocks of {chain} were settled while disputes went on", caption, alt, drawn, _data(lines, marked))
+
+
+def union(intervals: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """What any of the intervals covers, as intervals that do not overlap."""
+    found: list[tuple[int, int]] = []
+    for begins, ends in sorted(intervals):
+        if found and begins <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], ends))
+        else:
+            found.append((begins, ends))
+    return found
+
+
+def _width(marked: list[Disputed]) -> float:
+    """Of a line in points, so that the lines of as many assertions leave room between them."""
+    return float(np.clip(0.4 * (0.6 * HEIGHT * 72.0) / len({one.last for one in marked}), 0.6, 2.6))
 
 
 def _lines(log: "Log", chain: str) -> dict[str, tuple[Any, Any]]:

@@ -1,21 +1,20 @@
 """Disputes: what was asserted about a rollup's state, what became of it, and how much of what was false nobody stopped."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from l2sim.events import AssertionChallenged, AssertionConfirmed, AssertionMade, AssertionRejected, DisputeEnded, DisputeMoved
-from l2sim.report import dispute_heads, game_tree
+from l2sim.events import AssertionChallenged, AssertionMade, DisputeEnded, DisputeMoved
+from l2sim.report import dispute_heads, game_tree, share_passed
+from l2sim.report.asserted import Assertion, assertions, passes, sentence
 from l2sim.report.evidence import Evidence
-from l2sim.report.figures import BLUE, FAINT, GREEN, INK, ORANGE, SHADE, VERMILLION, Drawing, Picture, canvas, legend, plain_axis
-from l2sim.report.series import time_unit, windows
+from l2sim.report.figures import BLUE, FAINT, GREEN, INK, ORANGE, SHADE, VERMILLION, Drawing, Picture, canvas, legend
+from l2sim.report.reach import windows_on
+from l2sim.report.series import time_unit
 from l2sim.report.tables import Table, head_of, rows_by_subject
-from l2sim.statistics.intervals import Interval
-from l2sim.statistics.proportion import wilson
 from l2sim.units import SECOND
-from l2sim.wording import amount, listed, phrase
+from l2sim.wording import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,34 +36,8 @@ FIGURES = (
 )  # fmt: skip
 
 
-class Assertion(NamedTuple):
-    """What became of one."""
-
-    number: int
-    made: int
-    """When it was made (ns)."""
-    over: int
-    """When it was confirmed or rejected, or the run ended."""
-    outcome: str
-    false: bool
-
-
-class Pass(NamedTuple):
-    """How often what was false became final on a rollup."""
-
-    chain: str
-    validators: int
-    decided: int
-    undetected: int
-
-    @property
-    def share(self) -> Interval:
-        """With the interval of Wilson (1927) for a share of independent trials."""
-        return wilson(self.undetected, self.decided)
-
-
 def pictures(evidence: Evidence) -> Iterator[Picture]:
-    """The assertions of the first replication, heads and games, rollup by rollup, and the share of false ones that passed in all."""
+    """The assertions of the first replication, heads and games, rollup by rollup, and the share of false ones that passed where any did."""
     first = next(iter(evidence.written.measured))
     log = evidence.written.log(first)
     for chain in log.present(AssertionMade, "chain"):
@@ -74,62 +47,15 @@ def pictures(evidence: Evidence) -> Iterator[Picture]:
             yield heads
         yield from game_tree.pictures(evidence, log, chain, first)
     found = passes(evidence)
-    if found:
-        yield _passes(evidence, found)
+    if any(one.undetected for one in found):
+        yield share_passed.picture(evidence, found)
 
 
 def tables(evidence: Evidence) -> Iterator[Table]:
     """The metric's figures, rollup by rollup."""
     for name, chain, rows in rows_by_subject(evidence, "disputes", FIGURES):
-        note = "These intervals are over replications; Wilson's, over all attempts, is the better one for the share."
         caption = f"Assertions and disputes on {chain}{evidence.which(name)}: {evidence.how}"
-        yield Table(caption, head_of(evidence), rows, note=note if evidence.replications > 1 else "")
-
-
-def assertions(log: "Log", chain: str) -> list[Assertion]:
-    """The assertions about a rollup in order of their numbers."""
-    ends: dict[int, tuple[int, str]] = {}
-    for fact, word in ((AssertionConfirmed, "confirmed"), (AssertionRejected, "rejected")):
-        times, numbers = log.select(fact, "time", "number", chain=chain)
-        ends |= {number: (time, word) for time, number in zip(times.tolist(), numbers.tolist(), strict=True)}
-    found = []
-    for made, number, valid in zip(*map(np.ndarray.tolist, log.select(AssertionMade, "time", "number", "valid", chain=chain)), strict=True):
-        over, word = ends.get(number, (log.about["duration"], ""))
-        outcome = f"{'true' if valid else 'false'}, {word}" if word else "open at the end"
-        found.append(Assertion(number, made, over, outcome, not valid))
-    return sorted(found)
-
-
-def passes(evidence: Evidence) -> list[Pass]:
-    """Over all replications, of the rollups on which anything false was decided."""
-    counts: dict[str, npt.NDArray[np.int64]] = {}
-    for number in evidence.written.measured:
-        log = evidence.written.log(number)
-        for chain in log.present(AssertionMade, "chain"):
-            false = [one.outcome for one in assertions(log, chain) if one.false]
-            passed, stopped = false.count("false, confirmed"), false.count("false, rejected")
-            counts[chain] = counts.get(chain, np.zeros(2, np.int64)) + np.array([passed + stopped, passed])
-    return [Pass(chain, _validators(evidence, chain), int(n), int(k)) for chain, (n, k) in sorted(counts.items()) if n]
-
-
-def sentence(found: Pass) -> str:
-    """What a rollup's false assertions came to."""
-    watched = f"{found.validators} validator{'s' if found.validators != 1 else ''} watching"
-    return (
-        f"With {watched}, {phrase(found.share, '%')} of {amount(found.decided)} false assertions became final "
-        f"({found.undetected} of them; Wilson's interval over all attempts)."
-    )
-
-
-def _watchers(evidence: Evidence, chain: str) -> list[Any]:
-    return [agent for agent in evidence.scenario.agents.values() if agent.kind == "validator" and getattr(agent, "on", None) == chain]
-
-
-def _validators(evidence: Evidence, chain: str) -> int:
-    stakers = [agent for agent in evidence.scenario.agents.values() if agent.kind == "staker" and getattr(agent, "on", None) == chain]
-    proposer: Any = getattr(evidence.scenario.chains[chain], "proposer", None)
-    stakers += [proposer] if proposer is not None and proposer.kind == "staker" else []
-    return sum(int(getattr(agent, "count", 1)) for agent in (*_watchers(evidence, chain), *stakers))
+        yield Table(caption, head_of(evidence), rows, note=" ".join(sentence(one) for one in passes(evidence) if one.chain == chain))
 
 
 # ---- assertions over time
@@ -143,7 +69,8 @@ def _assertions(evidence: Evidence, log: "Log", chain: str, first: int) -> Pictu
     anchor = f"assertions_{chain}"
     with canvas(1.5 + min(5.5, max(0.8, 0.085 * len(found)))) as figure:
         axes = figure.subplots()
-        for window in windows(log):
+        shades = windows_on(evidence, log, chain)
+        for window in shades:
             axes.axvspan(window.begins / per, window.ends / per, facecolor=SHADE, alpha=0.55, edgecolor="none", zorder=0)
         for outcome, look in OUTCOMES.items():
             here = [one for one in found if one.outcome == outcome]
@@ -165,7 +92,7 @@ def _assertions(evidence: Evidence, log: "Log", chain: str, first: int) -> Pictu
     caption = f"Replication {first}{f' of n = {evidence.replications}' if evidence.replications > 1 else ''}. "
     caption += "Each bar is an assertion, from when it was made until L1 confirmed or rejected it. "
     caption += "Triangles: challenges; ticks: moves of a dispute."
-    shaded = listed(list(dict.fromkeys(window.name for window in windows(log))))
+    shaded = listed(list(dict.fromkeys(window.name for window in shades)))
     caption += f" Shaded: {shaded}." if shaded else ""
     false = sum(one.false for one in found)
     alt = f"{len(found)} assertions about {chain}, {false} of them false, as bars over simulated time."
@@ -188,54 +115,3 @@ def _rows(found: list[Assertion], log: "Log", chain: str) -> "pd.DataFrame":
         for time, number in zip(*map(np.ndarray.tolist, log.select(fact, "time", "number", chain=chain)), strict=True):
             rows.append((number, word, time / SECOND, time / SECOND, ""))
     return pd.DataFrame(rows, columns=["assertion", "what", "seconds", "until_seconds", "outcome"])
-
-
-# ---- how much passes
-
-
-def _implied(evidence: Evidence, chain: str) -> tuple[float, float] | None:
-    """Own and common probability of failing, where one group of validators watches and says both."""
-    watchers = _watchers(evidence, chain)
-    return (watchers[0].failure, watchers[0].common_failure) if len(watchers) == 1 else None
-
-
-def _passes(evidence: Evidence, found: list[Pass]) -> Picture:
-    implied = list(dict.fromkeys(filter(None, (_implied(evidence, one.chain) for one in found))))
-    most = max(3, *(one.validators for one in found)) + 1
-    with canvas(2.7) as figure:
-        axes = figure.subplots()
-        numbers = np.arange(most + 1)
-        for p, c in implied:
-            label = f"c + (1 − c) pⁿ with p = {amount(p, '%')}, c = {amount(c, '%')}"
-            dashes: dict[str, Any] = {"color": FAINT, "linewidth": 1.0, "linestyle": (0, (4, 2)), "marker": ".", "markersize": 4}
-            axes.plot(numbers, c + (1 - c) * p**numbers, label=label, **dashes)
-        for one in found:
-            error = [[one.share.mean - one.share.low], [one.share.high - one.share.mean]]
-            look: dict[str, Any] = {"color": VERMILLION, "markersize": 6, "capsize": 3.5, "linewidth": 1.5, "zorder": 3}
-            axes.errorbar(one.validators, one.share.mean, error, fmt="o", label="as measured" if one is found[0] else "_", **look)
-            if len(found) > 1:
-                axes.annotate(one.chain, (one.validators, one.share.mean), (7, 4), textcoords="offset points", fontsize=8.5)
-        axes.set_xticks(numbers)
-        axes.set_xlim(-0.4, most + 0.4)
-        bounds = [bound for one in found for bound in one.share[:2] if bound > 0] + [c + (1 - c) * p**most for p, c in implied]
-        axes.set_yscale("log", nonpositive="clip")
-        axes.set_ylim(max(min(filter(None, bounds), default=0.01), 1e-6) * 0.5, 1.4)
-        plain_axis(axes.yaxis, 1e3, per_cent=True)
-        axes.set_xlabel("validators that watch")
-        axes.set_ylabel("false assertions confirmed, %")
-        legend(axes, columns=2)
-        drawn = Drawing(figure, "undetected")
-    n = evidence.replications
-    over = f"{n} replications" if n > 1 else "one replication"
-    caption = f"Of {listed([f'{amount(one.decided)} false assertions decided on {one.chain}' for one in found])}, in {over}; "
-    caption += "bars: 95 % intervals (Wilson) for independent attempts; logarithmic."
-    if implied:
-        caption += " Dashed: what n validators, each failing for itself with p and all together with c, would let pass if nothing else did."
-    return Picture("undetected", "How many false assertions nobody stopped", caption, " ".join(map(sentence, found)), drawn, _shares(found))
-
-
-def _shares(found: list[Pass]) -> "pd.DataFrame":
-    import pandas as pd
-
-    columns = ["chain", "validators", "decided", "undetected", "share", "low", "high"]
-    return pd.DataFrame([(*one, *one.share[:3]) for one in found], columns=columns)

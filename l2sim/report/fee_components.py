@@ -48,8 +48,8 @@ def picture(evidence: Evidence, name: str) -> Picture | None:
             for component, lower, upper in layers(mean):
                 words, look = LOOKS[component]
                 if component in there:
-                    axes.fill_between(edges, np.append(lower, lower[-1]), np.append(upper, upper[-1]), step="post", label=words,
-                                      edgecolor="#333333", linewidth=0.5, **look)  # fmt: skip
+                    # Each part over the whole of its width, the last one before a gap too.
+                    axes.stairs(upper, edges, baseline=lower, fill=True, label=words, edgecolor="#333333", linewidth=0.5, **look)
             axes.set_ylim(0.0, 1.08 * float(np.nansum(mean, axis=1).max()))
             axes.set_ylabel("gwei a transaction")
         legend(stack[0], columns=len(there))

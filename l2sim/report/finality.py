@@ -128,8 +128,9 @@ def _caption(evidence: Evidence, rule: TimeToFinality, curves: list[Curve]) -> s
         parts.append("Bands: from the lowest to the highest replication.")
     if evidence.compared:
         parts.append(f"Solid: as written; dashed: without {evidence.attacks}.")
-    if rule.warm_up or rule.cool_down:
-        parts.append(f"Left out: the first {span(rule.warm_up)} and the last {span(rule.cool_down)}.")
+    ends = [f"the {end} {span(time)}" for end, time in (("first", rule.warm_up), ("last", rule.cool_down)) if time]
+    if ends:
+        parts.append(f"Left out: {listed(ends)}.")
     if missing:
         parts.append(f"Of the slowest stage {amount(missing)} had not got there when their run ended and are not in the curve.")
     return " ".join(parts)

@@ -33,7 +33,7 @@ Times = npt.NDArray[np.int64]
 BINS = 240
 """Intervals that counts and sums are taken over."""
 TEETH = 500
-"""Advances of a head up to which its lag is drawn one by one."""
+"""Advances of a head up to which its lag is given one by one, above it only the extremes of each interval."""
 
 
 class Series(NamedTuple):
@@ -176,15 +176,42 @@ def lag(log: "Log", chain: str, head: str) -> Series:
         return EMPTY
     since = np.append(0.0, np.interp(heads, np.append(0, number), np.append(0, made)))
     when = np.append(0.0, times)
+    if len(times) > TEETH:
+        return _extremes(when, since, edges(log))
     at = edges(log, 2 * BINS)
     last = np.searchsorted(when, at, side="right") - 1
-    if len(times) > TEETH:
-        return Series(at, (at - since[last]) / SECOND)
     # Each advance twice, before and after it, and points between, since a line is a curve on a logarithmic axis.
     order = np.lexsort((np.repeat([1, 0, 2], [len(at), len(times), len(times)]), np.concatenate([at, times, times])))
     times_there = np.concatenate([at, times, times])[order]
     heads_there = np.concatenate([since[last], since[:-1], since[1:]])[order]
     return Series(times_there, (times_there - heads_there) / SECOND)
+
+
+def _extremes(when: Floats, since: Floats, ends: Floats) -> Series:
+    """The least and the largest lag in each interval: samples of a head that advances more often than they are taken show neither."""
+    last = np.searchsorted(when, ends, side="right") - 1
+    at_ends = ends - since[last]
+    lowest, highest = np.minimum(at_ends[:-1], at_ends[1:]), np.maximum(at_ends[:-1], at_ends[1:])
+    place = np.clip(np.searchsorted(ends, when[1:], side="right") - 1, 0, len(ends) - 2)
+    np.minimum.at(lowest, place, when[1:] - since[1:])
+    np.maximum.at(highest, place, when[1:] - since[:-1])
+    return Series(np.repeat(_middle(ends), 2), np.column_stack([lowest, highest]).ravel() / SECOND)
+
+
+def teeth(points: Series) -> int:
+    """How often a line goes down."""
+    return int(np.count_nonzero(np.diff(points.values) < 0))
+
+
+def envelope(points: Series, end: float, parts: int) -> tuple[Floats, Floats, Floats]:
+    """The ends of equal parts of the run (ns), and the least and the largest value in each; NaN where there is no point."""
+    ends = np.linspace(0.0, end, parts + 1)
+    place = np.clip(np.searchsorted(ends, points.times, side="right") - 1, 0, parts - 1)
+    low, high = np.full(parts, np.inf), np.full(parts, -np.inf)
+    np.minimum.at(low, place, points.values)
+    np.maximum.at(high, place, points.values)
+    there = np.isfinite(low)
+    return ends, np.where(there, low, np.nan), np.where(there, high, np.nan)
 
 
 def _silence(log: "Log", chain: str) -> Series:

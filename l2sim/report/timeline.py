@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from itertools import cycle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,8 +10,10 @@ from l2sim.report import series
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import (
     CALM,
+    FAINT,
     GREEN,
     INK,
+    MARKERS,
     ORANGE,
     PURPLE,
     SHADE,
@@ -38,15 +39,21 @@ if TYPE_CHECKING:
     from l2sim.log import Log
 
 _PATH: Mapping[str, Any] = {"color": INK, "linestyle": (0, (1, 1.5)), "linewidth": 1.1}
-_FEED: Mapping[str, Any] = {"color": PURPLE, "linestyle": "-", "linewidth": 0.9, "zorder": 2.3}
-_TRADED: tuple[Mapping[str, Any], ...] = (
-    {"color": GREEN, "linestyle": (0, (6, 1.5, 1, 1.5)), "linewidth": 1.0, "drawstyle": "steps-post"},
-    {"color": ORANGE, "linestyle": (0, (3, 1, 1, 1, 1, 1)), "linewidth": 1.0, "drawstyle": "steps-post"},
-    {"color": SKY, "linestyle": (0, (8, 2)), "linewidth": 1.0, "drawstyle": "steps-post"},
-)
+_TONES = (GREEN, ORANGE, SKY, PURPLE, FAINT)
+_DASHES: tuple[Any, ...] = ((0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 1)))
+_MARKED = 0.14
+"""Between two markers of a line, of the figure's axis, from one line to the next a little further on."""
 _HEADS: Mapping[str, tuple[str, float]] = {"unsafe": (INK, 1.0), "safe": (GREEN, 1.2), "finalized": (ORANGE, 1.4)}
 FEW = 8.0
 """Ratio of the largest to the least from which on fees are drawn on a logarithmic axis."""
+CLOSE = 60
+"""Teeth of a saw from which on it is drawn as a band: closer than a tenth of an inch they run into each other."""
+PARTS = 80
+"""Of a run, at most, in each of which a band has one height."""
+SPARSE = 12
+"""Points of a line up to which each has its marker."""
+LONG = 16
+"""Letters of a name in a legend from which on three stand beside each other, not four."""
 _UNDONE: Mapping[str, Any] = {"facecolor": "none", "edgecolor": PURPLE, "hatch": "\\\\\\\\\\\\", "linewidth": 0.0}
 MOST = 4
 """Reorganisations that the caption tells of."""
@@ -108,7 +115,7 @@ def picture(evidence: Evidence) -> Picture | None:
         if named:
             _strip(every[0], windows, back, per, worlds.written.about["duration"] / per)
         for axes, panel in zip(stack, panels, strict=True):
-            _draw(axes, panel, per)
+            _draw(axes, panel, per, worlds.written.about["duration"])
             for window in windows:
                 axes.axvspan(window.begins / per, window.ends / per, facecolor=SHADE, edgecolor="none", zorder=0)
             for one in back:
@@ -149,6 +156,8 @@ def _caption(evidence: Evidence, panels: list[Panel], windows: list[series.Windo
         parts.append("Waiting: submitted and neither executed nor dropped; what still waited when the run ended is not counted.")
     if any(panel.form == "duration" for panel in panels):
         parts.append("A head's lag is now less the time at which its block was made.")
+        if any(series.teeth(line.points) > CLOSE for panel in panels if panel.form == "duration" for line in panel.lines):
+            parts.append("Bands: a head that advances too often to draw each time, from its least to its largest lag in each part.")
     return " ".join(parts)
 
 
@@ -205,13 +214,28 @@ def _price(worlds: _Worlds, price: str, markets: Mapping[str, Mapping[str, Any]]
     for world, log, style in worlds.each():
         name = "index" if world == "written" else "index, without"
         lines.append(Line("index", world, series.outside(log, price)[1], style, name))
-    looks = cycle(_TRADED)
+    shown = []
     for market in sorted(near):
-        if markets[market]["kind"] == "price_feed":
-            lines.append(Line(market, "written", series.feed(worlds.written, market), _FEED, market))
-        elif (points := series.traded(worlds.written, market)).there:
-            lines.append(Line(f"trades in {market}", "written", points, next(looks), f"trades in {market}"))
+        feeds = markets[market]["kind"] == "price_feed"
+        points = series.feed(worlds.written, market) if feeds else series.traded(worlds.written, market)
+        if points.there:
+            shown.append((market if feeds else f"trades in {market}", points, feeds))
+    for place, (name, points, feeds) in enumerate(shown):
+        lines.append(Line(name, "written", points, look(place, len(shown), feeds=feeds, points=len(points.times)), name))
     return Panel(f"Price of {price}", "USD", [line for line in lines if line.points.there], height=1.7)
+
+
+def look(place: int, of: int, *, feeds: bool, points: int) -> Mapping[str, Any]:
+    """How a feed or a market is drawn beside others: no two have the same colour and marker; feeds are solid, trades dashed.
+
+    Of few points each is marked: one alone makes no line.
+    """
+    style: dict[str, Any] = {"color": _TONES[place % len(_TONES)], "linewidth": 0.9, "zorder": 2.3}
+    style |= {"linestyle": "-"} if feeds else {"linestyle": _DASHES[place % len(_DASHES)], "drawstyle": "steps-post"}
+    if of > 1 or points <= SPARSE:
+        every = None if points <= SPARSE else (_MARKED * (place + 0.5) / of, _MARKED)
+        style |= {"marker": MARKERS[place % len(MARKERS)], "markersize": 3.6, "markeredgewidth": 0.0, "markevery": every}
+    return style
 
 
 def _impact(worlds: _Worlds, price: str) -> Panel:
@@ -274,13 +298,15 @@ def _name(axes: "Axes", row: int, begins: float, ends: float, end: float, name: 
     axes.annotate(name, (place, row), (4 if left else -4, 0), textcoords="offset points", ha=text, va="center", fontsize=8.5)
 
 
-def _draw(axes: "Axes", panel: Panel, per: float) -> None:
+def _draw(axes: "Axes", panel: Panel, per: float, end: float) -> None:
     axes.set_title(panel.title)
     if panel.form == "mirrored":
         _bars(axes, panel, per)
     else:
         for line in panel.lines:
-            if line.points.there:
+            if line.points.there and panel.form == "duration" and series.teeth(line.points) > CLOSE:
+                _band(axes, line, per, end)
+            elif line.points.there:
                 axes.plot(line.points.times / per, line.points.values, label=line.legend or "_", **line.style)
     values = np.concatenate([line.points.values for line in panel.lines])
     largest, positive = float(np.nanmax(np.abs(values))), values[values > 0]
@@ -299,7 +325,18 @@ def _draw(axes: "Axes", panel: Panel, per: float) -> None:
         axes.set_ylabel(unit or panel.unit)
         if panel.title.startswith("Transactions") or panel.form == "log":
             axes.set_ylim(bottom=0)
-    legend(axes, columns=4)
+    longest = max((len(line.legend or "") for line in panel.lines), default=0)
+    legend(axes, columns=3 if longest > LONG else 4)
+
+
+def _band(axes: "Axes", line: Line, per: float, end: float) -> None:
+    """A saw whose teeth would run into each other, as a band from its least to its largest value; outlined where it is not as written."""
+    ends, low, high = series.envelope(line.points, end, max(1, min(PARTS, series.teeth(line.points) // 3)))
+    colour, written = line.style["color"], line.world == "written"
+    if written:
+        axes.stairs(high, ends / per, baseline=low, fill=True, facecolor=colour, alpha=0.35, linewidth=0.0, label=line.legend or "_")
+    for values in (low, high):
+        axes.stairs(values, ends / per, baseline=None, color=colour, linewidth=0.7, linestyle=line.style["linestyle"])
 
 
 def _bars(axes: "Axes", panel: Panel, per: float) -> None:

@@ -11,7 +11,7 @@ from l2sim.events.bridging import WithdrawalAdvanced
 from l2sim.metrics.withdrawal_delay import WithdrawalDelay
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import BLUE, ORANGE, Drawing, Picture, canvas, duration_axis
-from l2sim.report.withdrawals import delays
+from l2sim.report.withdrawals import delays, left_out
 from l2sim.units import SECOND
 from l2sim.wording import amount, scale
 
@@ -48,7 +48,7 @@ def pictures(evidence: Evidence) -> Iterator[Picture]:
     for name, metric in (metrics or {"": WithdrawalDelay()}).items():
         ways = _ways(evidence, metric)
         if len(ways) > 1:
-            yield _picture(evidence, name, ways)
+            yield _picture(evidence, name, metric, ways)
 
 
 def _ways(evidence: Evidence, metric: WithdrawalDelay) -> list[Way]:
@@ -82,7 +82,7 @@ def _without(log: "Log", bridge: str, metric: WithdrawalDelay) -> Floats:
     return delays(log, bridge, "paid", metric)[0]
 
 
-def _picture(evidence: Evidence, name: str, ways: list[Way]) -> Picture:
+def _picture(evidence: Evidence, name: str, metric: WithdrawalDelay, ways: list[Way]) -> Picture:
     anchor = evidence.anchor("delays", name) if name else "withdrawal_delays"
     least, largest = min(way.quantiles()[0] for way in ways) / 1.6, max(way.quantiles()[-1] for way in ways) * 4.0
     chains = list(dict.fromkeys(way.chain for way in ways))
@@ -110,18 +110,26 @@ def _picture(evidence: Evidence, name: str, ways: list[Way]) -> Picture:
         axes.spines["left"].set_visible(False)
         axes.set_xlabel("time from submission on the rollup until the money is on L1, logarithmic")
         handles, words_ = axes.get_legend_handles_labels()
-        figure.legend(handles[::-1], words_[::-1], loc="outside upper left", ncols=2)
+        figure.legend(handles[::-1], words_[::-1], loc="outside upper left", ncols=2, borderaxespad=0.8)
         drawn = Drawing(figure, anchor)
-    n, counted = evidence.replications, sum(len(way.delays) for way in ways)
-    over = f" of n = {n} replications" if n > 1 else ""
-    caption = (
-        "Marks and figures: medians; thick: from the first to the third quartile; thin: from the 5th to the 95th percentile, "
-        f"over {amount(counted)} payments{over}. "
-        "What a provider paid is there twice: when its owner had the money, and when the bridge paid the provider."
-    )
+    counted = sum(len(way.delays) for way in ways)
+    caption = _caption(evidence, metric, counted, provided=any(way.how == "fast" for way in ways))
     alt = f"Intervals of the delay of withdrawals, for {len(ways)} ways out of {len(chains)} chains."
     title = f"Withdrawal delay by chain{evidence.which(name) if name else ''}"
     return Picture(anchor, title, caption, alt, drawn, _data(ways))
+
+
+def _caption(evidence: Evidence, metric: WithdrawalDelay, counted: int, *, provided: bool) -> str:
+    n = evidence.replications
+    over = f" of n = {n} replications" if n > 1 else ""
+    world = f" as written, with {evidence.attacks}" if evidence.scenario.attacks else ""
+    parts = ["Marks and figures: medians; thick: from the first to the third quartile; thin: from the 5th to the 95th percentile."]
+    parts.append(f"Over {amount(counted)} payments{over}{world}.")
+    if provided:
+        parts.append("What a provider paid is there twice: when its owner had the money, and when the bridge paid the provider.")
+    parts += left_out(metric)
+    parts.append("Withdrawals that were not paid by the end of the run have no delay and are not in it.")
+    return " ".join(parts)
 
 
 def _data(ways: list[Way]) -> "pd.DataFrame":

@@ -128,9 +128,13 @@ def _caption(evidence: Evidence, metric: WithdrawalDelay, curves: list[Curve]) -
     parts.append(f"Means over n = {n} replications; bands: from the lowest to the highest replication." if n > 1 else "One replication.")
     if evidence.compared:
         parts.append(f"Dashed: without {evidence.attacks}.")
+    return " ".join([*parts, *left_out(metric)])
+
+
+def left_out(metric: WithdrawalDelay) -> list[str]:
+    """What of a run the metric does not count, in a sentence; none where it counts everything."""
     ends = [f"the {end} {span(time)}" for end, time in (("first", metric.warm_up), ("last", metric.cool_down)) if time]
-    parts.append(f"Left out: what was submitted in {listed(ends)}." if ends else "")
-    return " ".join(filter(None, parts))
+    return [f"Left out: what was submitted in {listed(ends)}."] if ends else []
 
 
 def _data(curves: list[Curve], grid: Floats) -> "pd.DataFrame":

@@ -1,5 +1,6 @@
 """Proportions: how well a probability is known from how often something happened."""
 
+from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
@@ -28,3 +29,24 @@ def wilson(k: int, n: int, confidence: float = CONFIDENCE) -> Interval:
     half = z * sqrt(p * (1.0 - p) / n + z * z / (4 * n * n)) / (1.0 + z * z / n)
     # At 0 and n one end is exactly 0 or 1, which rounding would miss.
     return Interval(p, middle - half if k else 0.0, middle + half if k < n else 1.0, n)
+
+
+def clustered(trials: Sequence[int], successes: Sequence[int], confidence: float = CONFIDENCE) -> Interval:
+    """The share of all ``trials`` of several independent runs, whose own trials may depend on each other.
+
+    The interval is Student's t about Σx / Σm with the standard error sqrt(n / (n - 1) Σ (x - p m)²) / Σm, the one of a share over
+    clusters (Cochran 1977, Sampling Techniques, section 3.12), cut at 0 and 1; ``n`` counts runs. It has no ends where there are
+    fewer than two runs, or where all have the same share: then no spread says how far it might be off.
+    """
+    from scipy.special import stdtrit
+
+    m, x = np.asarray(trials, float), np.asarray(successes, float)
+    n = len(m)
+    if not m.sum():
+        return Interval(np.nan, np.nan, np.nan, n)
+    p = float(x.sum() / m.sum())
+    if n < 2 or len({round(one, 12) for one in (x / np.maximum(m, 1.0)).tolist()}) == 1:
+        return Interval(p, np.nan, np.nan, n)
+    error = sqrt(n / (n - 1) * float(np.square(x - p * m).sum())) / float(m.sum())
+    half = float(stdtrit(n - 1, (1.0 + confidence) / 2.0)) * error
+    return Interval(p, max(0.0, p - half), min(1.0, p + half), n)
