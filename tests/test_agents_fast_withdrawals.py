@@ -184,6 +184,17 @@ def test_where_nobody_watches_the_bridge_pays_for_it() -> None:
 # ---- mistakes
 
 
+def test_an_advance_that_l1_undoes_is_made_again() -> None:
+    """Without a proposer, L1 may undo the blocks in which withdrawals were bought; each is paid for once in the end."""
+    settings = "duration=2h", "chains.op.proposer=null", "agents.leavers.rate=400 /h", "agents.first.capital=50 MUSD"
+    log = run_file("fast_withdrawals", *settings, "attacks.deep={kind: l1_reorg, on: l1, begins: 1h, lasts: 1s, depth: 20}")
+    advanced = log.frame("WithdrawalAdvanced")
+    assert advanced["number"].duplicated().sum() > 5  # the log keeps what L1 said before, too
+    once = advanced.drop_duplicates("number", keep="last")
+    closed = log.frame("AccountClosed").query("group == 'first' and asset == 'usd' and place == 'l1'")
+    assert closed["value"].sum() == pytest.approx(-(once["amount"] - once["fee"]).sum())
+
+
 def test_paying_the_first_owner_again_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     class Forgetful(dict):  # type: ignore[type-arg]
         """Forgets who owns a withdrawal when it is paid."""

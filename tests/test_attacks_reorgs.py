@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from worlds import HERE, differences, frames
 
+from l2sim.agents import Agent, Waiting
+from l2sim.attacks.l1_reorg import L1Reorg
 from l2sim.log import Log
 from l2sim.metrics.profit_and_loss import ProfitAndLoss
 from l2sim.metrics.throughput import Throughput
@@ -15,6 +17,8 @@ from l2sim.scenario import Scenario, ScenarioError
 from l2sim.streams import Streams
 from l2sim.transactions import Status
 from l2sim.units import MINUTE, SECOND
+from l2sim.world.reorganization import reorganize
+from l2sim.world.seat import Seat
 from l2sim.world.world import World
 
 PATH = HERE / "scenarios" / "reorganizations.yaml"
@@ -308,6 +312,71 @@ def test_who_lies_asserts_without_a_proposer() -> None:
     with pytest.raises(ScenarioError) as error:
         Scenario.of(plan)
     assert "whose blocks attack 'deep' undoes: leave the attack out\n" in f"{error.value}\n"
+
+
+LATER = {"begins": "1h", "lasts": "1d"}
+
+
+class Herald(Agent):
+    """A kind of its own, which asserts as it pleases and says so."""
+
+    about: str = "arb"
+
+    def proposes(self) -> tuple[str, ...]:
+        return (self.about,)
+
+    def run(self, me: Seat) -> Waiting:
+        yield me.sleep(1)
+
+
+@pytest.mark.parametrize(
+    ("who", "asserts"),
+    [
+        (LATER | {"kind": "delay_attack", "on": "arb", "early": True}, True),
+        (LATER | {"kind": "delay_attack", "on": "arb"}, False),
+        (LATER | {"kind": "stalled_game", "on": "arb", "asserts": True}, True),
+        (LATER | {"kind": "stalled_game", "on": "arb"}, False),
+        (LATER | {"kind": "invalid_assertion", "bridge": "bridge"}, True),
+        ({"kind": "staker", "on": "arb", "interval": "2h"}, True),
+        ({"kind": "staker", "on": "arb"}, False),
+        ({"kind": "herald"}, True),
+        ({"kind": "herald", "about": "bridge"}, True),
+        ({"kind": "herald", "about": "other"}, False),
+    ],
+)  # fmt: skip
+def test_who_asserts_beside_the_proposer_is_found_by_what_it_says(who: dict[str, Any], asserts: bool) -> None:
+    """Whoever asserts something unasked about the rollup; not who only answers, and not who is busy with another rollup."""
+    plan = Scenario.load(HERE / "scenarios" / "delay.yaml", ["duration=2d", "metrics.disputes=null"]).resolved()
+    plan["chains"]["arb"]["proposer"] = None
+    plan["agents"] = plan["attacks"] = {}
+    plan["agents" if who["kind"] in ("staker", "herald") else "attacks"] = {"who": who}
+    assert Scenario.of(plan)
+    plan["attacks"] = plan["attacks"] | {"deep": DEEP | {"begins": "1d"}}
+    if not asserts:
+        assert Scenario.of(plan)
+        return
+    with pytest.raises(ScenarioError, match=r"cannot be undone on 'l1', whose blocks attack 'deep' undoes: leave the attack out$"):
+        Scenario.of(plan)
+
+
+class DeeperReorg(L1Reorg):
+    """A kind of its own, which says nothing new about what it undoes."""
+
+
+def test_a_kind_that_inherits_what_it_undoes_is_found_too() -> None:
+    plan = Scenario.load(HERE / "scenarios" / "disputes.yaml").resolved()
+    plan["attacks"] = {"deep": DEEP | {"kind": "deeper_reorg"}}
+    with pytest.raises(ScenarioError, match="whose blocks attack 'deep' undoes"):
+        Scenario.of(plan)
+
+
+def test_undoing_an_assertion_stops_the_run() -> None:
+    """Nothing goes on with half of a proof undone, should a world be made past the checks of a scenario."""
+    world = World(Scenario.load(HERE / "scenarios" / "disputes.yaml", ["duration=90min"]), Streams(1, 0), reversible=["l1"])
+    world.run()
+    assert world.chains["arb"].assertions.cases  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match=r"^the blocks of 'l1' cannot be undone: they hold assertions about 'arb'$"):
+        reorganize(world.chains["l1"], 2)  # type: ignore[arg-type]
 
 
 def test_a_sequencer_cannot_take_back_what_is_asserted() -> None:

@@ -15,6 +15,7 @@ from l2sim.units import MINUTE
 from l2sim.world.seat import Seat
 
 REORG = "attacks.reorg={kind: l1_reorg, on: l1, begins: 1h, lasts: 1min, depth: 2}"
+QUICK = "extension: 1min, preimage_challenge: 0 s, airgap: 0 s"
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,21 @@ def strangers() -> Iterator[None]:
             docket = me.settlement("arb")
             yield docket.propose(docket.head() + self.ahead, 7)
 
+    class Latecomer(Agent):
+        """Asserts, once something is final, a false state of a block ``past`` the final one."""
+
+        past: int = 0
+
+        def arrive(self, me: Seat) -> None:
+            me.endow("l1", me.gas_token, 100.0)
+
+        def run(self, me: Seat) -> Waiting:
+            docket = me.settlement("arb")
+            while not docket.final():
+                yield me.sleep(MINUTE)
+            posted = yield docket.propose(docket.final() + self.past, 7, digests=lambda block: 7)
+            assert (posted.answer >= 0) == (self.past > 0)
+
     class Outsider(Agent):
         """Looks for assertions where there are none."""
 
@@ -71,6 +87,7 @@ def strangers() -> Iterator[None]:
             yield me.settlement("l1").made()
 
     assert Prophet.kind
+    assert Latecomer.kind
     assert Outsider.kind
     yield
     ROOMS["agents"]._kinds = before
@@ -86,6 +103,29 @@ def test_an_assertion_about_the_future_fails_the_run_with_name_and_time(ahead: i
     with pytest.raises(RunFailed, match=message):
         experiment(future, out=tmp_path / "results")
     assert not list(tmp_path.rglob("*.parquet"))
+
+
+@pytest.mark.usefixtures("strangers")
+@pytest.mark.parametrize("past", [-5, 0, 1])
+@pytest.mark.parametrize("kind", ["optimistic, window: 30min", f"dispute_game, clock: 30min, response: 1s, {QUICK}"])
+def test_what_is_final_is_not_asserted_again(kind: str, past: int) -> None:
+    """A game about a block up to the anchor cannot be made (``FaultDisputeGame.initialize``: ``UnexpectedRootClaim``)."""
+    alone = "chains.arb.proposer.interval=1d", "chains.arb.proposer.phase=10min", "agents.validators.funds=10000 ETH", "attacks.fraud=null"
+    found = simulate(
+        plan(*alone, "duration=2h", f"chains.arb.settlement={{kind: {kind}}}", f"agents.late={{kind: latecomer, past: {past}}}")
+    )
+    assert found.events("AssertionMade")["valid"].tolist() == ([1, 0] if past > 0 else [1])
+    assert found.events("AssertionConfirmed")["valid"].tolist() == [1]
+
+
+def test_a_false_state_of_a_block_that_is_final_pays_nobody() -> None:
+    """The rollup stands still, so the attack is about its last block, which is final by then."""
+    still = "attacks.still={kind: sequencer_outage, on: arb, begins: 15min, lasts: 2h}"
+    found = simulate(plan(still, "agents.validators=null", "attacks.fraud.depth=1"))
+    assert set(found.events("AssertionMade")["valid"]) == {1}
+    assert found.events("WithdrawalFinalized")["valid"].all()
+    closed = found.events("AccountClosed").query("group == 'fraud' and asset == 'gas'")
+    assert closed["closing"].sum() == pytest.approx(-300_000 * 3 * 10**-9, rel=0.5)  # what one assertion costs, and no withdrawals
 
 
 @pytest.mark.usefixtures("strangers")

@@ -19,6 +19,7 @@ from l2sim.world.world import World
 HOUR = 3600 * 10**9
 SHORT = ("chains.arb.settlement.challenge_period=6h", "chains.arb.settlement.grace=2h", "duration=3d", "attacks.rivals.lasts=2d")
 ONCE = "chains.arb.proposer.interval=3d"
+NO_BITS = "a position of no bits has nothing to argue about"
 
 
 def plan(*settings: str) -> Scenario:
@@ -131,11 +132,12 @@ def test_all_levels_are_argued_and_the_false_transaction_is_executed(rivals: int
     ended = log.frame("DisputeEnded")
     assert len(ended) == rivals
     assert set(ended["winner"]) == set(world.ledger.groups["arb.proposer"].accounts)
-    if rivals == 1:
-        first = 1  # the only rival goes wrong in the first block
-        steps = len(world.chains["arb"].assertions.steps(first))  # type: ignore[attr-defined]
-        place = mix(world.streams.key("agents/rivals/place"), 0) / 2.0**64
-        assert (ended["block"][0], ended["transaction"][0]) == (first, int(place * steps) - 1)
+    last, places = log.frame("AssertionMade")["last"][0], set()
+    for rival in range(rivals):  # each goes wrong in a part of its own of the blocks, the first one in the first
+        block = 1 + rival * last // rivals
+        steps = len(world.chains["arb"].assertions.steps(block))  # type: ignore[attr-defined]
+        places.add((block, int(mix(world.streams.key("agents/rivals/place"), rival) / 2.0**64 * steps) - 1))
+    assert set(zip(ended["block"], ended["transaction"], strict=True)) == places
     assert log.frame("AssertionConfirmed")["valid"].tolist() == [1]
 
 
@@ -202,6 +204,61 @@ def test_an_attacker_stops_where_its_budget_ends() -> None:
     assert attackers["amount"].sum() == 2 * (3600 + 555 + 79)  # another rival would have taken 3600 more
 
 
+# ---- how far assertions go
+
+NARROW = {
+    "tournament": "kind: tournament, block_bits: 6",
+    "partial_concurrency": "kind: partial_concurrency, block_bits: 6",
+    "bold": "kind: bold, grace: 2h, heights: [6, 19, 23], block_bits: 6",
+}
+"""Settlements in which 64 blocks can be numbered."""
+
+
+@pytest.mark.parametrize("kind", NARROW)
+def test_who_asserts_goes_as_far_as_a_history_can_number(kind: str) -> None:
+    """A day of 143 blocks takes three assertions, each of which can be argued about; no false one gets through."""
+    often = "chains.arb.proposer.interval=1d", "duration=4d"
+    settlement = f"chains.arb.settlement={{{NARROW[kind]}, challenge_period: 6h}}"
+    _, log = challenge(settlement, *often, "attacks.rivals.rivals=2", "attacks.rivals.margin=null")
+    made, final = log.frame("AssertionMade"), log.frame("AssertionConfirmed")
+    assert made.query("valid == 1")["last"].tolist() == [64, 128, 192]
+    assert final["valid"].tolist() == [1, 1, 1]
+    assert (made["valid"] == 0).sum() == len(log.frame("DisputeEnded")) == 2
+
+
+@pytest.mark.parametrize(("blocks", "taken"), [(64, True), (65, False)])
+@pytest.mark.parametrize("kind", NARROW)
+def test_what_goes_further_is_refused(kind: str, blocks: int, taken: bool) -> None:
+    settlement = f"chains.arb.settlement={{{NARROW[kind]}, challenge_period: 6h}}"
+    bold = f"chains.arb.proposer={{kind: proposer, interval: 3d, head: latest, phase: {blocks * 600 + 1} s, funds: 10000 ETH}}"
+    _, log = challenge(settlement, bold, "attacks.rivals=null")
+    assert log.frame("AssertionMade")["last"].tolist() == [blocks]
+    assert len(log.frame("AssertionConfirmed") if taken else log.frame("AssertionRejected")) == 1
+    assert ("StakePosted" in list(log)) == taken
+
+
+@pytest.mark.parametrize("kind", NARROW)
+def test_rivals_of_two_attacks_add_up(kind: str) -> None:
+    """Those of one attack say the same only where several may stake on it; nobody is refused for saying what another says."""
+    settlement = f"chains.arb.settlement={{{NARROW[kind]}, challenge_period: 6h, assertion_stake: 1 ETH}}"
+    both = "attacks.rivals.rivals=2", 'attacks.two={kind: delay_attack, "on": arb, begins: 1h, lasts: 2d, rivals: 3}'
+    _, log = challenge(ONCE, settlement, *both)
+    false = log.frame("AssertionMade").query("valid == 0")
+    assert len(false) == 5
+    assert false["state"].nunique() == (2 if kind == "partial_concurrency" else 5)
+    assert log.frame("StakePosted").query("purpose == 'assertion'")["amount"].sum() == 1 + 5
+
+
+def test_one_answer_is_enough_for_false_assertions_that_end_alike() -> None:
+    """Two that come in one slot are answered by one true assertion, which no second one follows."""
+    early = "attacks.rivals.early=true", "attacks.rivals.begins=12h", "attacks.rivals.rivals=2", "chains.arb.proposer=null"
+    _, log = challenge(*early, 'agents.watch={kind: staker, "on": arb}')
+    made = log.frame("AssertionMade")
+    assert made["valid"].tolist() == [0, 0, 1]
+    assert made["time"][0] == made["time"][1]
+    assert log.frame("AssertionConfirmed")["valid"].tolist() == [1]
+
+
 # ---- mistakes
 
 
@@ -210,6 +267,12 @@ def test_an_attacker_stops_where_its_budget_ends() -> None:
     [
         ("chains.arb.settlement.mini_stakes=[0 ETH]", "chains.arb.settlement", "there are 3 heights and 1 mini-stakes"),
         ("chains.arb.settlement.step_bits=20", "chains.arb.settlement", "add up to 68 bisections, a position has 65 bits"),
+        ("chains.arb.settlement={kind: tournament, block_bits: -3}", "chains.arb.settlement.block_bits", "equal to 0, not -3"),
+        ("chains.arb.settlement={kind: partial_concurrency, step_bits: 100}", "chains.arb.settlement.step_bits", "equal to 26, not 100"),
+        *(
+            (f"chains.arb.settlement={{kind: {kind}, block_bits: 0, transaction_bits: 0, step_bits: 0}}", "chains.arb.settlement", NO_BITS)
+            for kind in ("tournament", "partial_concurrency", "bold, heights: [], mini_stakes: []")
+        ),
         ("chains.arb.settlement.challenge_period=0", "chains.arb.settlement.challenge_period", "must be more than 0"),
         ("attacks.rivals.rivals=0", "attacks.rivals.rivals", "greater than or equal to 1"),
         ("attacks.rivals.on=l1", "attacks.rivals.on", "is of kind 'l1', where kind 'rollup' is due"),

@@ -5,7 +5,7 @@ it holds already. Of the world, an agent knows its seat only.
 """
 
 from abc import abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -38,6 +38,10 @@ class Agent(Part, room="agents"):
     def atomic(self) -> bool:
         """Whether it sends transactions of several steps, ``me.submit_steps``; only then do chains keep what these need."""
         return False
+
+    def proposes(self) -> Collection[str]:
+        """The rollups, or bridges on them, about which it asserts something that nobody asked for; where it does, L1 may undo nothing."""
+        return ()
 
     def accounts(self) -> int:
         """How many ledger accounts one of them has."""

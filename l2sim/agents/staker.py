@@ -44,6 +44,9 @@ class Staker(Agent):
     censored_every: Annotated[Duration, Positive] | None = None
     """Time from one such spell to the next; without it there is only one."""
 
+    def proposes(self) -> tuple[str, ...]:
+        return () if self.on is None or self.interval is None else (self.on,)
+
     def arrive(self, me: Seat) -> None:
         me.endow(me.settlement(self._rollup(me)).l1, me.gas_token, self.funds / ETH)
 
@@ -56,8 +59,9 @@ class Staker(Agent):
         docket = me.settlement(self._rollup(me))
         if docket.contract is None or not hasattr(docket.contract, "moves"):
             raise ValueError(f"the settlement of '{self._rollup(me)}' has no rivals to play against: take a validator instead")
+        sent: dict[int, Any] = {}
         if self.interval is not None:
-            me.start(self._assert(me, docket))
+            me.start(self._assert(me, docket, sent))
         me.start(self._play(me, docket))
         executed = 0
         for number in itertools.count():
@@ -71,25 +75,28 @@ class Staker(Agent):
                 docket.spend(blocks * self.cost_per_block)
                 yield me.sleep(blocks * self.time_per_block)
             if docket.digest(assertion.last) != assertion.digest:
-                me.start(self._answer(me, docket, number, assertion.last))
+                me.start(self._answer(me, docket, number, assertion.last, sent))
 
-    def _assert(self, me: Seat, docket: Any) -> Waiting:
-        """Assert at the interval, each time further than before."""
+    def _assert(self, me: Seat, docket: Any, sent: dict[int, Any]) -> Waiting:
+        """Assert at the interval, each time further than before; ``sent`` keeps what it has sent to L1, by block."""
         side, asserted, number = docket.side(tip=self.tip), 0, 0
         while self.interval is not None:
             yield me.sleep_until(self.phase + number * self.interval)
             number += 1
-            last = docket.contract.reach(side) or docket.head(self.head)
+            last = docket.contract.reach(side, docket.head(self.head))
             if last > asserted:
-                yield docket.propose(last, docket.digest(last), tip=self.tip)
+                sent[last] = docket.propose(last, docket.digest(last), tip=self.tip)
+                yield sent[last]
                 asserted = last
 
-    def _answer(self, me: Seat, docket: Any, number: int, last: int) -> Waiting:
-        """Assert what is true beside a false assertion, unless somebody has."""
+    def _answer(self, me: Seat, docket: Any, number: int, last: int, sent: dict[int, Any]) -> Waiting:
+        """Assert what is true beside a false assertion, unless somebody has; one answer is enough for all that end with the same block."""
         yield from self._free(me)
         yield me.sleep(self.response)
-        if docket.contract.unanswered(number, docket.side()):
-            yield docket.propose(last, docket.digest(last), tip=self.tip)
+        under_way = last in sent and not sent[last].processed
+        if not under_way and docket.contract.unanswered(number, docket.side()):
+            sent[last] = docket.propose(last, docket.digest(last), tip=self.tip)
+            yield sent[last]
 
     def _play(self, me: Seat, docket: Any) -> Waiting:
         """Make every move that is open, each once."""

@@ -22,6 +22,10 @@ class Attack(Part, room="attacks"):
         """The chains whose blocks it may undo."""
         return ()
 
+    def proposes(self) -> Collection[str]:
+        """The rollups, or bridges on them, about which it asserts something that nobody asked for; where it does, L1 may undo nothing."""
+        return ()
+
     @abstractmethod
     def strike(self, me: AttackSeat) -> None:
         """Begin."""

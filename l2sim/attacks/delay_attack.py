@@ -36,8 +36,8 @@ class DelayAttack(Attack):
     """Malicious stakers make false assertions beside a true one, to delay it, and move as late as they can.
 
     Where assertions exclude each other (``bold``, ``partial_concurrency``, ``tournament``). Each rival says something else, unless
-    several may stake on the same claim, where all say the same so as not to fight each other. They spend no more than their budget;
-    beyond it a rival falls silent. What they lose is the price of the delay.
+    several may stake on the same claim, where all say the same so as not to fight each other. Those of two attacks always differ. They
+    spend no more than their budget; beyond it a rival falls silent. What they lose is the price of the delay.
     """
 
     on: Annotated[str, Refers("chains", kind="rollup", has="settlement")]
@@ -61,6 +61,9 @@ class DelayAttack(Attack):
     look: Annotated[Duration, Positive] = 1 * MINUTE
     """How often it looks for something to assert, where it asserts first."""
 
+    def proposes(self) -> tuple[str, ...]:
+        return (self.on,) if self.early else ()
+
     def strike(self, me: AttackSeat) -> None:
         me.start(self._attack(me))
 
@@ -77,7 +80,7 @@ class DelayAttack(Attack):
         if self.early:
             while docket.head("latest") <= (docket.assertion(docket.number() - 1).last if docket.number() else 0):
                 yield me.sleep(self.look)
-            last = contract.reach(docket.side()) or docket.head("latest")
+            last = contract.reach(docket.side(), docket.head("latest"))
         else:
             seen = docket.number()
             while docket.number() <= seen:
@@ -90,7 +93,8 @@ class DelayAttack(Attack):
                 return
             block = first + (number * (last - first + 1)) // self.rivals
             which = 0 if contract.crowded else number
-            lie = Lie(docket, first if contract.crowded else block, me.luck("place", which), 1 + which)
+            salt = int(me.luck("salt", which) * 2.0**53)  # of its own: two attacks do not say the same
+            lie = Lie(docket, first if contract.crowded else block, me.luck("place", which), salt)
             me.start(self._rival(me, docket, last, lie, purse))
             if self.apart:
                 yield me.sleep(self.apart)

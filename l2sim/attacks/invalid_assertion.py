@@ -36,6 +36,9 @@ class InvalidAssertion(Attack):
     tip: Wei = 2 * GWEI
     """Priority fee it offers on L1, wei per gas."""
 
+    def proposes(self) -> tuple[str, ...]:
+        return (self.bridge,)
+
     def strike(self, me: AttackSeat) -> None:
         me.start(self._lies(me))
 
@@ -79,6 +82,8 @@ class InvalidAssertion(Attack):
             tip=self.tip,
         )
         assertion = posted.answer
+        if assertion < 0:
+            return  # its block is final by now
         if self.sells:
             withdrawals = yield from self._sell(me, withdrawals, amount / self.pieces, assertion, copy)
         for withdrawal in withdrawals if gate.apart else ():

@@ -46,6 +46,9 @@ class StalledGame(Attack):
             raise PydanticCustomError("idle", "it neither challenges nor asserts anything: set 'challenges' or 'asserts' to true")
         return self
 
+    def proposes(self) -> tuple[str, ...]:
+        return (self.on,) if self.asserts else ()
+
     def strike(self, me: AttackSeat) -> None:
         manner = me.settlement(self.on).manner(self.response, self.stalls, self.budget)
         if self.challenges:

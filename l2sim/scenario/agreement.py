@@ -1,6 +1,7 @@
 """Agreement: members that exist but do not go together, such as a market on a chain that has no markets."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from pydantic_core import PydanticCustomError
@@ -22,6 +23,14 @@ class _Cast(NamedTuple):
 
     def chain(self, name: Any) -> type[Part] | None:
         return self.parts.get(("chains", str(name)))
+
+    def made(self, section: str) -> Iterator[tuple[str, Any]]:
+        """The members of a section, made of what is written; but for those with which something is wrong, which is said elsewhere."""
+        for name, fields in members(self.scenario, section).items():
+            part = self.parts.get((section, name))
+            if part is not None and isinstance(fields, Mapping):
+                with suppress(ValueError):
+                    yield name, part.model_validate({key: value for key, value in fields.items() if key != "kind"})
 
     def those(self, section: str, fit: Callable[[type[Part]], bool]) -> str:
         """The members of a section that would do, as text."""
@@ -133,14 +142,20 @@ def _settlement(where: Where, part: type[Part], fields: Mapping[str, Any], cast:
         yield "settles_on", f"'{fields['settles_on']}' is of kind '{chain.kind}', which keeps no batches{choice}"
     if "settles_on" in part.model_fields and fields.get("batch_poster") and not fields.get("settles_on"):
         yield "settles_on", "a batch poster needs an L1 to post to: name it here, or write 'batch_poster: null'"
-    attacks = members(cast.scenario, "attacks")
-    # Deposits live with blocks that are undone; assertions, which nobody makes without a proposer or a liar, do not.
-    lies = any("bridge" in getattr(cast.parts.get(("attacks", name)), "model_fields", ()) for name in attacks)
-    for name, attack in attacks.items() if fields.get("settlement") and (fields.get("proposer") or lies) else ():
-        undoes = "reverses" in vars(cast.parts.get(("attacks", name), object))
-        if undoes and isinstance(attack, Mapping) and attack.get("on") == fields.get("settles_on"):
-            rest = "" if lies else "; or write 'proposer: null' here, so that nothing is asserted"
-            yield "settlement", f"{_FIXED.format(attack['on'])}, whose blocks attack '{name}' undoes: leave the attack out{rest}"
+    # Deposits live with blocks that are undone; assertions, which nobody makes without a proposer, a staker or a liar, do not.
+    if fields.get("settlement") and (
+        undo := [name for name, attack in cast.made("attacks") if fields.get("settles_on") in attack.reverses()]
+    ):
+        there = {where[1], *(name for name, market in members(cast.scenario, "markets").items() if _on(market) == where[1])}
+        others = any(not there.isdisjoint(one.proposes()) for section in ("agents", "attacks") for _, one in cast.made(section))
+        rest = "" if others else "; or write 'proposer: null' here, so that nothing is asserted"
+        for name in undo if others or fields.get("proposer") else ():
+            yield "settlement", f"{_FIXED.format(fields['settles_on'])}, whose blocks attack '{name}' undoes: leave the attack out{rest}"
+
+
+def _on(market: Any) -> Any:
+    """The chain that a market is on, as it is written."""
+    return market.get("on") if isinstance(market, Mapping) else None
 
 
 def _validators(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:

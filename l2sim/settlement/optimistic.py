@@ -57,6 +57,9 @@ class Optimistic(Settlement):
     def cost_of_challenge(self) -> int:
         return self.challenge_gas
 
+    def admits(self, assertions: Any, side: Any, last: int, digest: int) -> bool:
+        return bool(last > assertions.final)  # what is final is not asserted again
+
     def run(self, me: Seat) -> Waiting:
         assertions = me.duty.assertions
         for number in count():

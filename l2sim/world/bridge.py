@@ -84,7 +84,10 @@ class LiveBridge:
             self._done.append((self.l1.after.slot, undo))
 
     def undo(self, until: int) -> None:
-        """L1 undid its blocks after a slot, and the calls in them are pending again: so is what they did here."""
+        """L1 undid its blocks after a slot, and the calls in them are pending again: so is what they did here.
+
+        These are deposits and withdrawals paid in advance: proofs and payments need an assertion, under which L1 undoes nothing.
+        """
         while self._done and self._done[-1][0] > until:
             self._done.pop()[1]()
         self.deposits.undone_on_l1(until)
@@ -108,18 +111,9 @@ class LiveBridge:
             shown = replica.digest() == case.assertion.digest
         if found is None or found.account != account or not shown:
             return False
-        now = self.chain.world.clock.now
-        before = self.proofs.get((number, account))
-        self.proofs[number, account] = Proof(found, assertion, case.valid, now)
-        self.remember(lambda: self._restore((number, account), before))
+        self.proofs[number, account] = Proof(found, assertion, case.valid, self.chain.world.clock.now)
         self.chain.world.record(WithdrawalProven(self.name, account, number, assertion, cost))
         return True
-
-    def _restore(self, key: tuple[int, int], before: Proof | None) -> None:
-        if before is None:
-            self.proofs.pop(key, None)
-        else:
-            self.proofs[key] = before
 
     def due(self, proof: Proof) -> int | None:
         """When a withdrawal may be paid (ns), where its assertion is final: the later of that and the proof's maturity."""
@@ -142,7 +136,6 @@ class LiveBridge:
             world.record(WithdrawalRefused(self.name, account, number, amount, held, cost))
             return False
         self.paid.add(key)
-        self.remember(lambda: self.paid.discard(key))
         self.l1.pay(self.rules.asset, self.account, -amount)
         self.l1.pay(self.rules.asset, self.fast.holders.get(key, account), amount)
         world.record(WithdrawalFinalized(self.name, account, number, amount, int(proof.valid), cost))

@@ -17,9 +17,16 @@ def reorganize(l1: "LiveL1", slots: int) -> None:
     """Undo the blocks of the latest slots, but none that is justified: what was in them, batches too, is pending again.
 
     A batch goes in again at whatever fee it takes: its poster would outbid itself until it does.
+
+    Raises:
+        TypeError: its blocks are kept nowhere, or they hold assertions, and what followed from these could not be undone.
     """
     if l1.history is None:
         raise TypeError(f"the blocks of '{l1.name}' cannot be undone")
+    rollups = [chain for chain in l1.world.chains.values() if isinstance(chain, LiveRollup) and chain.l1 is l1]
+    for rollup in rollups:
+        if rollup.rules.settlement is not None and rollup.assertions.cases:
+            raise TypeError(f"the blocks of '{l1.name}' cannot be undone: they hold assertions about '{rollup.name}'")
     l1.catch_up()
     last, until = l1.after.slot, max(l1.after.slot - slots, l1.safe)
     made = [slot for slot in l1.before if slot > until]
@@ -39,7 +46,6 @@ def reorganize(l1: "LiveL1", slots: int) -> None:
         rows.extend(record.block.rows.slice(record.block.start, record.block.stop))
     if rows.number:
         l1.inbox.put_back(rows)
-    rollups = [chain for chain in l1.world.chains.values() if isinstance(chain, LiveRollup) and chain.l1 is l1]
     for rollup in rollups:
         if rollup.forced is not None:
             rollup.forced.unsent(until)

@@ -15,11 +15,10 @@ from pydantic_core import PydanticCustomError
 from l2sim.settlement.bold.challenge import BoldContract
 from l2sim.settlement.bold.contract import _Staked
 from l2sim.settlement.bold.edges import TRANSITIONS
-from l2sim.settlement.bold.histories import Machine
+from l2sim.settlement.bold.histories import Bits, Machine
 from l2sim.units import ETH, SECOND, Duration, Fraction, Gas, Positive, Share, Wei
 
 SLOT = 12 * SECOND
-Bits = Annotated[int, Field(ge=0, le=26)]
 
 
 class Bold(_Staked):
@@ -46,7 +45,8 @@ class Bold(_Staked):
     mini_stakes: tuple[Wei, ...] = (0, 555 * ETH, 79 * ETH)
     """What is staked with the first edge of each level (0, 555 and 79 ETH on Arbitrum One)."""
     block_bits: Bits = 26
-    """Bits of a position in a history that number the block; what follows numbers transactions and steps, and all fill the levels."""
+    """Bits of a position in a history that number the block: an assertion goes at most 2 to the power of this further than the one it
+    stands on; what follows numbers transactions and steps, and all fill the levels."""
     transaction_bits: Bits = 19
     """Bits that number the transaction in its block."""
     step_bits: Bits = 23

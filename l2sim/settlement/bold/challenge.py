@@ -38,8 +38,8 @@ class Challenge:
         self.winner: Node | None = None
         self.won = NEVER
         """When the winner's root edge was confirmed (ns)."""
-        self.proved = (-1, -1)
-        """The block and transaction of the last step that L1 executed."""
+        self.proved: list[Edge] = []
+        """The single steps that L1 executed."""
 
 
 class BoldContract(Contract):
@@ -176,7 +176,7 @@ class BoldContract(Contract):
         if self._true(challenge, edge.high) != edge.end:
             return False
         edge.proved = True
-        challenge.proved = self._truth(challenge).wrong(edge.low)
+        challenge.proved.append(edge)
         self._turn(challenge, edge, "prove", player.account)
         self._moved(challenge, node, edge, player, cost)
         return True
@@ -347,10 +347,17 @@ class BoldContract(Contract):
         self.confirm(winner)
         self._reward(winner, safe, lost)
         for loser in losers:
-            block, transaction = challenge.proved
             if loser.joined:
-                ended = DisputeEnded(self.chain, loser.number, winner.account, loser.account, block, transaction, challenge.moves)
-                self.me.announce(ended)
+                where = self._wrong(challenge, loser)
+                self.me.announce(DisputeEnded(self.chain, loser.number, winner.account, loser.account, *where, challenge.moves))
+
+    def _wrong(self, challenge: Challenge, loser: Node) -> tuple[int, int]:
+        """The block and transaction at which L1 found an assertion wrong; -1 where it executed no step on which it depends."""
+        said = self.history(loser.case.asserter, loser) if challenge.proved else None
+        for edge in challenge.proved:
+            if said is not None and said.root(edge.low) == edge.start and said.root(edge.high) != edge.end:
+                return self._truth(challenge).wrong(edge.low)
+        return -1, -1
 
     def _reward(self, winner: Node, edges: dict[int, Edge], lost: int) -> None:
         """Pay those who moved the winner's edges their gas, and a share of what was forfeited in proportion to it."""

@@ -2,7 +2,10 @@
 
 from abc import abstractmethod
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
+
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
 
 from l2sim.books import Claim
 from l2sim.events.dispute_game import MoveRefused
@@ -70,7 +73,8 @@ class Contract:
     """What L1 keeps of the assertions about one rollup, where those that stand on the same one exclude each other.
 
     An assertion reaches as far as the first that stands on the same one; whoever stakes on one that stands on another on which it
-    has staked moves its stake. ``crowded`` says whether several may stake on the same claim.
+    has staked moves its stake. One that goes further than positions can number is refused: nobody could argue about the rest.
+    ``crowded`` says whether several may stake on the same claim.
     """
 
     crowded = False
@@ -94,10 +98,13 @@ class Contract:
         """Take part as a party; ``honest`` says that it holds to what execution gives."""
         return Player(side, honest)
 
-    def reach(self, side: Any) -> int:
-        """The block up to which the next assertion of a party has to go; 0 where nothing stands yet on what it would stand on."""
+    def reach(self, side: Any, head: int) -> int:
+        """The block up to which the next assertion of a party goes, which would like to assert ``head``.
+
+        That is as far as others that stand on the same one go, else as far as its blocks can be numbered.
+        """
         node = self._base(side, NEVER)
-        return node.children[0].last if node.children else 0
+        return node.children[0].last if node.children else min(head, node.last + self.machine.span)
 
     def unanswered(self, number: int, side: Any) -> bool:
         """Whether an assertion stands on what a party holds true, is false to it, and no other that is true to it stands there."""
@@ -231,7 +238,7 @@ class Contract:
         side, assertion = case.asserter, case.assertion
         parent = self._base(side, assertion.last)
         others = [one for one in parent.children if not one.lost]
-        fits = not parent.children or parent.children[0].last == assertion.last
+        fits = parent.children[0].last == assertion.last if parent.children else assertion.last - parent.last <= self.machine.span
         twice = not self.crowded and any(one.digest == assertion.digest for one in others)
         if not fits or twice or any(one.final for one in others) or not self._staked(side, parent, assertion.number):
             self.happens(Node(case, parent, 0), "refused")
@@ -303,6 +310,17 @@ class _Staked(Settlement):
 
     rivals: ClassVar[bool] = True
     contract: ClassVar[type[Contract]]
+
+    @model_validator(mode="after")
+    def _argued(self) -> Self:
+        if not self.machine().height:
+            message = "a position of no bits has nothing to argue about: give 'block_bits', 'transaction_bits' or 'step_bits' one at least"
+            raise PydanticCustomError("bits", message)
+        return self
+
+    @abstractmethod
+    def machine(self) -> Machine:
+        """How positions in a history are put together."""
 
     def accounts(self) -> int:
         """Two on L1: one where stakes are kept, and the treasury where forfeited ones go."""

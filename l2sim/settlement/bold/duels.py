@@ -8,7 +8,7 @@ from l2sim.events import AssertionChallenged, DisputeEnded, DisputeMoved
 from l2sim.events.stakes import DefenderPaid, MatchEnded, MatchMade
 from l2sim.settlement import INVALIDATED, STOPPED
 from l2sim.settlement.bold.contract import Contract, Node, _Staked
-from l2sim.settlement.bold.histories import Machine, middle
+from l2sim.settlement.bold.histories import Bits, Machine, middle
 from l2sim.settlement.bold.players import NEVER, Move, Player
 from l2sim.units import ETH, SECOND, Duration, Fraction, Gas, Positive, Share, Wei
 
@@ -224,11 +224,12 @@ class _Duelling(_Staked):
     """What is staked with an assertion that does not stand on one of its staker's own (assumed)."""
     reward: Annotated[Fraction, Share] = 0.5
     """Share of the loser's stake that the winner gets; the rest goes to the treasury (assumed)."""
-    block_bits: int = 26
-    """Bits of a position in a history that number the block."""
-    transaction_bits: int = 19
+    block_bits: Bits = 26
+    """Bits of a position in a history that number the block: an assertion goes at most 2 to the power of this further than the one it
+    stands on."""
+    transaction_bits: Bits = 19
     """Bits that number the transaction in its block."""
-    step_bits: int = 23
+    step_bits: Bits = 23
     """Bits that number the step in its transaction."""
     bisection_gas: Gas = 350_000
     """Gas of a bisection (as in BoLD)."""

@@ -10,11 +10,15 @@ comes before it: there is no machine below a transaction in the model, only a pl
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
+
+from pydantic import Field
 
 from l2sim.streams import mix
 
 _WORD = (1 << 64) - 1
+Bits = Annotated[int, Field(ge=0, le=26)]
+"""How many bits number something in a position."""
 
 
 class Machine(NamedTuple):
@@ -31,6 +35,11 @@ class Machine(NamedTuple):
     def height(self) -> int:
         """Bits of a position."""
         return self.blocks + self.transactions + self.steps
+
+    @property
+    def span(self) -> int:
+        """The most blocks between one assertion and the next: a position has no numbers for more."""
+        return 1 << self.blocks
 
     def split(self, position: int) -> tuple[int, int, int]:
         """Block, transaction and step of a position."""

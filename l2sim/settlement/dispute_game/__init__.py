@@ -38,8 +38,9 @@ class DisputeGame(Settlement):
     half way after it. Down to the split depth claims are about blocks, below it about the instructions of one block, until L1
     executes a single one at the greatest depth. A side's clock runs while a claim of the other stands unanswered; who moves with less
     than an extension left has so much again. When all clocks are out a claim is countered by its leftmost answer that stands, and
-    who made that gets its bond. New games begin at the newest final assertion, the anchor. Digests are real for blocks and
-    transactions; instructions of a transaction are positions with clocks and bonds whose digests follow from the state before it.
+    who made that gets its bond. New games begin at the newest final assertion, the anchor, and are about a later block. Digests are
+    real for blocks and transactions; instructions of a transaction are positions with clocks and bonds whose digests follow from the
+    state before it.
 
     Whoever asserts, challenges or joins has all claims answered that contradict it, in its own manner and at its own expense.
     Resolving costs no gas and happens at once. Numbers: OP Mainnet [optimism deploy-config/mainnet.json, OP specs: configurability].
@@ -143,7 +144,7 @@ class DisputeGame(Settlement):
         permissioned = assertions.contract.respected == "permissioned"
         if permissioned and not self._proposes(assertions, side.account):
             return False
-        if last - assertions.final > 1 << self.split_depth:  # more blocks than the game has leaves for
+        if not 0 < last - assertions.final <= 1 << self.split_depth:  # it is past the anchor, by no more blocks than there are leaves
             return False
         open_ = (case for case in assertions.cases if case.status != "rejected")
         return all((case.assertion.last, case.assertion.digest) != (last, digest) for case in open_)
