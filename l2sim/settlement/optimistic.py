@@ -2,13 +2,10 @@
 
 from collections.abc import Callable, Generator, Mapping
 from itertools import count
-from typing import Annotated, Any, ClassVar, Self
-
-from pydantic import model_validator
-from pydantic_core import PydanticCustomError
+from typing import Annotated, Any, ClassVar
 
 from l2sim.settlement import INVALIDATED, STOPPED, Settlement, Waiting
-from l2sim.units import DAY, DURATION, ETH, MINUTE, Duration, Fraction, Gas, Positive, Share, Wei
+from l2sim.units import DAY, ETH, MINUTE, Duration, Fraction, Gas, Positive, Share, Wei
 from l2sim.world.seat import Seat
 
 Asking = Generator[Any, Any, Any]
@@ -53,16 +50,6 @@ class Optimistic(Settlement):
     """Time that a party needs for a move, besides what L1 takes to include it."""
     clock: Annotated[Duration, Positive] = DAY
     """Time that a party has for each move; whose move is not on L1 by then has lost."""
-
-    @model_validator(mode="after")
-    def _in_time(self) -> Self:
-        if self.response >= self.clock:
-            raise PydanticCustomError(
-                "response",
-                "a party that needs {response} for a move never makes one on a clock of {clock}: make 'response' shorter or 'clock' longer",
-                {"response": DURATION.write(self.response), "clock": DURATION.write(self.clock)},
-            )
-        return self
 
     def stake(self) -> int:
         return self.bond
