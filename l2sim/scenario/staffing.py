@@ -98,7 +98,7 @@ def chains(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast
 
 
 def around(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
-    """The same of bridges, and of agents that assert or act on a rollup's L1."""
+    """What bridges and agents send to a rollup's L1 fits there too."""
     if len(where) != 2 or where[0] not in ("markets", "agents") or "on" not in part.model_fields:
         return
     rollup = cast.one("chains", str(fields.get("on")))
@@ -107,8 +107,6 @@ def around(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast
     l1 = cast.one("chains", rollup.settles_on)
     if l1 is not None and l1.kind == "l1":
         yield from _fits("", member, rollup.settles_on, l1, cast)
-    if where[0] == "agents" and fields["on"] in member.proposes():
-        yield from _pays("", member, str(fields["on"]), rollup.settlement)
 
 
 def _fits(at: str, part: Any, name: str, l1: Any, cast: Cast) -> Disagreement:
