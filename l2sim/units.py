@@ -115,7 +115,7 @@ class Dimension:
         if not terms:
             raise self.error(value, "cannot be read")
         if abs(total) > (_LARGEST if self.most is None else self.most):
-            raise self.error(value, "is too large")
+            raise self.error(value, "is too large" + (f" (at most {self.write(self.most)})" if self.most else ""))
         if not self.whole:
             return float(total)
         if total.denominator != 1:
@@ -281,11 +281,14 @@ def _check(test: Callable[[float], bool], words: str) -> WrapValidator:
 NotNegative = _check(lambda value: value >= 0, "0 or more")
 Positive = _check(lambda value: value > 0, "more than 0")
 Share = _check(lambda value: 0 <= value <= 1, "between 0 and 1")
+Rhythm = _check(lambda value: value >= MS, "1 ms or more, as a shorter rhythm is no chain's and takes more memory than there is")
+Bounded = _check(lambda value: value <= 10**15, "a million Ggas at most, beyond which sums of gas do not fit into 63 bits")
+Multiplier = _check(lambda value: abs(value) <= 10**6, "a million at most, beyond which books of prices in dollars do not close")
 NotTotalLoss = _check(lambda value: value > -1, "more than -100 %")
 
 Duration = Annotated[int, _In(DURATION), NotNegative]
-Gas = Annotated[int, _In(GAS), NotNegative]
-GasRate = Annotated[int, _In(GAS_RATE), NotNegative]
+Gas = Annotated[int, _In(GAS), NotNegative, Bounded]
+GasRate = Annotated[int, _In(GAS_RATE), NotNegative, Bounded]
 Wei = Annotated[int, _In(WEI), NotNegative]
 Usd = Annotated[float, _In(USD)]
 Bytes = Annotated[int, _In(BYTES), NotNegative]

@@ -94,7 +94,9 @@ def test_proofs_that_the_proposer_makes_and_their_verification_are_costs(own: Lo
 
 def test_proofs_that_are_bought_are_costs_at_their_price() -> None:
     bought = PROVED["agents"] | {"machines": {"kind": "prover", "on": "zk", "machines": 4, "proving_time": "20min", "cost": "25 USD"}}
-    log = lived(Scenario.of(proved(settlement={"kind": "validity_proof", "market": {}}).resolved() | {"agents": bought}))
+    plain = proved(settlement={"kind": "validity_proof"}).resolved() | {"agents": bought}
+    plain["chains"]["zk"]["settlement"] = {"kind": "validity_proof", "market": {}}
+    log = lived(Scenario.of(plain))
     found = margin(log, "zk")
     assert found["other_cost"] == 0.0
     assert found["proof_cost"] == pytest.approx(log.frame("ProofMade")["price"].sum()) != 0.0

@@ -157,7 +157,7 @@ def channels(*settings: str) -> Log:
     base = (
         "duration=14min", "chains.l1.begins=2025-06-01T00:00:00+00:00", "chains.arb.block_overhead=130020 B",
         "chains.arb.sequencer.block_time=20s", "agents.traders.rate=0.1 /s", "chains.arb.batch_poster.target_blob_fee=1000 gwei",
-        "chains.arb.batch_poster.full=null", "chains.arb.batch_poster.max_delay=1h",  # which a channel does not go by
+        "chains.arb.batch_poster.full=null", "chains.arb.batch_poster.max_delay=null",  # which a channel does not go by
     )  # fmt: skip
     return run(Scenario.load(SCENARIOS / "posting.yaml", (*base, *settings)))
 
@@ -270,7 +270,7 @@ def with_poster(*settings: str, **poster: str) -> Scenario:
     return Scenario.load(SCENARIOS / "posting.yaml", ("duration=3h", *fields, *settings))
 
 
-UNREAD = {"max_delay": "1h", "full": "null"}
+UNREAD = {"max_delay": "null", "full": "null"}
 """What channels do not read is left at its default."""
 OSAKA_COMES = "chains.l1.begins=2025-12-03T20:00:00+00:00"
 """An hour and 49 minutes before."""

@@ -49,9 +49,12 @@ def test_claims_are_made_where_something_depends_on_them(name: str) -> None:
     assert bridged.settlement is not None
     assert bridged.proposer is not None
     assert of(name, {"settlement": {}}).chains["it"].settlement == bridged.settlement
-    assert of(name, {"proposer": {"funds": "7 ETH"}}).chains["it"].settlement == bridged.settlement
+    assert of(name, {"proposer": {"funds": "7000 ETH"}}).chains["it"].settlement == bridged.settlement
     assert of(name, {"settlement": None}, markets={}).chains["it"].proposer is None
     assert quiet.forced_inclusion == bridged.forced_inclusion is not None
+
+
+PROVERS: dict[str, Any] = {"agents": {"provers": {"kind": "prover", "on": "it"}}}
 
 
 @pytest.mark.parametrize(
@@ -94,12 +97,12 @@ def test_a_market_of_proofs_may_be_laid_over_a_preset(name: str) -> None:
     """What a proof takes and costs is the provers' then, whatever the preset says; what the scenario says of it is still refused."""
     plain = of(name, {"settlement": {}}).chains["it"].settlement
     for written in ({"market": {}}, {"kind": "validity_proof", "market": {}}):
-        bought = of(name, {"settlement": written}).chains["it"].settlement
+        bought = of(name, {"settlement": written}, **PROVERS).chains["it"].settlement
         assert bought.market is not None
         assert bought.proving_time == type(bought).model_fields["proving_time"].default
         kept = set(type(bought).model_fields) - {"market", "proving_time", "proof_cost"}
         assert all(getattr(bought, field) == getattr(plain, field) for field in kept)
-    assert of(name).vary(chains__it__settlement__market={}).chains["it"].settlement == bought
+    assert of(name, **PROVERS).vary(chains__it__settlement__market={}).chains["it"].settlement == bought
     assert of(name, {"settlement": {"market": None}}).chains["it"].settlement == plain
     with pytest.raises(ScenarioError, match="the provers have 'proving_time' of their own"):
         of(name, {"settlement": {"market": {}, "proving_time": "7min"}})
@@ -108,6 +111,7 @@ def test_a_market_of_proofs_may_be_laid_over_a_preset(name: str) -> None:
 TIMED = """\
 duration: 1h
 prices: {}
+agents: {provers: {kind: prover, on: it}}
 chains:
   l1: {preset: ethereum}
   it: {preset: zksync_era, settlement: {proving_time: 2h}}
@@ -126,7 +130,7 @@ def test_a_market_of_proofs_may_be_laid_over_a_file_that_says_what_proofs_take(t
     bought = extending(tmp_path, TIMED, "{market: {}}")
     assert bought == extending(tmp_path, TIMED, "{kind: validity_proof, market: {}}")
     assert bought == extending(tmp_path, TIMED, "{}", "chains.it.settlement.market={}")
-    assert bought == of("zksync_era", {"settlement": {"market": {}}}).chains["it"].settlement
+    assert bought == of("zksync_era", {"settlement": {"market": {}}}, **PROVERS).chains["it"].settlement
     assert extending(tmp_path, TIMED, "{verification_gas: 1 Mgas}").proving_time.value == 2 * HOUR
     assert extending(tmp_path, TIMED, "{market: null}").proving_time.value == 2 * HOUR
     alone = TIMED.replace("preset: zksync_era, settlement: {", PLAIN)

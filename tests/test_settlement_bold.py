@@ -331,18 +331,23 @@ def test_what_makes_no_sense_is_refused(setting: str, place: str, message: str) 
     assert any(place in one and message in one for one in told), told
 
 
+def test_who_has_nothing_to_play_is_told() -> None:
+    settings = "chains.arb.proposer={kind: proposer}", "chains.arb.settlement={kind: optimistic}"
+    shrunk: Any = Scenario.load(SCENARIOS / "delay.yaml", ("duration=3d", "attacks.rivals.lasts=2d", *settings))
+    with pytest.raises(RunFailed, match="'arb' has no rivals"):
+        simulate(shrunk)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (("chains.arb.proposer={kind: proposer}", "chains.arb.settlement={kind: optimistic}"), "'arb' has no rivals"),
-        (("chains.arb.settlement={kind: optimistic}", "attacks.rivals=null"), "take a validator instead"),
+        (("chains.arb.settlement={kind: optimistic}", "attacks.rivals=null"), "write 'proposer: {kind: proposer}'"),
         (("agents.lost={kind: staker}",), "it watches no rollup: name one under 'on'"),
     ],
 )
-def test_who_has_nothing_to_play_is_told(settings: tuple[str, ...], message: str) -> None:
-    shrunk: Any = Scenario.load(SCENARIOS / "delay.yaml", ("duration=3d", "attacks.rivals.lasts=2d", *settings))
-    with pytest.raises(RunFailed, match=message):
-        simulate(shrunk)
+def test_a_staker_that_has_nothing_to_play_is_refused(settings: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ScenarioError, match=message):
+        Scenario.load(SCENARIOS / "delay.yaml", ("duration=3d", "attacks.rivals.lasts=2d", *settings))
 
 
 def test_the_same_luck_gives_the_same_challenge() -> None:

@@ -106,7 +106,13 @@ def test_a_hatch_that_opens_before_anything_can_be_final_is_refused() -> None:
 
 
 def test_assertions_that_nobody_proves_do_not_keep_it_shut() -> None:
-    made = lived(scenario("chains.op.settlement={kind: validity_proof, market: {}}", "chains.op.proposer.interval=6h").without_attacks())
+    made = lived(
+        scenario(
+            "chains.op.settlement={kind: validity_proof, market: {}}",
+            "agents.provers={kind: prover, 'on': op, proving_time: 1000d}",
+            "chains.op.proposer.interval=6h",
+        ).without_attacks()
+    )
     assert made.frame("AssertionMade")["time"].max() > 44 * HOUR
     (frozen,) = made.frame("RollupFrozen").itertuples()
     assert frozen.block == 0
@@ -281,8 +287,10 @@ def test_who_is_left_out_may_stop_a_rollup_that_goes_on_without_him() -> None:
 
 def test_what_is_in_a_block_but_never_proved_is_not_served() -> None:
     """An assertion that stands is enough where nobody has to prove it."""
-    for settlement, frozen in (("{kind: validity_proof, market: {}}", 1), ("{kind: optimistic, window: 1d}", 0)):
-        made = tried(f"chains.op.settlement={settlement}", GOES_ON, asks_at=40, attacks=False)
+    never = "agents.provers={kind: prover, 'on': op, proving_time: 1000d}"
+    bought = "chains.op.settlement={kind: validity_proof, market: {}}", never
+    for settlement, frozen in ((bought, 1), (("chains.op.settlement={kind: optimistic, window: 1d}",), 0)):
+        made = tried(*settlement, GOES_ON, asks_at=40, attacks=False)
         assert len(made.frame("MessageIncluded")) == 1
         assert (len(made.frame("RollupFrozen")) if "RollupFrozen" in made else 0) == frozen
 

@@ -27,6 +27,10 @@ class Agent(Part, room="agents"):
     stage: ClassVar[int] = 0
     """Who arrives first: lower stages before higher ones; a market maker takes over what crowds brought."""
 
+    roles: ClassVar[tuple[str, ...]] = ()
+    """The fields of a rollup that it may stand in, such as ``proposer``; a kind of another package that names none may stand in any whose
+    work it can do."""
+
     count: Annotated[int, Field(ge=1)] = 1
     """How many of them there are, each with its own luck and its own accounts."""
     region: str = "us_east"

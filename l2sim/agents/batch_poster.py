@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -29,6 +29,8 @@ class BatchPoster(Agent):
     ``op_channels`` the channels of the OP Stack.
     """
 
+    roles: ClassVar[tuple[str, ...]] = ("batch_poster",)
+
     blobs: Annotated[int, Field(ge=1)] = 3
     """Blobs that make a batch full, unless ``full`` says otherwise."""
     max_delay: Annotated[Duration, Positive] = HOUR
@@ -49,7 +51,7 @@ class BatchPoster(Agent):
     """Age at which the caps are four times the targets."""
     funds: Wei = 100 * ETH
     """Ether that it brings to L1, and all that it ever has there: a batch that costs more than what is left waits until it costs less."""
-    fill: Annotated[Fraction, Positive] = 1.0
+    fill: Annotated[Fraction, Positive, Share] = 1.0
     """Share of its blobs' bytes that it uses."""
 
     def arrive(self, me: Seat) -> None:
@@ -68,15 +70,27 @@ class BatchPoster(Agent):
     """Whether calldata costs at least 10 gas a token, four of which are a byte that is not zero (EIP-7623); without it, as the fork of
     L1's next block says, which is yes since Prague."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _taken_back(cls, value: Any) -> Any:
+        """``null`` takes back what is inherited, so that another policy need not read it."""
+        return {name: one for name, one in value.items() if one is not None} if isinstance(value, dict) else value
+
     @model_validator(mode="after")
     def _is_heard(self) -> Self:
-        """Nothing is set that its policy does not read."""
+        """Nothing is set that its policy does not read; where everything is set, as in a resolved scenario, nothing to another value."""
+        fields, written = type(self).model_fields, self.model_fields_set
+        whole = all(name in written or field.default is None for name, field in fields.items())
         for name, own in self.policy.instead.items():
-            if getattr(self, name) != type(self).model_fields[name].default:
+            if getattr(self, name) != fields[name].default or (name in written and not whole):
                 raise PydanticCustomError(
-                    "unread", "the policy '{kind}' does not read '{name}': set 'policy.{own}' instead, or choose another policy",
+                    "unread",
+                    "the policy '{kind}' does not read '{name}': set 'policy.{own}' instead, or choose another policy; '{name}: null' "
+                    "takes back what is inherited",
                     {"kind": self.policy.kind, "name": name, "own": own},
                 )  # fmt: skip
+        if self.tip != type(self).model_fields["tip"].default:
+            self.policy.allows(self.tip)
         return self
 
     def run(self, me: Seat) -> Waiting:

@@ -1,6 +1,6 @@
 """Proposer: asserts the rollup's state on L1."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from l2sim.agents import Agent, Waiting
 from l2sim.units import ETH, GWEI, HOUR, Duration, Positive, Wei
@@ -9,6 +9,8 @@ from l2sim.world.seat import Seat
 
 class Proposer(Agent):
     """Asserts the state after a block at a rhythm of its own, and says what honest execution gives where it is challenged."""
+
+    roles: ClassVar[tuple[str, ...]] = ("proposer",)
 
     interval: Annotated[Duration, Positive] = HOUR
     """Time between assertions (about an hour on OP Mainnet and Arbitrum One)."""

@@ -50,6 +50,10 @@ class SecurityCouncil(Agent):
     tip: Wei = 2 * GWEI
     """Priority fee it offers, wei per gas."""
 
+    def calls(self) -> dict[str, int]:
+        """Gas of its transactions on L1, each of which has to fit into one, by the field that says so."""
+        return {"gas": self.gas}
+
     def arrive(self, me: Seat) -> None:
         me.endow(me.settlement(self.on).l1, me.gas_token, self.funds / ETH)
 

@@ -1,20 +1,22 @@
 """Sequencer: makes the rollup's blocks."""
 
 from bisect import bisect_left
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
 from l2sim.agents import Agent, Waiting
 from l2sim.part import AgentName
-from l2sim.units import Duration, Positive
+from l2sim.units import Duration, Positive, Rhythm
 from l2sim.world.seat import Seat
 
 
 class Sequencer(Agent):
     """Seals a block at each of its times unless it is down; what arrived before is in it."""
 
-    block_time: Annotated[Duration, Positive]
+    roles: ClassVar[tuple[str, ...]] = ("sequencer",)
+
+    block_time: Annotated[Duration, Positive, Rhythm]
     """Time between blocks; the mean of it where blocks come at random."""
     blocks: Literal["fixed", "poisson"] = "fixed"
     """Whether blocks come at a fixed rhythm or as a Poisson process."""

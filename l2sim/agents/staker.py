@@ -1,7 +1,7 @@
 """Staker: asserts a rollup's state with a stake, answers false assertions with true ones, and defends what is true."""
 
 import itertools
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from l2sim.agents import Agent, Waiting
 from l2sim.part import Refers
@@ -16,6 +16,8 @@ class Staker(Agent):
     that nobody has answered. In every challenge it makes all moves that are open to what it holds true, as soon as L1 lets it. It may
     fail to look at an assertion, run out of ether, and be kept from L1 for some time.
     """
+
+    roles: ClassVar[tuple[str, ...]] = ("proposer",)
 
     on: Annotated[str, Refers("chains", kind="rollup", has="settlement")] | None = None
     """The rollup that it watches; by default the one whose proposer it is."""

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from l2sim.data_fees import Charge, DataFee, DataFeeState
-from l2sim.units import ETH, Bytes, Fraction, Gas, NotNegative, Positive, Share, Wei
+from l2sim.units import ETH, Bytes, Fraction, Gas, Multiplier, NotNegative, Positive, Share, Wei
 
 PARTS = 10**6
 """Shares and multipliers are counted in millionths."""
@@ -35,9 +35,9 @@ class Zksync(DataFee):
     """Gas of L2 over which a batch's overhead is spread; zksync-era etc/env."""
     max_pubdata_per_batch: Annotated[Bytes, Positive] = 500_000
     """Bytes over which a batch's overhead is spread; zksync-era etc/env (file-based configuration)."""
-    l1_multiplier: Annotated[Fraction, NotNegative] = 0.8
+    l1_multiplier: Annotated[Fraction, NotNegative, Multiplier] = 0.8
     """L1's base fee is taken times this; zksync-era etc/env, internal_l1_pricing_multiplier."""
-    pubdata_multiplier: Annotated[Fraction, NotNegative] = 1.0
+    pubdata_multiplier: Annotated[Fraction, NotNegative, Multiplier] = 1.0
     """L1's blob base fee is taken times this; zksync-era, internal_pubdata_pricing_multiplier, default 1."""
     max_gas_per_pubdata: Annotated[int, Field(ge=1)] = 50_000
     """Most gas that a byte may cost: above it the price of gas rises instead; zksync-era, MAX_GAS_PER_PUBDATA_BYTE."""

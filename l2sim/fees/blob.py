@@ -108,6 +108,12 @@ class Fork(Part):
     def _ordered(self) -> Self:
         if self.target > self.maximum:
             raise PydanticCustomError("range", "'target' must not be above 'maximum'")
+        if self.blobs_per_transaction is not None and self.blobs_per_transaction > self.maximum:
+            raise PydanticCustomError(
+                "range",
+                "'blobs_per_transaction' is {most}, but a block takes {maximum} blobs at most: lower it, or raise 'maximum'",
+                {"most": self.blobs_per_transaction, "maximum": self.maximum},
+            )
         return self
 
 
@@ -140,6 +146,18 @@ class Blob(Fee):
     """The lowest fee, wei per blob gas (EIP-4844)."""
     forks: Annotated[dict[str, Fork], Field(min_length=1)] = MAINNET
     """The schedule, by name of the fork: from a fork's first block on its parameters apply, before the first fork that one's."""
+
+    @model_validator(mode="after")
+    def _one_at_a_time(self) -> Self:
+        first: dict[int, str] = {}
+        for name, fork in self.forks.items():
+            if (other := first.setdefault(fork.begins, name)) != name:
+                raise PydanticCustomError(
+                    "forks",
+                    "forks '{other}' and '{name}' begin at the same time, so one of them never applies: give each its own 'begins'",
+                    {"other": other, "name": name},
+                )
+        return self
 
     def fork(self, timestamp: int) -> Fork:
         """The fork in force at a unix time in seconds."""

@@ -62,6 +62,11 @@ class ForcedInclusion(Part, room="inclusion"):
             )
         return self
 
+    def calls(self) -> dict[str, int]:
+        """Gas of the transactions on L1 that it takes, each of which has to fit into one, by the field that says so."""
+        used = {"gas": self.queues, "force_gas": self.called, "escape_gas": self.escape_after is not None}
+        return {name: getattr(self, name) for name, there in used.items() if there}
+
     def genesis(self) -> Memory:
         """What the contract remembers at the start."""
         return ()

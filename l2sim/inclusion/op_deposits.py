@@ -1,8 +1,9 @@
 """Deposits of the OP Stack."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from l2sim.inclusion import ForcedInclusion, Memory, Wait
 from l2sim.units import GWEI, MINUTE, Duration, Positive, Wei
@@ -27,6 +28,17 @@ class OpDeposits(ForcedInclusion):
     deposit_base_fee: Annotated[Wei, Positive] = GWEI
     """Price of a deposit's gas on the rollup, wei per gas, burned as gas on L1 (OP Stack ResourceMetering: at least 1 gwei; that it
     stays there is assumed)."""
+
+    @model_validator(mode="after")
+    def _in_time(self) -> Self:
+        if self.confirmations >= self.window:
+            raise PydanticCustomError(
+                "confirmations",
+                "a sequencer that waits for {confirmations} confirmations is later than the window of {window} blocks, after which "
+                "deposits are included without it: lower 'confirmations', or raise 'window'",
+                {"confirmations": self.confirmations, "window": self.window},
+            )
+        return self
 
     def price(self, pending: int, l2_gas: int, base_fee: int) -> tuple[int, int]:
         return max(self.gas, l2_gas * self.deposit_base_fee // max(base_fee, GWEI)), 0

@@ -49,6 +49,10 @@ class Bridge(Market):
     advance_gas: Gas = 120_000
     """Gas on L1 of paying somebody else's withdrawal out of one's own money, and taking it over (assumed)."""
 
+    def calls(self) -> Mapping[str, int]:
+        """Gas of its transactions on L1, each of which has to fit into one, by the field that says so."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name.endswith("_gas")}
+
     def underlying(self) -> str:
         return self.asset
 

@@ -71,6 +71,14 @@ class Posting(Part, room="posting"):
     instead: ClassVar[Mapping[str, str]] = {}
     """Fields of the poster that it does not read, and its own field that says such a thing; to set one of them is a mistake."""
 
+    def allows(self, tip: int) -> None:
+        """Whether it may offer what its poster is set to offer first, wei per gas.
+
+        Raises:
+            PydanticCustomError: it never does, with the reason.
+        """
+        return
+
     def prepare(self, terms: Terms) -> Any:
         """What it works out once, at the start, and is handed again as ``plan``."""
         return None

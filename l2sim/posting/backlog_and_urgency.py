@@ -6,12 +6,13 @@ replacement times and the least increase of a replacement; Arbitrum's documentat
 """
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from l2sim.posting import Look, Offer, Posting, Terms
-from l2sim.units import DAY, GWEI, HOUR, MINUTE, Duration, Fraction, Positive, Wei
+from l2sim.units import DAY, GWEI, HOUR, MINUTE, WEI, Duration, Fraction, Positive, Wei
 
 GAS_PER_BLOB = 131_072
 """Blob gas of a blob (EIP-4844)."""
@@ -71,6 +72,31 @@ class BacklogAndUrgency(Posting):
     transactions, ``benchmarks/compression.py``: 0.97 to 0.99)."""
     low_level_size: Annotated[Fraction, Positive] = 1.05
     """Size of a batch when more than 60 wait and brotli works at level 4, relative to level 6 (measured there: 1.02 to 1.07)."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        for name in ("replacements", "blob_replacements"):
+            ages: tuple[int, ...] = getattr(self, name)
+            if list(ages) != sorted(set(ages)):
+                raise PydanticCustomError(
+                    "replacements", "'{name}' are ages, each later than the one before: write them in increasing order", {"name": name}
+                )
+        for least, most in (("least_tip", "most_tip"), ("least_blob_tip", "most_blob_tip")):
+            if getattr(self, least) > getattr(self, most):
+                raise PydanticCustomError(
+                    "tips", "'{least}' must not be above '{most}': lower one or raise the other", {"least": least, "most": most}
+                )
+        return self
+
+    def allows(self, tip: int) -> None:
+        for name in ("most_tip", "most_blob_tip"):
+            if tip > (most := getattr(self, name)):
+                raise PydanticCustomError(
+                    "tip",
+                    "by 'policy.{name}' a first offer has a tip of {most} at most, so 'tip', {tip}, is never offered: lower it, or raise "
+                    "the other",
+                    {"name": name, "most": WEI.write(most), "tip": WEI.write(tip)},
+                )
 
     def cap(self, batches: int, age: int) -> float:
         """What a unit of gas may cost, gwei: the formula, at most 10^9."""

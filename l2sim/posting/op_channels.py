@@ -2,8 +2,8 @@
 
 Sources: OP specs, protocol/derivation.md, commit fd72cf79 (channels, frames of 23 bytes besides their data and at most 1 MB, channel
 timeout of 50 L1 blocks since Granite, sequencing window of 3600); optimism op-batcher/flags/flags.go, commit d317e96c (max channel
-duration, target frames, sub-safety margin) and op-batcher/batcher/channel_builder.go (what the margin is taken from); EIP-7594 (six
-blobs a transaction).
+duration, target frames, sub-safety margin) and op-batcher/batcher/channel_builder.go (what the margin is taken from) and
+channel_config.go (``Check``: the timeout is larger than the margin); EIP-7594 (six blobs a transaction).
 """
 
 from collections.abc import Mapping
@@ -56,6 +56,13 @@ class OpChannels(Posting):
             raise PydanticCustomError(
                 "sub_safety_margin", "'sub_safety_margin' must be below 'sequencing_window', or no channel is ever in time"
             )
+        if self.sub_safety_margin >= self.channel_timeout:
+            raise PydanticCustomError(
+                "sub_safety_margin",
+                "'sub_safety_margin' of {margin} blocks must be below 'channel_timeout' of {timeout}, or every channel is too late when "
+                "it begins, as op-batcher says too: lower one or raise the other",
+                {"margin": self.sub_safety_margin, "timeout": self.channel_timeout},
+            )
         if self.max_channel_duration > self.sequencing_window - self.sub_safety_margin:
             raise PydanticCustomError(
                 "max_channel_duration",
@@ -75,10 +82,14 @@ class OpChannels(Posting):
         full, age = self.ripe(terms, plan)
         return look.unsent >= full or look.now - look.oldest >= age
 
-    def _age(self, terms: Terms) -> int:
-        """Age of its oldest block at which a channel closes (ns)."""
+    def closes(self) -> int:
+        """Age of its oldest block at which a channel closes, L1 blocks."""
         most = self.sequencing_window - self.sub_safety_margin
-        return (min(self.max_channel_duration, most) if self.max_channel_duration else most) * terms.slot
+        return min(self.max_channel_duration, most) if self.max_channel_duration else most
+
+    def _age(self, terms: Terms) -> int:
+        """The same in ns."""
+        return self.closes() * terms.slot
 
     def most(self, look: Look, terms: Terms) -> int:
         return self.target_blobs * self.frame(terms)

@@ -52,7 +52,9 @@ class Pass(NamedTuple):
     @property
     def share(self) -> Interval:
         """With the interval of Wilson (1927) where attempts are independent, else from the spread over runs."""
-        return wilson(self.undetected, self.decided) if self.alone else clustered(*zip(*self.runs, strict=True))
+        if self.alone:
+            return wilson(self.undetected, self.decided)
+        return clustered([decided for decided, _ in self.runs], [passed for _, passed in self.runs])
 
     @property
     def how(self) -> str:

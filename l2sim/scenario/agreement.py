@@ -1,18 +1,18 @@
 """Agreement: members that exist but do not go together, such as a market on a chain that has no markets."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from pydantic_core import PydanticCustomError
 
 from l2sim.data_fees import NO_CHARGE, Charge
 from l2sim.part import Part, Refers, did_you_mean
+from l2sim.scenario.cast import Cast, Disagreement, is_kind
 from l2sim.scenario.mistakes import Mistake
 from l2sim.scenario.nodes import Where
 from l2sim.scenario.references import Found, members
-from l2sim.units import DURATION, GAS, SECOND
+from l2sim.scenario.staffing import STAFFING, forks
+from l2sim.units import GAS
 from l2sim.world.ledger import BURNED, EXPENSES
 from l2sim.world.throttle import DataThrottle
 
@@ -20,36 +20,9 @@ NAMELESS = (BURNED, EXPENSES, "kinds")
 """Subjects of figures that no section names: groups of accounts, and sums over agents of a kind."""
 
 
-class _Cast(NamedTuple):
-    """What the checks look things up in."""
-
-    scenario: Mapping[str, Any]
-    parts: Mapping[Where, type[Part]]
-    regions: Sequence[str]
-
-    def chain(self, name: Any) -> type[Part] | None:
-        return self.parts.get(("chains", str(name)))
-
-    def made(self, section: str) -> Iterator[tuple[str, Any]]:
-        """The members of a section, made of what is written; but for those with which something is wrong, which is said elsewhere."""
-        for name, fields in members(self.scenario, section).items():
-            part = self.parts.get((section, name))
-            if part is not None and isinstance(fields, Mapping):
-                with suppress(ValueError):
-                    yield name, part.model_validate({key: value for key, value in fields.items() if key != "kind"})
-
-    def those(self, section: str, fit: Callable[[type[Part]], bool]) -> str:
-        """The members of a section that would do, as text."""
-        return ", ".join(where[1] for where, part in sorted(self.parts.items()) if len(where) == 2 and where[0] == section and fit(part))
-
-
-Disagreement = Iterator[tuple[str, str]]
-"""Keys of a part, dotted, and what is wrong with what is under them."""
-
-
 def disagreements(found: Sequence[Found], scenario: Mapping[str, Any], regions: Sequence[str]) -> Iterator[tuple[Where, bool, Mistake]]:
     """What does not go together: a path, whether its last key is what is wrong, and a mistake whose mark is left to the caller."""
-    cast = _Cast(scenario, {one.where: one.part for one in found if one.part is not None and (one.part.kind or not one.part.room)}, regions)
+    cast = Cast(scenario, {one.where: one.part for one in found if one.part is not None and (one.part.kind or not one.part.room)}, regions)
     for one in found:
         if one.refers is not None:
             for message in _suits(one.refers, str(one.value), cast):
@@ -57,13 +30,13 @@ def disagreements(found: Sequence[Found], scenario: Mapping[str, Any], regions: 
         if one.part is None or not isinstance(one.value, Mapping):
             continue
         checks = (_market, _room_in_blocks, _settlement, _batches, _validators, _committee, _region, _action, _steps, _column)
-        for check in (*checks, _challenges, _governs, _forced, _escapes):
+        for check in (*checks, _challenges, _governs, _forced, _escapes, *STAFFING):
             for key, message in check(one.where, one.part, one.value, cast):
                 where = (*one.where, *key.split("."))
                 yield where, "." in key, Mistake(message, ".".join(where))
 
 
-def _suits(refers: Refers, name: str, cast: _Cast) -> Iterator[str]:
+def _suits(refers: Refers, name: str, cast: Cast) -> Iterator[str]:
     """A member that is named is of a kind that will do; of a metric's figures, the subject is a member of the scenario."""
     if refers.dotted:
         yield from _subject(refers.section, name, cast)
@@ -77,12 +50,12 @@ def _suits(refers: Refers, name: str, cast: _Cast) -> Iterator[str]:
     member = members(cast.scenario, refers.section).get(name)
     if refers.has and isinstance(member, Mapping) and refers.has in part.model_fields and not member.get(refers.has):
         yield f"'{name}' has no {refers.has}: give it one"
-    if refers.kind and not _is(part, refers.kind):
-        fit = cast.those(refers.section, lambda part: _is(part, refers.kind))
+    if refers.kind and not is_kind(part, refers.kind):
+        fit = cast.those(refers.section, lambda part: is_kind(part, refers.kind))
         yield f"'{name}' is of kind '{part.kind}', where kind '{refers.kind}' is due" + (f"; of that kind are: {fit}" if fit else "")
 
 
-def _subject(section: str, figure: str, cast: _Cast) -> Iterator[str]:
+def _subject(section: str, figure: str, cast: Cast) -> Iterator[str]:
     """A figure such as ``fees.traders on op.base_mean`` or ``profit.groups.op.proposer.profit`` is of somebody that there is."""
     metric, _, rest = figure.partition(".")
     part = cast.parts.get((section, metric))
@@ -97,12 +70,7 @@ def _subject(section: str, figure: str, cast: _Cast) -> Iterator[str]:
         yield f"'{metric}' says nothing about '{subject}': there is no {nouns} of that name{hint}"
 
 
-def _is(part: type[Part], kind: str) -> bool:
-    """Whether a class is that kind or made from it."""
-    return kind in {getattr(base, "kind", "") for base in part.__mro__}
-
-
-def _market(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+def _market(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
     """A market is on a chain that has markets, and reads feeds of that chain only."""
     if len(where) != 2 or where[0] != "markets":
         return
@@ -116,7 +84,7 @@ def _market(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Ca
         yield "index", f"feed '{fields['index']}' is on '{feed.get('on')}', not on '{on}'"
 
 
-def _room_in_blocks(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+def _room_in_blocks(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
     """Whatever one may do on a chain fits into its blocks; else it would wait for ever, and everything behind it too."""
     if len(where) != 2 or where[0] != "chains":
         return
@@ -151,7 +119,7 @@ def _room_in_blocks(where: Where, part: type[Part], fields: Mapping[str, Any], c
                 break
 
 
-def _charge(where: Where, fields: Mapping[str, Any], cast: _Cast) -> Charge:
+def _charge(where: Where, fields: Mapping[str, Any], cast: Cast) -> Charge:
     """What a transaction's data count for on a chain; nothing where its rule is wrong, which is said elsewhere."""
     data_fee, kind = fields.get("data_fee"), cast.parts.get((*where, "data_fee"))
     if not isinstance(data_fee, Mapping) or kind is None:
@@ -167,7 +135,7 @@ def _charge(where: Where, fields: Mapping[str, Any], cast: _Cast) -> Charge:
 _FIXED = "assertions about this rollup, and the proofs, disputes and withdrawals that follow from them, cannot be undone on '{}'"
 
 
-def _settlement(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+def _settlement(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
     """A chain settles on an L1."""
     chain = cast.chain(fields.get("settles_on")) if "settles_on" in part.model_fields else None
     if chain is not None and chain.kind != "l1":
@@ -192,7 +160,7 @@ def _on(market: Any) -> Any:
     return market.get("on") if isinstance(market, Mapping) else None
 
 
-def _validators(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+def _validators(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
     """A group of validators is one of that L1's; blocks that are late, and so may be undone, are not what disputes are fought in."""
     if len(where) != 2:
         return
@@ -210,7 +178,7 @@ def _validators(where: Where, part: type[Part], fields: Mapping[str, Any], cast:
                 yield "settlement", f"{message}: leave 'late' out"
 
 
-def _committee(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+def _committee(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
     """No more members of a committee collude than there are."""
     if len(where) != 2 or where[0] != "attacks" or not {"on", "members"} <= part.model_fields.keys():
         return
@@ -231,7 +199,7 @@ def _groups(chain: Any) -> Mapping[str, Any] | None:
     return groups if isinstance(groups, Mapping) else None
 
 
-def _batches(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+def _batches(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
     """A full batch goes in transactions that L1's blocks may hold, under every fork of the run; else it would wait for ever."""
     poster, l1 = fields.get("batch_poster"), members(cast.scenario, "chains").get(str(fields.get("settles_on")))
     chain = cast.chain(fields.get("settles_on"))
@@ -240,18 +208,13 @@ def _batches(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _C
     try:
         rollup: Any = part.model_validate({key: value for key, value in fields.items() if key != "kind"})
         rules: Any = chain.model_validate({key: value for key, value in l1.items() if key != "kind"})
-        began = rules.began()
-        ends = began + DURATION.read(cast.scenario.get("duration")) // SECOND
-        later = {f"from fork '{name}' on": fork for name, fork in rules.blob_fee.forks.items() if began < fork.begins <= ends}
-        forks = {"at the start": rules.blob_fee.fork(began), **later}
-        heaviest = partial(rollup.batch_poster.heaviest, rollup.availability, rules.slot)
-        loads = {when: heaviest(fork.calldata_floor) for when, fork in forks.items()}
+        during = list(forks(rules, cast.scenario))
+        loads = [rollup.batch_poster.heaviest(rollup.availability, rules.slot, fork.calldata_floor) for _, fork in during]
     except (ValueError, AttributeError):
         return  # what is wrong with the chains themselves is said elsewhere
-    for when, fork in forks.items():
+    for (when, fork), ways in zip(during, loads, strict=True):
         most = fork.most_blobs
         most_gas = min(fork.transaction_gas or rules.gas_limit, rules.gas_limit)
-        ways = loads[when]
         if any(blobs <= most and gas <= most_gas for blobs, gas in ways):
             continue
         blobs, gas = ways[0]
@@ -265,7 +228,7 @@ def _batches(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _C
         cause = next((f".{cause}" for cause in causes if poster.get(cause) is not None and "policy" not in poster), "")
         yield f"batch_poster{cause}", f"a transaction on '{fields['settles_on']}' {message}; it would never be included"
         return
-    for when, fork in forks.items():
+    for when, fork in during:
         lasts, wholes = rollup.batch_poster.whole(rollup.availability, rules.slot, fork.calldata_floor)
         if lasts is None:
             return
@@ -292,26 +255,26 @@ _CONTESTS = ("validator", "staker", "stalled_game", "delay_attack")
 """Kinds that contest assertions, honestly or not."""
 
 
-def _challenges(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+def _challenges(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
     """Who contests assertions does so where that is possible; a validator not where a false one is answered by a true one beside it."""
     settlement = cast.parts.get(("chains", str(fields.get("on")), "settlement"))
-    if len(where) != 2 or settlement is None or not any(_is(part, kind) for kind in _CONTESTS):
+    if len(where) != 2 or settlement is None or not any(is_kind(part, kind) for kind in _CONTESTS):
         return
     how = f"'{fields['on']}' settles by '{settlement.kind}'"
-    if _is(part, "validator") and getattr(settlement, "rivals", False):
+    if is_kind(part, "validator") and getattr(settlement, "rivals", False):
         message = f"{how}, where a false assertion is answered by a true one with a stake"
         yield "on", f"{message}, and a validator can do nothing: use an agent of kind 'staker'"
-    elif not getattr(settlement, "challenged", True) and not (_is(part, "stalled_game") and fields.get("challenges") is False):
+    elif not getattr(settlement, "challenged", True) and not (is_kind(part, "stalled_game") and fields.get("challenges") is False):
         instead = "; a 'security_council', the settlement's 'guardian', may act where proofs have a fault"
-        if _is(part, "stalled_game"):
+        if is_kind(part, "stalled_game"):
             instead = ", or write 'challenges: false'"
         yield "on", f"{how}, where L1 believes proofs and nobody can contest an assertion: leave '{where[1]}' out{instead}"
 
 
-def _governs(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+def _governs(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
     """A security council is the guardian of the settlement that it watches, which knows what it is to do."""
     settlement = cast.parts.get(("chains", str(fields.get("on")), "settlement"))
-    if len(where) != 2 or not _is(part, "security_council") or settlement is None:
+    if len(where) != 2 or not is_kind(part, "security_council") or settlement is None:
         return
     chain = members(cast.scenario, "chains").get(str(fields["on"]))
     settles = chain.get("settlement") if isinstance(chain, Mapping) else None
@@ -329,7 +292,7 @@ def _governs(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _C
             yield key, f"{message}: leave '{key}' out, or settle by 'dispute_game'"
 
 
-def _forced(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+def _forced(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
     """What is sent through L1 after a time is sent to a chain that takes something from there."""
     if "forced_after" not in part.model_fields or fields.get("forced_after") is None:
         return
@@ -340,14 +303,14 @@ def _forced(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Ca
         yield "forced_after", f"nothing reaches '{on}' through an L1, whose 'forced_inclusion' {has}: {remedy}"
 
 
-def _escapes(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+def _escapes(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
     """Who leaves through an escape hatch leaves by a bridge of a chain that has one."""
     market = cast.parts.get(("markets", str(fields.get("market"))))
     on, rule = _inclusion(fields, cast)
-    if len(where) != 2 or not _is(part, "crowd_of_exiters") or market is None:
+    if len(where) != 2 or not is_kind(part, "crowd_of_exiters") or market is None:
         return
-    if not _is(market, "bridge"):
-        fit = cast.those("markets", lambda part: _is(part, "bridge"))
+    if not is_kind(market, "bridge"):
+        fit = cast.those("markets", lambda part: is_kind(part, "bridge"))
         yield "market", f"'{fields['market']}' is of kind '{market.kind}', where a bridge is due" + (f"; bridges are: {fit}" if fit else "")
         return
     inclusion = (members(cast.scenario, "chains").get(on) or {}).get("forced_inclusion") if on else None
@@ -356,21 +319,21 @@ def _escapes(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _C
         yield "market", f"nobody escapes through '{fields['market']}', since nobody may ever stop '{on}': {remedy}"
 
 
-def _inclusion(fields: Mapping[str, Any], cast: _Cast) -> tuple[str, type[Part] | None]:
+def _inclusion(fields: Mapping[str, Any], cast: Cast) -> tuple[str, type[Part] | None]:
     """The chain of the market that is named, where it is known, and its rule about what is sent through L1."""
     market = members(cast.scenario, "markets").get(str(fields.get("market")))
     on = str(market.get("on")) if isinstance(market, Mapping) else ""
     return (on, cast.parts.get(("chains", on, "forced_inclusion"))) if cast.chain(on) is not None else ("", None)
 
 
-def _region(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+def _region(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
     """A region is on the network."""
     region = fields.get("region")
     if "region" in part.model_fields and isinstance(region, str) and region not in cast.regions:
         yield "region", f"there is no region '{region}' on the network{did_you_mean(region, cast.regions)}"
 
 
-def _action(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+def _action(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
     """A market offers the action, with these fields."""
     market = cast.parts.get(("markets", str(fields.get("market"))))
     offered: Mapping[str, Sequence[str]] = getattr(market, "actions", {})
@@ -389,7 +352,7 @@ def _action(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Ca
         yield "takes", f"action '{action}' has no field '{takes}'{did_you_mean(takes, offered[action])}"
 
 
-def _steps(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+def _steps(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
     """The acts of one transaction are on one chain; what must be undone in the same transaction is not alone in it."""
     if "then" not in part.model_fields:
         return
@@ -404,7 +367,7 @@ def _steps(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cas
         yield "action", f"'{fields['action']}' must be undone in the same transaction: write under 'then' what it does next"
 
 
-def _column(where: Where, part: type[Part], fields: Mapping[str, Any], cast: _Cast) -> Disagreement:
+def _column(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
     """A recording has the column."""
     data = members(cast.scenario, "data").get(str(fields.get("data")))
     columns = data.get("columns") if isinstance(data, Mapping) else None

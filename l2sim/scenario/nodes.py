@@ -173,11 +173,12 @@ def setting(text: str) -> Node:
     return branch(path.strip(), node, name)
 
 
-def merge(child: Node, parent: Node, where: Where = ()) -> Node:
+def merge(child: Node, parent: Node, where: Where = (), inherited: bool = False) -> Node:
     """``child`` laid over ``parent``: mappings join name by name, everything else is replaced.
 
     A member of another ``kind`` replaces the parent's whole; a member of a section (``attacks.outage``) set to null is taken out. What
-    the parent's settlement says of things for which the child has something else instead gives way, see ``Settlement.instead``.
+    the parent's settlement says of things for which the child has something else instead gives way, see ``Settlement.instead``. So does
+    what a parent that is ``inherited``, a preset or a file that is extended, says to a batch poster whose policy the child replaces.
     """
     if not (child.branch and parent.branch):
         return child
@@ -189,11 +190,14 @@ def merge(child: Node, parent: Node, where: Where = ()) -> Node:
         named = kind or old
         for field in _given_way(child.value, "" if named is None else str(named.value)):
             members.pop(field, None)
+    if inherited and where[:1] == ("chains",) and where[2:] == ("batch_poster",):
+        for field in _unread(child.value.get("policy"), parent.value.get("policy")):
+            members.pop(field, None)
     for name, node in child.value.items():
         if len(where) == 1 and node.value is None:
             members.pop(name, None)
         else:
-            members[name] = merge(node, members[name], (*where, name)) if name in members else node
+            members[name] = merge(node, members[name], (*where, name), inherited) if name in members else node
     return Node(members, child.mark, child.key or parent.key)
 
 
@@ -204,6 +208,18 @@ def _given_way(settlement: Mapping[str, Node], kind: str) -> list[str]:
     stands_for = {field: others for one in those for field, others in getattr(one, "instead", {}).items()}
     given = [field for field in stands_for if field in settlement and settlement[field].value is not None]
     return [other for field in given for other in stands_for[field]]
+
+
+def _unread(policy: Node | None, old: Node | None) -> list[str]:
+    """The fields of a batch poster that a policy does not read which takes the place of another."""
+    kinds, (kind, before) = room("posting").kinds(), (_kind(policy), _kind(old))
+    return [] if kind == before or kind not in kinds else list(getattr(kinds[kind], "instead", {}))
+
+
+def _kind(node: Node | None) -> str:
+    """The kind that is written in a part."""
+    kind = node.value.get("kind") if node is not None and node.branch else None
+    return "" if kind is None else str(kind.value)
 
 
 def without(tree: Node, where: Where) -> Node:
@@ -242,7 +258,7 @@ def extended(tree: Node, folder: Path, above: tuple[Path, ...] = ()) -> Node:
         if any(mistake.mark and mistake.mark.line for mistake in error.mistakes):
             raise
         raise ScenarioError([Mistake(str(mistake), "extends", node.mark) for mistake in error.mistakes]) from None
-    return merge(without(tree, ("extends",)), parent)
+    return merge(without(tree, ("extends",)), parent, inherited=True)
 
 
 def plain(node: Node) -> tuple[Any, dict[Where, Node]]:

@@ -96,7 +96,7 @@ def overlaid(tree: Node) -> tuple[Node, dict[str, Preset], list[Mistake]]:
         page = used[name].chain
         for part in () if _asserted(name, members[name], tree) else (part for part in CLAIMS if part in page.value):
             page = without(page, (part,))
-        members[name] = merge(members[name], page, ("chains", name))
+        members[name] = merge(members[name], page, ("chains", name), inherited=True)
     return merge(Node({"chains": Node(members, chains.mark, chains.key)}, tree.mark), without(tree, ("chains",))), used, mistakes
 
 

@@ -39,7 +39,10 @@ def checked(scenario: type[S], tree: Node) -> S:
     try:
         answer = scenario.model_validate(data)
     except ValidationError as error:
-        mistakes += _explained(error, found, nodes)
+        unknown = {mistake.path for mistake in mistakes}
+        told = _explained(error, found, nodes)
+        # A chain whose preset does not exist lacks all that the preset would say, its kind first.
+        mistakes += [one for one in told if f"{one.path}.preset" not in unknown]
     # What a study's comparisons name is not in the study itself.
     here = [one for one in found if one.refers is None or one.refers.section.split("|")[0] in scenario.model_fields]
     for one, mistake in unresolved(here, data):

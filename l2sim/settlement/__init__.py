@@ -59,6 +59,14 @@ class Settlement(Part, room="settlement"):
         """What must be bonded with an assertion, and again by who challenges it (wei); 0 where nobody challenges."""
         return 0
 
+    def first_stake(self) -> int:
+        """What who asserts first must put down (wei)."""
+        return self.stake()
+
+    def calls(self) -> Mapping[str, int]:
+        """Gas of its transactions on L1, each of which has to fit into one, by the field that says so."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name.endswith("_gas")}
+
     def cost_of_challenge(self) -> int:
         """Gas of a challenge on L1."""
         return 0

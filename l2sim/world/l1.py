@@ -19,7 +19,7 @@ from l2sim.fees.blob import Blob, Fork
 from l2sim.fees.eip1559 import Eip1559
 from l2sim.ordering import Ordering
 from l2sim.part import Refers
-from l2sim.units import GWEI, SECOND, Duration, Fraction, Gas, Positive, Share, Wei
+from l2sim.units import GWEI, SECOND, Duration, Fraction, Gas, Positive, Rhythm, Share, Wei
 from l2sim.world import Chain
 from l2sim.world.builders import Auction, Maker, Mempool, agreed
 from l2sim.world.building import Building
@@ -51,7 +51,7 @@ def _instant(text: str) -> str:
 class L1(Chain):
     """Ethereum as rollups see it: slots, base fees, blobs, and a finalized checkpoint 64 to 95 slots behind."""
 
-    slot: Annotated[Duration, Positive] = 12 * SECOND
+    slot: Annotated[Duration, Positive, Rhythm] = 12 * SECOND
     """Time between slots."""
     slots_per_epoch: Annotated[int, Field(ge=1)] = 32
     """Slots in an epoch."""

@@ -322,6 +322,9 @@ class _Staked(Settlement):
     def machine(self) -> Machine:
         """How positions in a history are put together."""
 
+    def first_stake(self) -> int:
+        return int(self.assertion_stake)  # type: ignore[attr-defined]
+
     def accounts(self) -> int:
         """Two on L1: one where stakes are kept, and the treasury where forfeited ones go."""
         return 2

@@ -98,6 +98,12 @@ class DisputeGame(Settlement):
                 "'preimage_challenge' shorter",
                 {"clock": DURATION.write(self.clock), "extension": DURATION.write(extension)},
             )
+        if self.response >= self.clock:
+            raise PydanticCustomError(
+                "response",
+                "a party that needs {response} for a move never makes one on a clock of {clock}: make 'response' shorter or 'clock' longer",
+                {"response": DURATION.write(self.response), "clock": DURATION.write(self.clock)},
+            )
         if self.bond_fee * self.lowest_gas == 0:
             raise PydanticCustomError(
                 "bond",
@@ -119,6 +125,9 @@ class DisputeGame(Settlement):
 
     def stake(self) -> int:
         return self.bond(0)
+
+    def calls(self) -> Mapping[str, int]:
+        return {"assertion_gas": self.assertion_gas, "move_gas": self.move_gas, "step_gas": self.step_gas}  # bonds count other gas
 
     def cost_of_challenge(self) -> int:
         return self.move_gas

@@ -88,6 +88,10 @@ class ValidityProof(Settlement):
             raise PydanticCustomError("aggregate", "'aggregate_for' is how long a proof waits for others: say under 'aggregate' how many")
         return self
 
+    def calls(self) -> Mapping[str, int]:
+        whole = self.verification_gas + self.aggregate * self.gas_per_proof
+        return {"assertion_gas": self.assertion_gas, "verification_gas": whole}
+
     def deploy(self, assertions: Any) -> LiveProofMarket | None:
         return None if self.market is None else LiveProofMarket(self.market, assertions)
 
