@@ -140,7 +140,7 @@ CHAINS, MARKETS, SOME = ("arb", "l1"), ("eth_feed", "eth_perp", "pool"), range(0
 LOOKS: dict[str, list[tuple[Any, ...]]] = {
     **{name: [("eth",)] for name in ("price", "volatility")},
     **{name: [(chain,) for chain in (*CHAINS, "outside")] for name in ("height", "silence", "block_interval", "pending")},
-    **{name: [(chain,) for chain in CHAINS] for name in ("base_fee", "charges", "footprint", "gas_limit")},
+    **{name: [(chain,) for chain in CHAINS] for name in ("base_fee", "charges", "footprint", "gas_limit", "data_limit")},
 
     "blob_base_fee": [("l1",)],
     "within": [("pool", MINUTE)],

@@ -7,6 +7,7 @@ from test_posting_policies import UNREAD, channels, with_poster
 from worlds import offers
 
 from l2sim.metrics.posting_cost import PostingCost
+from l2sim.scenario import Scenario
 from l2sim.scenario.mistakes import ScenarioError
 from l2sim.units import GWEI, MINUTE, SECOND
 
@@ -52,7 +53,7 @@ BUSY = (
 
 
 def test_a_channel_that_takes_too_long_counts_for_nothing() -> None:
-    log = channels("chains.arb.batch_poster.policy={kind: op_channels, target_blobs: 12, channel_timeout: 1}", *BUSY)
+    log = channels("chains.arb.batch_poster.policy={kind: op_channels, target_blobs: 12, channel_timeout: 1, sub_safety_margin: 0}", *BUSY)
     late, batches = log.frame("ChannelTimedOut"), log.frame("BatchPosted")
     assert len(late) >= 2
     assert (late["blocks"] > 1).all()
@@ -62,7 +63,7 @@ def test_a_channel_that_takes_too_long_counts_for_nothing() -> None:
 
 def test_a_channel_has_its_timeout_whole() -> None:
     """Two blocks from the first frame to the last are in time where two are allowed, and too late where one is."""
-    log = channels("chains.arb.batch_poster.policy={kind: op_channels, target_blobs: 18, channel_timeout: 2}")
+    log = channels("chains.arb.batch_poster.policy={kind: op_channels, target_blobs: 18, channel_timeout: 2, sub_safety_margin: 0}")
     posted = log.frame("BatchPosted")
     blocks = log.frame("BlockSealed").query("chain == 'l1' and blobs > 0")["number"].to_numpy()
     assert len(posted) >= 1
@@ -73,7 +74,7 @@ def test_a_channel_has_its_timeout_whole() -> None:
 
 def test_what_timed_out_is_in_the_posting_cost() -> None:
     """The metric leaves out the first batch, with what its channels cost that timed out; the ledger has all that was paid."""
-    log = channels("chains.arb.batch_poster.policy={kind: op_channels, target_blobs: 12, channel_timeout: 1}", *BUSY)
+    log = channels("chains.arb.batch_poster.policy={kind: op_channels, target_blobs: 12, channel_timeout: 1, sub_safety_margin: 0}", *BUSY)
     batches, late = log.frame("BatchPosted"), log.frame("ChannelTimedOut")
     found = PostingCost(delay_cost="0.36 USD").measure(log).loc["arb"]  # type: ignore[arg-type]
     ours = late["last"].isin(batches["last"].iloc[1:])
@@ -95,11 +96,11 @@ FEWER = "chains.l1.begins=2025-06-15T15:06:40+00:00", f"chains.l1.blob_fee.forks
 @pytest.mark.parametrize(
     ("policy", "settings", "message"),
     [
-        ("target_blobs: 24, channel_timeout: 2", (PRAGUE,), "at least 3 blocks of 'l1' apart at the start, and may be 2"),
-        ("target_blobs: 19, channel_timeout: 1, blobs_per_transaction: 3", (PRAGUE,), "at least 2 blocks of 'l1' apart"),
-        ("target_blobs: 12, channel_timeout: 1, blobs_per_transaction: 3", FEWER, "at least 3 blocks of 'l1' apart from fork 'few' on"),
+        ("target_blobs: 24, channel_timeout: 2, sub_safety_margin: 0", (PRAGUE,), "at least 3 blocks of 'l1' apart at the start, and may be 2"),
+        ("target_blobs: 19, channel_timeout: 1, sub_safety_margin: 0, blobs_per_transaction: 3", (PRAGUE,), "at least 2 blocks of 'l1' apart"),
+        ("target_blobs: 12, channel_timeout: 1, sub_safety_margin: 0, blobs_per_transaction: 3", FEWER, "at least 3 blocks of 'l1' apart from fork 'few' on"),
         (
-            "target_blobs: 13, blobs_per_transaction: 1, channel_timeout: 1",
+            "target_blobs: 13, blobs_per_transaction: 1, channel_timeout: 1, sub_safety_margin: 0",
             ("chains.l1.gas_limit=32 Mgas", "chains.arb.batch_poster.data=calldata"), "at least 2 blocks of 'l1' apart",
         ),
     ],
@@ -113,13 +114,21 @@ def test_a_channel_that_is_never_in_time_is_refused(policy: str, settings: tuple
 @pytest.mark.parametrize(
     ("policy", "settings"),
     [
-        ("target_blobs: 24, channel_timeout: 3", (PRAGUE,)),
-        ("target_blobs: 9, channel_timeout: 1", (PRAGUE,)),
-        ("target_blobs: 18, channel_timeout: 1, blobs_per_transaction: 3", (PRAGUE,)),
-        ("target_blobs: 12, channel_timeout: 1, blobs_per_transaction: 3", (*FEWER, "duration=30min")),
-        ("target_blobs: 12, blobs_per_transaction: 1, channel_timeout: 1",
+        ("target_blobs: 24, channel_timeout: 3, sub_safety_margin: 0", (PRAGUE,)),
+        ("target_blobs: 9, channel_timeout: 1, sub_safety_margin: 0", (PRAGUE,)),
+        ("target_blobs: 18, channel_timeout: 1, sub_safety_margin: 0, blobs_per_transaction: 3", (PRAGUE,)),
+        ("target_blobs: 12, channel_timeout: 1, sub_safety_margin: 0, blobs_per_transaction: 3", (*FEWER, "duration=30min")),
+        ("target_blobs: 12, blobs_per_transaction: 1, channel_timeout: 1, sub_safety_margin: 0",
          ("chains.l1.gas_limit=32 Mgas", "chains.arb.batch_poster.data=calldata")),
     ],
 )  # fmt: skip
 def test_a_channel_that_may_be_in_time_is_not(policy: str, settings: tuple[str, ...]) -> None:
     with_poster(*settings, **UNREAD, policy=f"{{kind: op_channels, {policy}}}")
+
+
+def test_a_channel_whose_transactions_no_block_takes_is_refused() -> None:
+    chains = {"l1": {"preset": "ethereum", "fork": "cancun", "blob_fee": {"forks": {"cancun": {"target": 1, "maximum": 3}}}}}
+    with pytest.raises(ScenarioError, match="carries 3 blobs at most at the start, not 6"):
+        Scenario.of({"duration": "1h", "chains": {**chains, "it": {"preset": "op_mainnet"}}})
+    fits = {"preset": "op_mainnet", "batch_poster": {"policy": {"blobs_per_transaction": 3}}}
+    assert Scenario.of({"duration": "1h", "chains": {**chains, "it": fits}}).chains["it"].batch_poster.policy.target_blobs == 6

@@ -382,14 +382,6 @@ def test_what_a_policy_does_not_read_is_refused(preset: str, setting: str, own: 
     assert by_age.chains["it"].batch_poster.policy.kind == "size_or_age"
 
 
-def test_a_channel_whose_transactions_no_block_takes_is_refused() -> None:
-    chains = {"l1": {"preset": "ethereum", "fork": "cancun", "blob_fee": {"forks": {"cancun": {"target": 1, "maximum": 3}}}}}
-    with pytest.raises(ScenarioError, match="carries 3 blobs at most at the start, not 6"):
-        Scenario.of({"duration": "1h", "chains": {**chains, "it": {"preset": "op_mainnet"}}})
-    fits = {"preset": "op_mainnet", "batch_poster": {"policy": {"blobs_per_transaction": 3}}}
-    assert Scenario.of({"duration": "1h", "chains": {**chains, "it": fits}}).chains["it"].batch_poster.policy.target_blobs == 6
-
-
 def test_the_default_is_size_or_age_and_does_not_look_at_fees() -> None:
     scenario: Any = Scenario.load(SCENARIOS / "posting.yaml", ())
     policy = scenario.chains["arb"].batch_poster.policy
