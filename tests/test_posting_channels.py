@@ -96,34 +96,34 @@ FEWER = "chains.l1.begins=2025-06-15T15:06:40+00:00", f"chains.l1.blob_fee.forks
 @pytest.mark.parametrize(
     ("policy", "settings", "message"),
     [
-        ("target_blobs: 24, channel_timeout: 2, sub_safety_margin: 0", (PRAGUE,), "at least 3 blocks of 'l1' apart at the start, and may be 2"),
-        ("target_blobs: 19, channel_timeout: 1, sub_safety_margin: 0, blobs_per_transaction: 3", (PRAGUE,), "at least 2 blocks of 'l1' apart"),
-        ("target_blobs: 12, channel_timeout: 1, sub_safety_margin: 0, blobs_per_transaction: 3", FEWER, "at least 3 blocks of 'l1' apart from fork 'few' on"),
+        ("target_blobs: 24, channel_timeout: 2", (PRAGUE,), "at least 3 blocks of 'l1' apart at the start, and may be 2"),
+        ("target_blobs: 19, channel_timeout: 1, blobs_per_transaction: 3", (PRAGUE,), "at least 2 blocks of 'l1' apart"),
+        ("target_blobs: 12, channel_timeout: 1, blobs_per_transaction: 3", FEWER, "at least 3 blocks of 'l1' apart from fork 'few' on"),
         (
-            "target_blobs: 13, blobs_per_transaction: 1, channel_timeout: 1, sub_safety_margin: 0",
+            "target_blobs: 13, blobs_per_transaction: 1, channel_timeout: 1",
             ("chains.l1.gas_limit=32 Mgas", "chains.arb.batch_poster.data=calldata"), "at least 2 blocks of 'l1' apart",
         ),
     ],
 )  # fmt: skip
 def test_a_channel_that_is_never_in_time_is_refused(policy: str, settings: tuple[str, ...], message: str) -> None:
     with pytest.raises(ScenarioError) as caught:
-        with_poster(*settings, **UNREAD, policy=f"{{kind: op_channels, {policy}}}")
+        with_poster(*settings, **UNREAD, policy=f"{{kind: op_channels, sub_safety_margin: 0, {policy}}}")
     assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("policy", "settings"),
     [
-        ("target_blobs: 24, channel_timeout: 3, sub_safety_margin: 0", (PRAGUE,)),
-        ("target_blobs: 9, channel_timeout: 1, sub_safety_margin: 0", (PRAGUE,)),
-        ("target_blobs: 18, channel_timeout: 1, sub_safety_margin: 0, blobs_per_transaction: 3", (PRAGUE,)),
-        ("target_blobs: 12, channel_timeout: 1, sub_safety_margin: 0, blobs_per_transaction: 3", (*FEWER, "duration=30min")),
-        ("target_blobs: 12, blobs_per_transaction: 1, channel_timeout: 1, sub_safety_margin: 0",
+        ("target_blobs: 24, channel_timeout: 3", (PRAGUE,)),
+        ("target_blobs: 9, channel_timeout: 1", (PRAGUE,)),
+        ("target_blobs: 18, channel_timeout: 1, blobs_per_transaction: 3", (PRAGUE,)),
+        ("target_blobs: 12, channel_timeout: 1, blobs_per_transaction: 3", (*FEWER, "duration=30min")),
+        ("target_blobs: 12, blobs_per_transaction: 1, channel_timeout: 1",
          ("chains.l1.gas_limit=32 Mgas", "chains.arb.batch_poster.data=calldata")),
     ],
 )  # fmt: skip
 def test_a_channel_that_may_be_in_time_is_not(policy: str, settings: tuple[str, ...]) -> None:
-    with_poster(*settings, **UNREAD, policy=f"{{kind: op_channels, {policy}}}")
+    with_poster(*settings, **UNREAD, policy=f"{{kind: op_channels, sub_safety_margin: 0, {policy}}}")
 
 
 def test_a_channel_whose_transactions_no_block_takes_is_refused() -> None:

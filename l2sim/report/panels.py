@@ -1,5 +1,6 @@
-"""Panels: the rollups of a world as dots with intervals, a small panel for each figure."""
+"""Panels: the chains of a world as dots with intervals, a small panel for each figure."""
 
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ WIDE = 30.0
 
 
 def picture(evidence: Evidence) -> Picture | None:
-    """Dots and intervals of every rollup: a panel for each figure of chains, and one for each figure of roles."""
+    """Dots and intervals of every chain: a panel for each figure of chains, and one for each figure of roles."""
     found = [measure for measure in measures(evidence) if measure.drawn]
     if not found:
         return None
@@ -39,7 +40,7 @@ def picture(evidence: Evidence) -> Picture | None:
         grid = figure.add_gridspec(len(heights), max(columns, 1), height_ratios=heights)
         for index, measure in enumerate(whole):
             axes = figure.add_subplot(grid[index // columns, index % columns])
-            _chains(axes, measure, named=index % columns == 0)
+            _chains(axes, measure, named=index % columns == 0, wide=84 // columns)
         for line, (words, group) in enumerate(shared.items(), lines):
             _roles(figure.add_subplot(grid[line, :]), words, group)
         handles = [_key(index) for index in range(len(chains))]
@@ -49,9 +50,14 @@ def picture(evidence: Evidence) -> Picture | None:
     caption = f"Means over n = {n} replications; bars: 95 % intervals (Student's t); faint: each replication." if n > 1 else ""
     caption = caption or "One replication, so no intervals."
     caption += " The chains share the prices of a replication, so their differences, in the table below, can be clearer than their levels."
+    caption += " Where a chain has no mark, nothing was observed." if any(not np.isfinite(_levels(one)).all() for one in found) else ""
     caption += f" All with {evidence.attacks}." if evidence.compared else ""
     shown = list(dict.fromkeys(measure.words for measure in found))
     return Picture(NAME, f"{listed(chains)}, figure by figure", caption, f"{listed(chains)}: {listed(shown)}.", drawn, _data(found))
+
+
+def _levels(measure: Measure) -> list[float]:
+    return [measure.level(chain).mean for chain in measure.values]
 
 
 def _key(index: int) -> Any:
@@ -61,14 +67,14 @@ def _key(index: int) -> Any:
     return Line2D([], [], color=colour, marker=marker, linestyle="none", markersize=5.5)
 
 
-def _chains(axes: "Axes", measure: Measure, *, named: bool) -> None:
-    """One figure: a line for each chain."""
+def _chains(axes: "Axes", measure: Measure, *, named: bool, wide: int) -> None:
+    """One figure: a line for each chain; its title is broken where it is too wide in letters."""
     last = len(measure.values) - 1
     for index, chain in enumerate(measure.values):
         _mark(axes, measure, chain, index, float(last - index), 0.22)
     axes.set_yticks(range(last + 1), list(measure.values)[::-1] if named else [""] * (last + 1))
     axes.set_ylim(-0.6, last + 0.5)
-    axes.set_title(_title(measure.words))
+    axes.set_title(fill(_title(measure.words), wide))
     _finish(axes, [measure], ticks=4)
 
 

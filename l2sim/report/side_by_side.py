@@ -1,4 +1,4 @@
-"""Side by side: rollups that carry the same kind of market in one world, figure by figure, and how far they are apart."""
+"""Side by side: chains that carry the same kind of market in one world, figure by figure, and how far they are apart."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -30,12 +30,15 @@ _ON_CHAINS = {
 }
 _ON_ONE_MARKET = {"capital_efficiency": ("efficiency", "sufficient"), "withdrawal_delay": ("mean", "max")}
 """Figures of a market that are not to be added up, where a chain has one such market."""
-_DRAWN = {"efficiency", "bad_debt", "notional", "positions", "mean", "reverted_share", "dropped_share", "finalized_mean", "total_mean_usd"}
+_DRAWN = {
+    "efficiency", "bad_debt", "notional", "positions", "mean", "reverted_share", "dropped_share", "finalized_mean", "total_mean_usd",
+    "own_mean",
+}  # fmt: skip
 """Figures that get a panel; the others are in the table only."""
 
 
 class Measure(NamedTuple):
-    """One figure on every rollup."""
+    """One figure on every chain."""
 
     name: str
     """Of the figure, ``metric.figure``."""
@@ -70,17 +73,16 @@ class Measure(NamedTuple):
 
 
 def sides(evidence: Evidence) -> list[str]:
-    """The rollups with a market of a kind that another rollup has too, in the scenario's order; none where none has."""
+    """The chains with a market of a kind that another one has too, in the scenario's order; none where none has."""
     scenario = evidence.scenario
-    kinds: dict[str, set[str]] = {name: set() for name, chain in scenario.chains.items() if chain.kind == "rollup"}
+    kinds: dict[str, set[str]] = {name: set() for name in scenario.chains}
     for market in scenario.markets.values():
-        if market.on in kinds:
-            kinds[market.on].add(market.kind)
+        kinds[market.on].add(market.kind)
     return [name for name, here in kinds.items() if any(here & there for other, there in kinds.items() if other != name)]
 
 
 def measures(evidence: Evidence) -> list[Measure]:
-    """What was measured on two or more of those rollups and is not zero throughout; figures of chains first, then of roles."""
+    """What was measured on two or more of those chains and is not zero throughout; figures of chains first, then of roles."""
     chains = sides(evidence)
     if not chains:
         return []
