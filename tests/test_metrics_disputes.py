@@ -11,7 +11,7 @@ from validation import SCENARIOS as SMALL
 from worlds import SCENARIOS, lived
 
 from l2sim.events import AssertionChallenged, AssertionConfirmed, AssertionMade, AssertionRejected, BondSlashed, DisputeMoved
-from l2sim.events.dispute_game import BondsPaid, ClaimMade, ClaimResolved, MoveRefused
+from l2sim.events.dispute_game import BondsPaid, ClaimMade, ClaimResolved, GameResolved, MoveRefused
 from l2sim.events.stakes import DefenderPaid, StakeForfeited, StakePosted, StakeReturned
 from l2sim.log import Log
 from l2sim.metrics.dispute_economics import DisputeEconomics
@@ -148,6 +148,24 @@ def test_bonds_are_locked_until_they_are_paid_out() -> None:
     found = row(DisputeEconomics(), log, "op")
     assert (found["attackers_locked"], found["defenders_locked"]) == (4.0, 10.0)
     assert (found["attackers_lost"], found["defenders_rewards"]) == (4.0, 4.0)
+
+
+@pytest.mark.parametrize("resolved", [True, False])
+def test_what_is_decided_is_not_open_though_it_is_kept(resolved: bool) -> None:
+    """The run ends while a game's bonds are kept, after it was resolved or before."""
+    log = Log()
+    log.about = {"duration": 9 * DAY, "groups": {"attack": {"section": "attacks", "first": ATTACK, "last": ATTACK + 1}}}
+    log.record(0, AssertionMade("op", 0, 0, 10, PROPOSER, 1, 1, 1.0, 0.5))
+    for claim, account, bond in ((0, PROPOSER, 1.0), (1, ATTACK, 2.0)):
+        log.record(0, ClaimMade("op", 0, claim, claim - 1, claim, 1, account, 1, 0, bond, 0.0))
+    if resolved:
+        log.record(8 * DAY, BondSlashed("op", 0, ATTACK, WATCH, 2.0, 0.0))
+        log.record(8 * DAY, GameResolved("op", 0, 1, 2))
+        log.record(8 * DAY, AssertionConfirmed("op", 0, 10, 1))
+    found = row(DisputeEconomics.model_validate({"usual": "6d"}), log, "op")
+    assert (found["attackers_locked"], found["defenders_locked"]) == (2.0, 1.0)
+    assert (found["attackers_open"], found["defenders_open"]) == ((0.0, 0.0) if resolved else (2.0, 1.0))
+    assert found["delay_per_ether"] == pytest.approx(86_400.0 if resolved else np.nan, nan_ok=True)
 
 
 def test_the_bond_of_an_assertion_that_is_taken_out_is_free() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from l2sim.events import AssertionChallenged, AssertionConfirmed, AssertionMade, AssertionRejected, BondSlashed
-from l2sim.events.dispute_game import BondsPaid, ClaimMade
+from l2sim.events.dispute_game import BondsPaid, ClaimMade, GameInvalidated, GameResolved
 from l2sim.events.stakes import DefenderPaid, StakeForfeited, StakePosted, StakeReturned
 from l2sim.metrics import Metric
 from l2sim.metrics.disputes import attackers, slashed, spent_on_gas
@@ -29,14 +29,14 @@ DUST = 1e-9
 class DisputeEconomics(Metric):
     """For each rollup, what attackers and defenders spend on disputes, how long these delay it, and what that costs who waits.
 
-    Attackers are attacks of the scenario, whoever asserts something false and whoever challenges something true; defenders are
-    everybody else. Gas is that of false assertions, challenges and moves, refused ones too; a true assertion's own is not counted.
-    ``locked`` is the most that a side had staked at a time, a game's bonds until these are paid out, won or lost. ``lost`` is what it
-    forfeited, ``rewards`` what it got of forfeited stakes, also of its own side's: rivals in a tournament beat each other. What is lost
-    in a game that the guardian takes out afterwards is given back, and does not count. ``spent`` is gas and what was lost, less
-    rewards: what its accounts are poorer by, so less than zero for a side that gained. ``open`` is what a side still has staked when
-    the run ends, of which nobody knows yet whether it is lost: it is not in ``spent``. ``delay_per_ether`` is the delay over what
-    attackers spent, and unknown while stakes of theirs are open.
+    Attackers are attacks of the scenario, whoever asserts something false and whoever challenges something true; defenders are everybody
+    else. Gas is that of false assertions, challenges and moves, refused ones too; a true assertion's own is not counted. ``locked`` is the
+    most that a side had staked at a time, a game's bonds until these are paid out, won or lost. ``lost`` is what it forfeited, ``rewards``
+    what it got of forfeited stakes, also of its own side's: rivals in a tournament beat each other. What is lost in a game that the
+    guardian takes out afterwards is given back, and does not count. ``spent`` is gas and what was lost, less rewards: what its accounts are
+    poorer by, so less than zero for a side that gained. ``open`` is what a side has staked in what is undecided when the run ends, so that
+    nobody knows yet whether it is lost: it is not in ``spent``. ``delay_per_ether`` is the delay over what attackers spent, and unknown
+    while stakes of theirs are open.
     ``defenders_staked`` is all that defenders staked besides what stands behind their own assertions. The resource ratio is the
     attackers' gas and stakes over the defenders' gas and such stakes (BoLD paper, section 6). It counts all of the defenders' moves,
     their root edges and the updates of both halves of bisected edges included, of which the paper's formula for stakes counts one path:
@@ -144,6 +144,8 @@ class _Money:
     def __init__(self, attackers: set[int]) -> None:
         self.attackers = attackers
         self.changes: list[tuple[int, bool, float]] = []
+        self.settled = {True: 0.0, False: 0.0}
+        """What is decided but kept."""
         self.posted = {True: 0.0, False: 0.0}
         self.staked = {True: 0.0, False: 0.0}
         """Without what stands behind assertions."""
@@ -159,6 +161,9 @@ class _Money:
     def free(self, time: int, account: int, amount: float) -> None:
         self.changes.append((time, account in self.attackers, -amount))
 
+    def settle(self, account: int, amount: float) -> None:
+        self.settled[account in self.attackers] += amount
+
     def lose(self, account: int, amount: float) -> None:
         self.lost[account in self.attackers] += amount
 
@@ -171,8 +176,8 @@ class _Money:
         return float(max([0.0, *np.cumsum(amounts)]))
 
     def still(self, side: bool) -> float:
-        """What a side has down when the run ends."""
-        left = sum(amount for _, of, amount in self.changes if of == side)
+        """What a side has down when the run ends in what is not decided."""
+        left = sum(amount for _, of, amount in self.changes if of == side) - self.settled[side]
         return left if left > DUST else 0.0
 
 
@@ -206,6 +211,9 @@ def _bonds(chain: str, log: "Log", money: _Money) -> None:
         for time, number in _rows(log, chain, BondsPaid, "time", "number"):  # to each account; the first frees all of the game's bonds
             for account, bond in kept.pop(number, []):
                 money.free(time, account, bond)
+        for number in {number for fact in (GameResolved, GameInvalidated) for (number,) in _rows(log, chain, fact, "number")}:
+            for account, bond in kept.get(number, []):
+                money.settle(account, bond)
         for account, winner, reward, burned in zip(*map(np.ndarray.tolist, slashed(chain, log)), strict=True):
             money.lose(account, reward + burned)
             money.reward(winner, reward)
