@@ -1,7 +1,9 @@
-"""Rollups side by side in one world: paired, in scenario order, told in few words; and nothing of it where there is one rollup."""
+"""Chains side by side in one world: paired, in scenario order, told in few words; and nothing of it where there is one chain."""
 
 import re
 import shutil
+import types
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +14,21 @@ from matplotlib.figure import Figure
 from report_runs import make_run
 
 from l2sim.events import AccountClosed, BadDebtIncurred, PositionLiquidated, PositionOpened, TransactionDropped, TransactionIncluded
+from l2sim.events.inclusion import TransactionCensored
 from l2sim.log import Log
 from l2sim.report import write_report
-from l2sim.report.answer import findings
+from l2sim.report.answer import findings, introduction
 from l2sim.report.cards import CARDS, Card, cards
 from l2sim.report.evidence import Evidence
-from l2sim.report.panels import _finish
-from l2sim.report.side_by_side import Measure, headline, measures, sides, tables
+from l2sim.report.panels import LOOKS, _finish, picture
+from l2sim.report.side_by_side import Measure, _Gather, _of_those_left_out, headline, measures, missing, sides, tables
 from l2sim.results import Run
 from l2sim.results.results import figures_of
 from l2sim.results.run import keep, record_of, run_id, seal, worlds_of
 from l2sim.results.tables import pack
 from l2sim.scenario import Scenario
 from l2sim.units import MINUTE, SECOND
+from l2sim.wording import NOTHING
 
 CHAINS = ("a", "b", "c")
 ROLES = ("crowd", "keeper", "maker", "savers", "tippers")
@@ -34,6 +38,7 @@ ROLLUP = {
     "fee": {"kind": "constant", "fee": "0.001 gwei"},
     "sequencer": {"kind": "sequencer", "block_time": "1s"},
 }
+L1 = {"preset": "ethereum"}
 KINDS = {"keeper": "liquidator", "maker": "market_maker"}
 
 
@@ -53,7 +58,7 @@ def scenario(chains: tuple[str, ...] = CHAINS, metrics: dict[str, Any] | None = 
             "prices": {"eth": {"kind": "geometric_brownian", "start": "3000 USD", "volatility": "60 %"}},
             "chains": {
                 "outside": {"kind": "outside"},
-                **dict.fromkeys(chains, ROLLUP),
+                **{chain: L1 if chain == "l1" else ROLLUP for chain in chains},
             },
             "markets": {f"{chain}_perp": {"kind": "perpetual", "on": chain, "index": "eth"} for chain in chains},
             "agents": agents,
@@ -65,32 +70,38 @@ def scenario(chains: tuple[str, ...] = CHAINS, metrics: dict[str, Any] | None = 
 
 
 def log_of(chains: tuple[str, ...], luck: int) -> Log:
-    """Luck moves the bad debt of all chains alike, by 100 USD; the second has 30 less than the first, the third 10 more or less."""
+    """Luck moves the bad debt of all chains alike, by 100 USD; the second has 30 less than the first, the third 10 more or less.
+
+    Where L1 is among the chains, somebody is left out on the first, and nobody anywhere else.
+    """
     log = Log()
     names = [f"{chain}_{role}" for chain in chains for role in ROLES]
     groups = {
-        name: {"kind": KINDS.get(name[2:], "crowd_of_leveraged_traders"), "section": "agents", "first": i, "last": i + 1}
+        name: {"kind": KINDS.get(name.partition("_")[2], "crowd_of_leveraged_traders"), "section": "agents", "first": i, "last": i + 1}
         for i, name in enumerate(names)
     }
-    places = {chain: {"kind": "rollup", "settles_on": None, "block_time": SECOND, "blocks": 600} for chain in chains}
+    kinds = {chain: "l1" if chain == "l1" else "rollup" for chain in chains}
+    places = {chain: {"kind": kinds[chain], "settles_on": None, "block_time": SECOND, "blocks": 600} for chain in chains}
     markets = {f"{chain}_perp": {"kind": "perpetual", "on": chain, "base": None} for chain in chains}
     log.about = {"duration": 10 * MINUTE, "prices": {"eth": 3000.0}, "groups": groups, "chains": places, "markets": markets}
     wave = (-1, 2, -1)[luck % 3]
     for time, chain in enumerate(chains):
-        debt = 500.0 + 100 * luck + (0, -30, 10 * wave)[CHAINS.index(chain)]
+        debt = 500.0 + 100 * luck + {"b": -30, "c": 10 * wave}.get(chain, 0)
         now = MINUTE + time
         log.record(now, PositionOpened(f"{chain}_perp", 1, 1.0, 2990.0, 300.0, 2700.0, 2690.0))
         log.record(now, PositionLiquidated(f"{chain}_perp", 1, 2, 1.0, 2800.0, 2790.0, 5.0, 10.0, 0.0, debt))
         log.record(now, BadDebtIncurred(f"{chain}_perp", 1, debt))
     for chain in chains:
         for place, role in enumerate(ROLES):
-            wait = (1 + place * (1 + CHAINS.index(chain))) * SECOND
+            wait = (1 + place * (1 + chains.index(chain))) * SECOND
             sender = names.index(f"{chain}_{role}")
             log.record(2 * MINUTE, TransactionIncluded(chain, 1, 2 * MINUTE - wait, sender, "x", "open", 0, 1, 0.0, 0.0, 0.0, 0.0))
         log.record(3 * MINUTE, TransactionDropped(chain, 2 * MINUTE, names.index(f"{chain}_keeper"), "x", "open", 1))
+    if "l1" in chains:
+        log.record(2 * MINUTE, TransactionCensored(chains[0], 2 * MINUTE, names.index(f"{chains[0]}_crowd"), "x", "close"))
     for place, name in enumerate(names):
         gain = (place - len(names) / 2) * 1000.0 + luck
-        log.record(10 * MINUTE, AccountClosed(name, str(groups[name]["kind"]), name[0], "usd", 0.0, gain, 1.0, gain))
+        log.record(10 * MINUTE, AccountClosed(name, str(groups[name]["kind"]), name.partition("_")[0], "usd", 0.0, gain, 1.0, gain))
     return log
 
 
@@ -139,6 +150,73 @@ def test_chains_with_a_market_of_one_kind_stand_side_by_side(evidence: Evidence,
     assert sides(alone) == []
     assert measures(alone) == []
     assert headline(alone) is None
+
+
+def test_l1_stands_beside_the_rollups_where_it_carries_such_a_market(tmp_path: Path) -> None:
+    asked = {
+        "wait": {"kind": "inclusion_delay", "by": "chain"},
+        "margin": {"kind": "sequencer_margin"},
+        "out": {"kind": "censorship_delay"},
+    }
+    evidence = Evidence(make(tmp_path, 2, ("a", "b", "l1"), metrics=asked))
+    assert sides(evidence) == ["a", "b", "l1"]
+    assert "The chains a, b and l1 are set side by side" in introduction(evidence)
+    found = {measure.name: measure for measure in measures(evidence)}
+    assert [found["wait.mean"].level(chain).mean for chain in ("a", "b", "l1")] == [3.0, 5.0, 7.0]
+    assert "margin.margin_per_day" not in found  # Zero on the rollups, and none on L1.
+    levels = tables(evidence)[0]
+    assert levels.head == ["", "a", "b", "l1"]
+    assert next(row for row in levels.rows if row[0] == "wait for a block, mean, s")[3] != NOTHING
+    assert picture(evidence).data["chain"].unique().tolist() == ["a", "b", "l1"]  # type: ignore[union-attr]
+
+
+def test_of_a_chain_where_nobody_was_left_out_nothing_is_said(tmp_path: Path) -> None:
+    def measured(chains: tuple[str, ...], attempts: dict[str, float], never: dict[str, float]) -> Measure:
+        columns = {f"out.{chain}.{name}": [of[chain]] * 2 for chain in chains for name, of in (("attempts", attempts), ("never", never))}
+        evidence = types.SimpleNamespace(written=types.SimpleNamespace(summary=pd.DataFrame(columns), units={}))
+        gather = _Gather(evidence, list(chains))  # type: ignore[arg-type]
+        values = {chain: gather.column(f"out.{chain}.never") for chain in chains}
+        return _of_those_left_out(gather, Measure("out.never", "in no block by the end", "", "", values, drawn=False))
+
+    found = measured(("a", "b", "l1"), {"a": 1, "b": 2, "l1": 0}, {"a": 1, "b": 0, "l1": 0})
+    assert [found.level(chain).n for chain in ("a", "b", "l1")] == [2, 2, 0]
+    assert [found.level(chain).mean for chain in ("a", "b")] == [1.0, 0.0]
+    assert missing(found) == ["l1"]
+
+
+def test_blanks_are_explained(tmp_path: Path) -> None:
+    values = {"a": np.array([1.0]), "b": np.array([2.0]), "l1": np.array([np.nan])}
+    gap, whole = (Measure("m.mean", "wait", "", "s", {**values, "l1": last}, drawn=True) for last in (values["l1"], values["a"]))
+    evidence = Evidence(make(tmp_path, 1, ("a", "b", "l1")))
+    with pytest.MonkeyPatch.context() as patch:
+        for found, explained in ((gap, True), (whole, False)):
+            patch.setattr("l2sim.report.side_by_side.measures", lambda _, found=found: [found])
+            patch.setattr("l2sim.report.panels.measures", lambda _, found=found: [found])
+            levels = tables(evidence)[0]
+            assert (levels.rows[0][3] == NOTHING) is explained
+            assert ("no such thing: L1 has no sequencer and posts no batches" in levels.note) is explained
+            assert ("A line without a dot" in picture(evidence).caption) is explained  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("chains", [4, 13])
+def test_no_title_of_a_panel_reaches_its_neighbour(monkeypatch: pytest.MonkeyPatch, chains: int) -> None:
+    names = [f"chain{place}" for place in range(chains)]
+    words = ("at risk until it is final, mean over time", "kept out of blocks for, mean", "notional by unit of collateral", "bad debt")
+    found = [Measure("m.mean", text, "", "s", {name: np.array([1.0]) for name in names}, drawn=True) for text in (*words, words[0])]
+    drawn: list[Figure] = []
+    monkeypatch.setattr("l2sim.report.panels.measures", lambda _: found)
+    monkeypatch.setattr("l2sim.report.panels.Drawing", lambda figure, _: drawn.append(figure))
+    picture(types.SimpleNamespace(replications=1, compared=False))  # type: ignore[arg-type]
+    (figure,) = drawn
+    figure.draw_without_rendering()
+    panels = sorted(
+        ((axes.get_subplotspec().rowspan.start, axes) for axes in figure.axes), key=lambda one: (one[0], one[1].get_position().x0)
+    )  # type: ignore[union-attr]
+    assert len(panels) == 5
+    for (line, axes), (other, beside) in pairwise(panels):
+        if line == other:
+            assert axes._left_title.get_window_extent().x1 < beside.get_window_extent().x0
+    assert len({marker for _, marker in LOOKS[:chains]}) == chains
 
 
 def test_the_section_follows_the_answer(run: Run) -> None:

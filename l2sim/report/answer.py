@@ -33,7 +33,7 @@ def introduction(evidence: Evidence) -> str:
     else:
         base = "The scenario has no attack, so there is no other world to compare with."
         if headline(evidence):
-            base += f" The rollups {listed(sides(evidence))} are set side by side instead, within one world."
+            base += f" The chains {listed(sides(evidence))} are set side by side instead, within one world."
     if n == 1:
         return f"{base} There is one replication, so nothing can be said about how much luck is in a figure: no interval is given."
     return (

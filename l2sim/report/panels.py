@@ -1,13 +1,13 @@
 """Panels: the chains of a world as dots with intervals, a small panel for each figure."""
 
-from textwrap import fill
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import COLOURS, INK, MARKERS, Drawing, Picture, canvas, duration_axis, quantity_axis
-from l2sim.report.side_by_side import Measure, measures
+from l2sim.report.side_by_side import Measure, measures, missing
 from l2sim.statistics.intervals import Interval
 from l2sim.wording import listed
 
@@ -19,6 +19,12 @@ NAME = "side_by_side"
 LOOKS = tuple((COLOURS[place % len(COLOURS)], marker) for place, marker in enumerate(MARKERS))
 WIDE = 30.0
 """Largest over least, from which on durations are on a logarithmic axis."""
+LETTERS = 96
+"""Of a title that fit across the picture with room to spare; where it has several panels, each gets its share."""
+LINE = 0.16
+"""Height of a line of text (inches)."""
+KEYS = 6
+"""Chains in a line of the legend, at most."""
 
 
 def picture(evidence: Evidence) -> Picture | None:
@@ -34,23 +40,31 @@ def picture(evidence: Evidence) -> Picture | None:
             shared.setdefault(measure.words, []).append(measure)
     columns = len(whole) if len(whole) < 3 else 2 if len(whole) == 4 else 3
     lines = -(-len(whole) // columns) if whole else 0
-    heights = [0.85 + 0.2 * len(chains)] * lines + [0.75 + 0.13 * len(chains) * (len(group) + 0.5) for group in shared.values()]
-    with canvas(sum(heights) + 0.35) as figure:
+    titles = [wrap(_title(measure.words), LETTERS // columns) for measure in whole]
+    extra = [LINE * (max(map(len, titles[line * columns : (line + 1) * columns])) - 1) for line in range(lines)]
+    keys = -(-len(chains) // KEYS)
+    heights = [0.85 + 0.2 * len(chains) + more for more in extra] + [
+        0.75 + 0.13 * len(chains) * (len(group) + 0.5) for group in shared.values()
+    ]
+    with canvas(sum(heights) + 0.35 + LINE * max(0, keys - 2)) as figure:
         figure.set_layout_engine("constrained", wspace=0.05)
         grid = figure.add_gridspec(len(heights), max(columns, 1), height_ratios=heights)
         for index, measure in enumerate(whole):
             axes = figure.add_subplot(grid[index // columns, index % columns])
-            _chains(axes, measure, named=index % columns == 0, wide=84 // columns)
+            _chains(axes, measure, named=index % columns == 0)
+            axes.set_title("\n".join(titles[index]))
         for line, (words, group) in enumerate(shared.items(), lines):
             _roles(figure.add_subplot(grid[line, :]), words, group)
         handles = [_key(index) for index in range(len(chains))]
-        figure.legend(handles, chains, loc="outside upper left", ncols=min(len(chains), 6))
+        figure.legend(handles, chains, loc="outside upper left", ncols=-(-len(chains) // keys))
         drawn = Drawing(figure, NAME)
     n = evidence.replications
     caption = f"Means over n = {n} replications; bars: 95 % intervals (Student's t); faint: each replication." if n > 1 else ""
     caption = caption or "One replication, so no intervals."
     caption += " The chains share the prices of a replication, so their differences, in the table below, can be clearer than their levels."
-    caption += " Where a chain has no mark, nothing was observed." if any(not np.isfinite(_levels(one)).all() for one in found) else ""
+    caption += (
+        " A line without a dot: nothing was observed there, or there is no such thing on that chain." if any(map(missing, found)) else ""
+    )
     caption += f" All with {evidence.attacks}." if evidence.compared else ""
     shown = list(dict.fromkeys(measure.words for measure in found))
     return Picture(NAME, f"{listed(chains)}, figure by figure", caption, f"{listed(chains)}: {listed(shown)}.", drawn, _data(found))
@@ -74,7 +88,6 @@ def _chains(axes: "Axes", measure: Measure, *, named: bool, wide: int) -> None:
         _mark(axes, measure, chain, index, float(last - index), 0.22)
     axes.set_yticks(range(last + 1), list(measure.values)[::-1] if named else [""] * (last + 1))
     axes.set_ylim(-0.6, last + 0.5)
-    axes.set_title(fill(_title(measure.words), wide))
     _finish(axes, [measure], ticks=4)
 
 

@@ -19,6 +19,8 @@ TOLD = 4
 """Items of a kind that are told in a sentence; the others are in tables."""
 ALL = "all senders"
 NO_PAIRS = "no pairs"
+VENUES = ("l1", "rollup")
+"""Kinds of chains on which people trade and wait; outside is where prices come from."""
 
 _ON_CHAINS = {
     "throughput": ("transactions_a_second", "reverted_share", "dropped_share", "pending_max"),
@@ -26,7 +28,7 @@ _ON_CHAINS = {
     "value_at_risk_before_finality": ("mean", "max"),
     "sequencer_margin": ("batch_cost", "margin_per_day"),
     "censorship_delay": ("mean", "never"),
-    "counterparty_exposure": ("held_mean", "held_max", "own_mean", "committee_mean"),
+    "counterparty_exposure": ("held_mean", "held_max", "own_mean", "committee_mean", "l1_mean"),
 }
 _ON_ONE_MARKET = {"capital_efficiency": ("efficiency", "sufficient"), "withdrawal_delay": ("mean", "max")}
 """Figures of a market that are not to be added up, where a chain has one such market."""
@@ -73,9 +75,9 @@ class Measure(NamedTuple):
 
 
 def sides(evidence: Evidence) -> list[str]:
-    """The chains with a market of a kind that another one has too, in the scenario's order; none where none has."""
+    """The chains with a market of a kind that another chain has too, in the scenario's order; none where none has."""
     scenario = evidence.scenario
-    kinds: dict[str, set[str]] = {name: set() for name in scenario.chains}
+    kinds: dict[str, set[str]] = {name: set() for name, chain in scenario.chains.items() if chain.kind in VENUES}
     for market in scenario.markets.values():
         kinds[market.on].add(market.kind)
     return [name for name, here in kinds.items() if any(here & there for other, there in kinds.items() if other != name)]
@@ -161,7 +163,15 @@ def _of_chains(evidence: Evidence, gather: _Gather) -> Iterator[Measure]:
     for kind, figures in _ON_CHAINS.items():
         for name in evidence.metrics(kind):
             for figure in figures:
-                yield gather.measure(name, figure, {chain: [f"{name}.{chain}.{figure}"] for chain in gather.chains})
+                made = gather.measure(name, figure, {chain: [f"{name}.{chain}.{figure}"] for chain in gather.chains})
+                yield _of_those_left_out(gather, made) if kind == "censorship_delay" else made
+
+
+def _of_those_left_out(gather: _Gather, measure: Measure) -> Measure:
+    """The same without the replications in which nobody was left out on a chain: that all got in says nothing there."""
+    name, _, _ = measure.name.partition(".")
+    there = {chain: gather.column(f"{name}.{chain}.attempts") > 0 for chain in measure.values}
+    return measure._replace(values={chain: np.where(there[chain], values, np.nan) for chain, values in measure.values.items()})
 
 
 def _overall(evidence: Evidence, gather: _Gather, name: str) -> Measure:
@@ -290,6 +300,19 @@ def _difference(measure: Measure, found: Interval) -> str:
 # ---- in tables
 
 
+def missing(measure: Measure) -> list[str]:
+    """The chains without that figure."""
+    return [chain for chain in measure.values if not measure.level(chain).n]
+
+
+def blanks(evidence: Evidence, found: list[Measure]) -> str:
+    """What it says that a figure is missing on a chain."""
+    without = {chain for measure in found for chain in missing(measure)}
+    l1 = any(evidence.scenario.chains[chain].kind == "l1" for chain in without)
+    text = "stands where nothing was observed in any replication, or where there is no such thing"
+    return f"{text}: L1 has no sequencer and posts no batches." if l1 else f"{text}."
+
+
 def tables(evidence: Evidence) -> list[Table]:
     """The figures with the chains as columns, and the paired differences of the others from the first."""
     found = measures(evidence)
@@ -297,6 +320,7 @@ def tables(evidence: Evidence) -> list[Table]:
         return []
     base, *others = found[0].values
     note = "Figures that are zero throughout are left out. A role is a group's name without that of its chain."
+    note += f" {NOTHING} {blanks(evidence, found)}" if any(map(missing, found)) else ""
     levels = Table(f"Side by side: {evidence.how}", ["", *found[0].values], _rows(found, _levels_of), note=note)
     note = f"Paired by replication, in which the chains share the prices, but not the luck of their people; positive: more than on {base}."
     note += " (0 inside): the interval contains zero." if evidence.replications > 1 else ""
