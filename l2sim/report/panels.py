@@ -70,10 +70,6 @@ def picture(evidence: Evidence) -> Picture | None:
     return Picture(NAME, f"{listed(chains)}, figure by figure", caption, f"{listed(chains)}: {listed(shown)}.", drawn, _data(found))
 
 
-def _levels(measure: Measure) -> list[float]:
-    return [measure.level(chain).mean for chain in measure.values]
-
-
 def _key(index: int) -> Any:
     from matplotlib.lines import Line2D
 
@@ -81,8 +77,8 @@ def _key(index: int) -> Any:
     return Line2D([], [], color=colour, marker=marker, linestyle="none", markersize=5.5)
 
 
-def _chains(axes: "Axes", measure: Measure, *, named: bool, wide: int) -> None:
-    """One figure: a line for each chain; its title is broken where it is too wide in letters."""
+def _chains(axes: "Axes", measure: Measure, *, named: bool) -> None:
+    """One figure: a line for each chain."""
     last = len(measure.values) - 1
     for index, chain in enumerate(measure.values):
         _mark(axes, measure, chain, index, float(last - index), 0.22)

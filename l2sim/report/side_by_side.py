@@ -79,7 +79,8 @@ def sides(evidence: Evidence) -> list[str]:
     scenario = evidence.scenario
     kinds: dict[str, set[str]] = {name: set() for name, chain in scenario.chains.items() if chain.kind in VENUES}
     for market in scenario.markets.values():
-        kinds[market.on].add(market.kind)
+        if market.on in kinds:
+            kinds[market.on].add(market.kind)
     return [name for name, here in kinds.items() if any(here & there for other, there in kinds.items() if other != name)]
 
 
