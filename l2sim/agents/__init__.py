@@ -31,6 +31,9 @@ class Agent(Part, room="agents"):
     """The fields of a rollup that it may stand in, such as ``proposer``; a kind of another package that names none may stand in any whose
     work it can do."""
 
+    contests: ClassVar[bool] = False
+    """Whether it contests assertions of others."""
+
     count: Annotated[int, Field(ge=1)] = 1
     """How many of them there are, each with its own luck and its own accounts."""
     region: str = "us_east"

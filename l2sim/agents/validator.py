@@ -1,7 +1,7 @@
 """Validator: executes the rollup's blocks again and challenges what is asserted falsely."""
 
 import itertools
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -18,6 +18,8 @@ class Validator(Agent):
     probability c + (1 - c) p^n. What befalls it belongs to the assertion, so it is the same in every world that has that one.
     Where the settlement lets many argue about an assertion, it stands by what is true.
     """
+
+    contests: ClassVar[bool] = True
 
     count: Annotated[int, Field(ge=0)] = 1
     """How many of them there are, each with its own luck and its own accounts."""

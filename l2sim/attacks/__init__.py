@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Collection
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from l2sim.events import AttackBegan, AttackEnded
 from l2sim.part import Part
@@ -12,6 +12,9 @@ from l2sim.world.seat import AttackSeat, Waiting
 
 class Attack(Part, room="attacks"):
     """Something bad that begins, lasts and ends."""
+
+    contests: ClassVar[bool] = False
+    """Whether it contests assertions of others."""
 
     begins: Duration
     """When it strikes, since the start."""

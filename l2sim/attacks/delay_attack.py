@@ -1,6 +1,6 @@
 """Delay attack."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -39,6 +39,8 @@ class DelayAttack(Attack):
     several may stake on the same claim, where all say the same so as not to fight each other. Those of two attacks always differ. They
     spend no more than their budget; beyond it a rival falls silent. What they lose is the price of the delay.
     """
+
+    contests: ClassVar[bool] = True
 
     on: Annotated[str, Refers("chains", kind="rollup", has="settlement")]
     """The rollup that it attacks."""

@@ -1,7 +1,7 @@
 """Stalled game: disputes for the sake of the time that they take."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -20,6 +20,8 @@ class StalledGame(Attack):
     transaction of some block on, so it loses every dispute that is fought to the end; what it wins is time. Its account on L1 may go
     into debt for gas and, up to its budget, for bonds.
     """
+
+    contests: ClassVar[bool] = True
 
     on: Annotated[str, Refers("chains", kind="rollup", has="settlement")]
     """The rollup."""

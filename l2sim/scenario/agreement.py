@@ -251,14 +251,10 @@ def _blocks(loads: list[tuple[int, int]], blobs: int, gas: int) -> int:
     return n
 
 
-_CONTESTS = ("validator", "staker", "stalled_game", "delay_attack")
-"""Kinds that contest assertions, honestly or not."""
-
-
 def _challenges(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
     """Who contests assertions does so where that is possible; a validator not where a false one is answered by a true one beside it."""
     settlement = cast.parts.get(("chains", str(fields.get("on")), "settlement"))
-    if len(where) != 2 or settlement is None or not any(is_kind(part, kind) for kind in _CONTESTS):
+    if len(where) != 2 or settlement is None or not getattr(part, "contests", False):
         return
     how = f"'{fields['on']}' settles by '{settlement.kind}'"
     if is_kind(part, "validator") and getattr(settlement, "rivals", False):
