@@ -13,7 +13,7 @@ from l2sim.scenario import Scenario
 def pieces(*begins: str, depth: int) -> Log:
     """A batch in two transactions, of which a block of L1 takes one: slots 14 and 15; blocks are undone at each of those times."""
     poster = {
-        "kind": "batch_poster", "poll": "1s", "gas": "21000 gas", "tip": "1 gwei", "max_delay": "1h", "full": None,
+        "kind": "batch_poster", "poll": "1s", "gas": "21000 gas", "tip": "1 gwei", "max_delay": None, "full": None,
         "policy": {"kind": "op_channels", "target_blobs": 12, "max_channel_duration": 60},
     }  # fmt: skip
     fees = {"kind": "eip1559", "initial": "4 gwei"}, {"kind": "given", "fractions": [0.9, 0.9, 0.9, 0.1, 0.1, 0.1]}
