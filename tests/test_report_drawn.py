@@ -73,6 +73,29 @@ def test_components_are_drawn_over_the_whole_width_of_each_part(tmp_path: Path) 
             assert covered(axes, row["from_s"] + share * width, height) == np.isfinite(total), (row["from_s"], share)
 
 
+def test_one_part_that_costs_far_more_hides_no_other(tmp_path: Path) -> None:
+    """Its height is written beside it; a part that costs four times as much is drawn as it is."""
+
+    def spiked(times: float) -> Log:
+        log = Log()
+        log.about = ABOUT_THESE
+        for number in range(1, 41):
+            fee, second = 1e-4 * (times if number == 30 else 1.0), 29 * number
+            log.record(second * SECOND, TransactionIncluded("op", number, second * SECOND, 5, "pool", "buy", 0, 10**5, fee, 0.0, 1.0, 1.0))
+            log.record(second * SECOND, BlockSealed("op", number, 1, 10**5, 10**9, 0, 0, 0))
+        return log
+
+    changes = CHANGES | {"metrics": {"components": {"kind": "fee_components"}}, "attacks": {}}
+    for times, limit, text in ((500.0, 1.6e5, ["up to 50\u202f000\u202f000"]), (4.0, 4.32e5, [])):
+        run = make_run(tmp_path / str(times), 1, changes, logs=lambda world, luck, times=times: spiked(times))
+        picture = fee_components.picture(Evidence(run), "components")
+        (axes,) = figure_of(picture).axes
+        assert picture is not None
+        assert axes.get_ylim() == pytest.approx((0.0, limit))
+        assert [one.get_text() for one in axes.texts] == text
+        assert ("On op parts" in picture.caption) == bool(text)
+
+
 # ---- disputes
 
 

@@ -10,7 +10,7 @@ from l2sim.report.evidence import Evidence
 from l2sim.report.figures import BLUE, GREEN, ORANGE, SKY, Drawing, Picture, canvas, legend, quantity_axis
 from l2sim.report.tables import Table, head_of, row_of
 from l2sim.units import SECOND
-from l2sim.wording import listed
+from l2sim.wording import amount, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 BINS = 48
 """Parts that the run is cut into."""
 GWEI_A_ETH = 1e9
+SPIKE = 5.0
+"""How many times what nine parts in ten stay below a part must cost for the axis to end below it."""
 LOOKS = {
     "base": ("base fee", {"facecolor": SKY}),
     "priority": ("priority fee", {"facecolor": BLUE}),
@@ -41,6 +43,7 @@ def picture(evidence: Evidence, name: str) -> Picture | None:
     there = [one for k, one in enumerate(COMPONENTS) if one != "inclusion" or any(np.nansum(mean[:, k]) > 0 for mean in means.values())]
     duration = logs[0].about["duration"] / SECOND
     edges = np.linspace(0.0, duration, BINS + 1)
+    cut: list[str] = []
     with canvas(0.55 + 1.45 * len(means)) as figure:
         stack = figure.subplots(len(means), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (chain, mean) in zip(stack, means.items(), strict=True):
@@ -50,14 +53,21 @@ def picture(evidence: Evidence, name: str) -> Picture | None:
                 if component in there:
                     # Each part over the whole of its width, the last one before a gap too.
                     axes.stairs(upper, edges, baseline=lower, fill=True, label=words, edgecolor="#333333", linewidth=0.5, **look)
-            axes.set_ylim(0.0, 1.08 * float(np.nansum(mean, axis=1).max()))
-            axes.set_ylabel("gwei a transaction")
+            top, limit = _heights(mean)
+            axes.set_ylim(0.0, limit)
+            if top > limit:
+                cut.append(chain)
+                place = int(np.argmax(np.nansum(mean, axis=1)))
+                left = place > BINS // 2
+                at, aside, side = (edges[place], -3, "right") if left else (edges[place + 1], 3, "left")
+                axes.annotate(f"up to {amount(top)}", (at, limit), (aside, -3), textcoords="offset points", ha=side, va="top", fontsize=7.5)
         legend(stack[0], columns=len(there))
         stack[-1].set_xlim(0.0, duration)
         stack[-1].set_xlabel(f"simulated time, {quantity_axis(stack[-1].xaxis, 's', duration)}")
         drawn = Drawing(figure, evidence.anchor("fee_components", name))
     caption = f"Means of all transactions in each {BINS}th of the run"
     caption += f" and over n = {len(logs)} replications." if len(logs) > 1 else ", one replication."
+    caption += f" On {listed(cut)} parts that cost far more than the others are cut off, the highest with its height." if cut else ""
     caption += " A gap is a part without transactions. Scales differ from chain to chain; a gwei is a thousand-millionth of an ether."
     return Picture(
         evidence.anchor("fee_components", name),
@@ -67,6 +77,13 @@ def picture(evidence: Evidence, name: str) -> Picture | None:
         drawn,
         _data(means, edges),
     )
+
+
+def _heights(mean: Floats) -> tuple[float, float]:
+    """What the dearest part costs, and where the axis ends: above it, unless it is far from what nine in ten cost."""
+    total = np.nansum(mean, axis=1)
+    top, usual = float(total.max()), float(np.quantile(total[np.isfinite(mean[:, 0])], 0.9))
+    return top, 1.6 * usual if top > SPIKE * usual > 0.0 else 1.08 * top
 
 
 def layers(mean: Floats) -> list[tuple[str, Floats, Floats]]:
