@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import typer
 from typer.testing import CliRunner
 from worlds import as_a_shell_sees, without_workers
 
@@ -19,6 +20,7 @@ import l2sim
 from l2sim import simulation
 from l2sim.agents import Agent, Waiting
 from l2sim.cli import app
+from l2sim.cli.exits import exits
 from l2sim.results import OutputError, RunNotFound
 from l2sim.scenario import Scenario
 from l2sim.units import HOUR
@@ -54,6 +56,7 @@ def test_help_imports_nothing_heavy(words: list[str], heavy: tuple[str, ...]) ->
     code = f"""
 import sys
 from l2sim.cli import app
+from l2sim.cli.exits import exits
 try:
     app({words!r})
 except SystemExit as error:
@@ -282,6 +285,16 @@ def test_ctrl_c_leaves_no_half_written_run(jobs: str, tmp_path: Path) -> None:
         sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert (as_a_shell_sees(process.returncode), out) == (130, "")
-    assert without_workers(err) == "interrupted; replications that were finished are kept\n"
+    kept = "interrupted; replications that were finished are kept\n"
+    assert (as_a_shell_sees(process.returncode), out, without_workers(err)) == (130, "", kept)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("first", "ends"), [(KeyboardInterrupt(), 130), (ZeroDivisionError(), 1)])
+def test_an_error_that_an_interruption_led_to_is_one(first: BaseException, ends: int, capsys: pytest.CaptureFixture[str]) -> None:
+    stopped = SystemError("a compiled function was stopped")
+    stopped.__cause__ = first
+    with pytest.raises(typer.Exit) as left, exits():
+        raise stopped
+    assert left.value.exit_code == ends
+    assert capsys.readouterr().err.startswith("interrupted" if ends == 130 else "failed: SystemError")

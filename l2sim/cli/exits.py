@@ -24,17 +24,24 @@ def exits(kept: str = "replications") -> Iterator[None]:
         yield
     except (typer.Exit, BrokenPipeError):
         raise
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted; {kept} that were finished are kept", err=True)
-        raise typer.Exit(INTERRUPTED) from None
-    except Exception as error:
+    except (KeyboardInterrupt, Exception) as error:
+        if _interrupted(error):
+            typer.echo(f"interrupted; {kept} that were finished are kept", err=True)
+            raise typer.Exit(INTERRUPTED) from None
         if os.environ.get("L2SIM_TRACEBACK"):
             raise
         typer.echo(told(error), err=True)
         raise typer.Exit(code(error)) from None
 
 
-def code(error: Exception) -> int:
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error; compiled code that it stops may raise another one."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def code(error: BaseException) -> int:
     """The exit code of an error: whether the input was wrong, or the run failed."""
     from l2sim.results import RunNotFound
     from l2sim.scenario.mistakes import ScenarioError
@@ -43,7 +50,7 @@ def code(error: Exception) -> int:
     return WRONG if isinstance(error, ScenarioError | RunNotFound | ClusterError) else FAILED
 
 
-def told(error: Exception) -> str:
+def told(error: BaseException) -> str:
     """The text of an error that was meant for people; for any other also what it is and where it came from."""
     if type(error).__module__.startswith("l2sim."):
         return str(error)
