@@ -5,24 +5,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_world_l1_builders import venue
 from validation import SCENARIOS, run
 
-from l2sim.events import (
-    BatchPosted,
-    BlockSealed,
-    TransactionIncluded,
-)
+from l2sim.events import BatchPosted, BlockSealed, TransactionIncluded
 from l2sim.events.l1_market import SpaceBought
 from l2sim.log import Log
 from l2sim.metrics.throughput import Throughput
 from l2sim.scenario import Scenario
-from l2sim.units import ETH, SECOND
-
-SLOT = 12 * SECOND
-
-
-def venue(**changes: Any) -> Scenario:
-    return Scenario.load(SCENARIOS / "venue_on_l1.yaml").vary(changes)
+from l2sim.units import ETH
 
 
 def flooded(kind: str, **fields: Any) -> tuple[Log, Scenario]:
