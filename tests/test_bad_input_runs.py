@@ -5,7 +5,6 @@ Each of these is a command typed in an empty folder.
 
 import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
-from worlds import SMALL, as_a_shell_sees, without_workers
+from worlds import SMALL, as_a_shell_sees, interrupted, without_workers
 
 from l2sim.results import Run
 from l2sim.scenario import Scenario
@@ -154,8 +153,7 @@ def test_ctrl_c_in_the_middle_keeps_whole_replications_and_nothing_else(tmp_path
     give_up = monotonic() + 60
     while not list(tmp_path.glob("results/s/*/replications/[0-9]*")) and process.poll() is None and monotonic() < give_up:
         sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)
-    out, errors = process.communicate(timeout=60)
+    out, errors = interrupted(process)
     assert (as_a_shell_sees(process.returncode), out) == (INTERRUPTED, "")
     assert without_workers(errors) == "interrupted; replications that were finished are kept\n"
     assert not [path for path in tmp_path.rglob("*") if "partial" in path.name]

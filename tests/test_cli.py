@@ -1,7 +1,6 @@
 """The command line: what goes to stdout and stderr, and with which exit code. Runs themselves are tested elsewhere."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import pandas as pd
 import pytest
 import typer
 from typer.testing import CliRunner
-from worlds import as_a_shell_sees, without_workers
+from worlds import as_a_shell_sees, interrupted, without_workers
 
 import l2sim
 from l2sim import simulation
@@ -283,8 +282,7 @@ def test_ctrl_c_leaves_no_half_written_run(jobs: str, tmp_path: Path) -> None:
     give_up = monotonic() + 60
     while not list(tmp_path.glob("out/long/*/replications")) and process.poll() is None and monotonic() < give_up:
         sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = interrupted(process)
     kept = "interrupted; replications that were finished are kept\n"
     assert (as_a_shell_sees(process.returncode), out, without_workers(err)) == (130, "", kept)
     assert not (tmp_path / "out").exists()
@@ -298,3 +296,25 @@ def test_an_error_that_an_interruption_led_to_is_one(first: BaseException, ends:
         raise stopped
     assert left.value.exit_code == ends
     assert capsys.readouterr().err.startswith("interrupted" if ends == 130 else "failed: SystemError")
+
+
+class Closed:
+    """Something whose end is interrupted, where Python cannot raise."""
+
+    def __del__(self) -> None:
+        raise KeyboardInterrupt
+
+
+def dropped() -> None:
+    Closed()
+    sleep(30)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals to threads are those of POSIX")
+def test_an_interruption_that_python_drops_is_told_again(capsys: pytest.CaptureFixture[str]) -> None:
+    hook = sys.unraisablehook
+    with pytest.raises(typer.Exit) as left, exits():
+        dropped()
+    assert left.value.exit_code == 130
+    assert capsys.readouterr().err == "interrupted; replications that were finished are kept\n"
+    assert sys.unraisablehook is hook

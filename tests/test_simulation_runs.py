@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from worlds import without_workers
+from worlds import interrupted, without_workers
 
 from l2sim import simulation
 from l2sim.attacks import Attack
@@ -332,7 +331,6 @@ def test_ctrl_c_stops_all_processes_in_silence(scenario: Scenario, tmp_path: Pat
         deadline = time.monotonic() + 60
         while not (beat.exists() and beat.read_text(encoding="utf-8") not in ("", "0")) and time.monotonic() < deadline:
             time.sleep(0.1)
-        os.killpg(process.pid, signal.SIGINT)
-        out, errors = process.communicate(timeout=60)
+        out, errors = interrupted(process)
     assert (process.returncode, out.strip(), without_workers(errors)) == (130, "interrupted", "")
     assert not [name for name in files(tmp_path) if "partial" in name]

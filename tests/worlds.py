@@ -1,6 +1,9 @@
 """Worlds that several tests run, and how two of them are compared."""
 
+import os
 import re
+import signal
+import subprocess
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -109,6 +112,17 @@ def multiplied(value: Any, factor: Decimal) -> Any:
     if isinstance(value, str):
         return re.sub(r"-?\d+(?:\.\d+)?(?:[eE]-?\d+)?", lambda number: format(Decimal(number[0]) * factor, "f"), value)
     return value * float(factor)
+
+
+def interrupted(process: "subprocess.Popen[str]") -> tuple[str, str]:
+    """Press Ctrl-C, as a terminal sends it to all processes of a command, and take what they still say; none is left behind."""
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        return process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
 
 
 def as_a_shell_sees(code: int) -> int:

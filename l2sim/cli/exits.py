@@ -4,10 +4,13 @@ Exit codes: 0 done, 1 the run failed, 2 the input was wrong, 130 interrupted.
 """
 
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from threading import Timer, main_thread
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -21,7 +24,8 @@ FAILED, WRONG, INTERRUPTED = 1, 2, 130
 def exits(kept: str = "replications") -> Iterator[None]:
     """Turn what goes wrong into a message and an exit code; ``kept`` says what an interruption does not lose."""
     try:
-        yield
+        with _heard():
+            yield
     except (typer.Exit, BrokenPipeError):
         raise
     except (KeyboardInterrupt, Exception) as error:
@@ -32,6 +36,24 @@ def exits(kept: str = "replications") -> Iterator[None]:
             raise
         typer.echo(told(error), err=True)
         raise typer.Exit(code(error)) from None
+
+
+@contextmanager
+def _heard() -> Iterator[None]:
+    """Let Ctrl-C be told again that came where nothing can be raised, as in a callback of an import: Python drops it there."""
+    before = sys.unraisablehook
+
+    def hear(lost: Any) -> None:
+        if issubclass(lost.exc_type, KeyboardInterrupt) and hasattr(signal, "pthread_kill"):
+            Timer(0.01, signal.pthread_kill, (main_thread().ident, signal.SIGINT)).start()
+        else:
+            before(lost)
+
+    sys.unraisablehook = hear
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _interrupted(error: BaseException | None) -> bool:
