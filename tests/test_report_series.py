@@ -54,6 +54,15 @@ def test_a_head_is_behind_by_now_less_the_time_of_its_block(log: Log) -> None:
     assert not series.lag(log, "elsewhere", "safe").there
 
 
+def test_a_head_of_empty_blocks_advances_too(log: Log) -> None:
+    log.about |= {"duration": 600 * S, "chains": {"arb": {"kind": "rollup", "block_time": S, "blocks": 540}}}
+    for time in range(300, 600, 60):
+        log.record(time * S, HeadAdvanced("arb", "safe", time - 71))  # all empty after block 181, which was made at 240 s
+    lag = series.lag(log, "arb", "safe")
+    assert [lag.values[lag.times == time * S].min() for time in range(300, 600, 60)] == [pytest.approx(12.0)] * 5
+    assert lag.values[-1] == pytest.approx(72.0)
+
+
 def test_silence_is_not_mistaken_for_empty_blocks(log: Log) -> None:
     lag = series.lag(log, "arb", "unsafe")
     assert at(lag, 50) == pytest.approx(1.0)

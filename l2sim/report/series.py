@@ -163,8 +163,9 @@ def liquidated(log: "Log", market: str | None = None) -> Series:
 def lag(log: "Log", chain: str, head: str) -> Series:
     """How far a head is behind: now less the time at which its block was made (s).
 
-    Empty blocks are not in the log; a head at one of them counts as made at its place between its neighbours. For ``unsafe``,
-    empty blocks count as made as soon as they could. Where blocks were undone, the head is where it was seen until then, and goes back.
+    Empty blocks are not in the log; a head at one of them counts as made at its place between its neighbours, and after the last
+    block in the log by the usual time between blocks. For ``unsafe``, empty blocks count as made as soon as they could. Where blocks
+    were undone, the head is where it was seen until then, and goes back.
     """
     made, number = log.select(BlockSealed, "time", "number", chain=chain)
     if not len(made):
@@ -174,7 +175,10 @@ def lag(log: "Log", chain: str, head: str) -> Series:
     times, heads = seen(log, HeadAdvanced, chain, head=head)
     if not len(times):
         return EMPTY
-    since = np.append(0.0, np.interp(heads, np.append(0, number), np.append(0, made)))
+    about = log.about["chains"][chain]
+    empty = max(0, about["blocks"] - number[-1])  # blocks after the last one in the log
+    ends = made[-1] + empty * (about["block_time"] or 0)
+    since = np.append(0.0, np.interp(heads, np.r_[0, number, number[-1] + empty], np.r_[0, made, ends]))
     when = np.append(0.0, times)
     if len(times) > TEETH:
         return _extremes(when, since, edges(log))
