@@ -22,7 +22,7 @@ from l2sim.events import (
 )
 from l2sim.events.bridging import WithdrawalAdvanced
 from l2sim.log import Log
-from l2sim.report import dispute_heads, disputes, fee_components, reach, series, share_passed, timeline, withdrawal_delays
+from l2sim.report import dispute_heads, disputes, fee_components, reach, series, share_passed, timeline, timeline_panels, withdrawal_delays
 from l2sim.report.asserted import Pass, passes, sentence
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import Picture
@@ -206,11 +206,11 @@ def test_attacks_shade_the_chains_that_they_act_on(tmp_path: Path) -> None:
 
 
 def test_no_two_prices_look_alike() -> None:
-    looks = [timeline.look(place, 16, feeds=place % 3 == 0, points=100) for place in range(16)]
+    looks = [timeline_panels.look(place, 16, feeds=place % 3 == 0, points=100) for place in range(16)]
     assert len({(one["color"], one["marker"]) for one in looks}) == 16
     assert len({one["markevery"] for one in looks}) == 16
     assert all((one["linestyle"] == "-") == (place % 3 == 0) for place, one in enumerate(looks))
-    assert timeline.look(0, 16, feeds=False, points=1)["markevery"] is None  # one trade alone is seen
+    assert timeline_panels.look(0, 16, feeds=False, points=1)["markevery"] is None  # one trade alone is seen
 
 
 def test_a_saw_of_many_teeth_is_a_band_between_its_extremes() -> None:

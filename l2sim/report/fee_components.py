@@ -1,13 +1,13 @@
 """Fee components: what a transaction pays for base fee, priority, data, the operator and inclusion through L1, by chain and over time."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from l2sim.metrics.fee_components import COMPONENTS, paid
 from l2sim.report.evidence import Evidence
-from l2sim.report.figures import BLUE, GREEN, ORANGE, SKY, Drawing, Picture, canvas, legend, quantity_axis
+from l2sim.report.figures import BLUE, GREEN, ORANGE, SKY, Drawing, Picture, canvas, grid, key, name_axes, quantity_axis, room
 from l2sim.report.tables import Table, head_of, row_of
 from l2sim.units import SECOND
 from l2sim.wording import amount, listed
@@ -22,7 +22,7 @@ BINS = 48
 GWEI_A_ETH = 1e9
 SPIKE = 5.0
 """How many times what nine parts in ten stay below a part must cost for the axis to end below it."""
-LOOKS = {
+LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
     "base": ("base fee", {"facecolor": SKY}),
     "priority": ("priority fee", {"facecolor": BLUE}),
     "data": ("data on L1", {"facecolor": "white", "hatch": "//////"}),
@@ -44,30 +44,28 @@ def picture(evidence: Evidence, name: str) -> Picture | None:
     duration = logs[0].about["duration"] / SECOND
     edges = np.linspace(0.0, duration, BINS + 1)
     cut: list[str] = []
-    with canvas(0.55 + 1.45 * len(means)) as figure:
-        stack = figure.subplots(len(means), 1, sharex=True, squeeze=False)[:, 0]
-        for axes, (chain, mean) in zip(stack, means.items(), strict=True):
+    with canvas(0.75 + room(len(means), 1.45)) as figure:
+        every = grid(figure, len(means))
+        for axes, (chain, mean) in zip(every, means.items(), strict=True):
             axes.set_title(f"on {chain}")
             for component, lower, upper in layers(mean):
                 words, look = LOOKS[component]
                 if component in there:
                     # Each part over the whole of its width, the last one before a gap too.
-                    axes.stairs(upper, edges, baseline=lower, fill=True, label=words, edgecolor="#333333", linewidth=0.5, **look)
+                    axes.stairs(upper, edges, baseline=lower, fill=True, label=words, edgecolor="#333333", linewidth=0.3, **look)
             top, limit = _heights(mean)
             axes.set_ylim(0.0, limit)
             if top > limit:
                 cut.append(chain)
-                place = int(np.argmax(np.nansum(mean, axis=1)))
-                left = place > BINS // 2
-                at, aside, side = (edges[place], -3, "right") if left else (edges[place + 1], 3, "left")
-                axes.annotate(f"up to {amount(top)}", (at, limit), (aside, -3), textcoords="offset points", ha=side, va="top", fontsize=7.5)
-        legend(stack[0], columns=len(there))
-        stack[-1].set_xlim(0.0, duration)
-        stack[-1].set_xlabel(f"simulated time, {quantity_axis(stack[-1].xaxis, 's', duration)}")
+                axes.set_title(f"up to {amount(top)}", loc="right", fontsize=7.5)
+        every[0].set_xlim(0.0, duration)
+        unit = quantity_axis(every[0].xaxis, "s", duration)
+        name_axes(every, f"simulated time, {unit}", "gwei a transaction")
+        key(figure, columns=len(there))
         drawn = Drawing(figure, evidence.anchor("fee_components", name))
     caption = f"Means of all transactions in each {BINS}th of the run"
     caption += f" and over n = {len(logs)} replications." if len(logs) > 1 else ", one replication."
-    caption += f" On {listed(cut)} parts that cost far more than the others are cut off, the highest with its height." if cut else ""
+    caption += f" On {listed(cut)} parts that cost far more than the others are cut off; the dearest's cost is above." if cut else ""
     caption += " A gap is a part without transactions. Scales differ from chain to chain; a gwei is a thousand-millionth of an ether."
     return Picture(
         evidence.anchor("fee_components", name),

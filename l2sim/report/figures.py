@@ -26,6 +26,10 @@ INK, FAINT, SHADE = "#222222", "#8a8a8a", "#e4e4e4"
 
 WIDTH = 7.4
 """Of every figure (inches)."""
+COLUMN = 4
+"""Axes of the same kind up to which they stand below each other; of more in one column, a printed page would show little."""
+LOW = 1.4
+"""Inches of each row where they stand in two columns."""
 DOTS = 200
 """Of a PNG, an inch."""
 
@@ -86,6 +90,8 @@ ENOUGH = 4
 """Ticks that an axis of durations should have at least."""
 CLOSEST = 0.08
 """Share of such an axis within which a finer tick gives way to a coarser one."""
+TIGHT = 0.047
+"""Share of the figure's width within which two coarse ones would run into each other."""
 _METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
@@ -122,6 +128,38 @@ def canvas(height: float, *, laid_out: bool = True) -> "Iterator[Figure]":
 
     with _styled():
         yield Figure(figsize=(WIDTH, height), layout="constrained" if laid_out else None)
+
+
+def room(number: int, each: float) -> float:
+    """Inches of height that so many axes of the same kind take, ``each`` where they stand in one column."""
+    return each * number if number <= COLUMN else LOW * -(-number // 2)
+
+
+def grid(figure: "Figure", number: int, *, same_y: bool = False) -> "list[Axes]":
+    """Axes of the same kind that share x, below each other or, where that would be too tall, in two columns."""
+    columns = 1 if number <= COLUMN else 2
+    every = list(figure.subplots(-(-number // columns), columns, sharex=True, sharey=same_y, squeeze=False).ravel())
+    for axes in every[number:]:  # of its cell only the x axis of the column is left
+        axes.spines["left"].set_visible(False)
+        axes.yaxis.set_visible(False)
+    return every[:number]
+
+
+def name_axes(every: "list[Axes]", x: str, y: str) -> None:
+    """Name the axes of a grid: each where they stand in one column, all together where they stand in two."""
+    if len(every) <= COLUMN:
+        every[-1].set_xlabel(x)
+        for axes in every:
+            axes.set_ylabel(y)
+    elif (figure := every[0].get_figure(root=True)) is not None:
+        figure.supxlabel(x, fontsize=_STYLE["axes.labelsize"])
+        figure.supylabel(y, fontsize=_STYLE["axes.labelsize"])
+
+
+def key(figure: "Figure", columns: int = 4) -> None:
+    """One legend above all axes, of what any of them shows."""
+    known = {words: mark for axes in figure.axes for mark, words in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(known.values(), known.keys(), loc="outside upper left", ncols=columns, borderaxespad=0.5)
 
 
 class Drawing:
@@ -186,17 +224,23 @@ def legend(axes: "Axes", columns: int = 4) -> None:
         axes.legend(handles, labels, loc="lower right", bbox_to_anchor=(1.0, 1.01), ncols=columns)
 
 
-def duration_axis(axis: "Axis", least: float, largest: float) -> None:
-    """Ticks of a logarithmic axis in seconds at 1 s, 10 s, 1 min, …, written so; finer ones where few would be in sight."""
+def duration_axis(axis: "Axis", least: float, largest: float, width: float = 1.0) -> None:
+    """Ticks of a logarithmic axis in seconds at 1 s, 10 s, 1 min, …, written so; finer ones where few would be in sight.
+
+    ``width`` is the share of the figure's width that the axis has.
+    """
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
     for marks in (_COARSE, _COARSE | _FINE):
         shown = {mark: text for mark, text in sorted(marks.items()) if least <= mark <= largest}
         if len(shown) >= ENOUGH:
             break
-    closest = log(largest / least) * CLOSEST if least > 0 else 0.0
+    inside = log(largest / least) if least > 0 else 0.0
     for mark in [mark for mark in shown if mark not in _COARSE]:
-        if any(abs(log(mark / other)) < closest for other in shown if other != mark):
+        if any(abs(log(mark / other)) < CLOSEST * inside for other in shown if other != mark):
+            del shown[mark]
+    for mark in list(shown):
+        if any(0.0 < log(mark / other) < TIGHT / width * inside for other in shown):
             del shown[mark]
     axis.set_major_locator(FixedLocator(list(shown)))
     axis.set_minor_locator(NullLocator())

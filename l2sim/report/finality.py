@@ -9,7 +9,7 @@ import numpy.typing as npt
 from l2sim.events import BlockSealed, TransactionIncluded
 from l2sim.metrics.time_to_finality import NOT_YET, TimeToFinality, reached
 from l2sim.report.evidence import Evidence
-from l2sim.report.figures import GREEN, INK, ORANGE, Drawing, Picture, canvas, duration_axis, legend
+from l2sim.report.figures import COLUMN, GREEN, INK, ORANGE, Drawing, Picture, canvas, duration_axis, grid, key, name_axes, room
 from l2sim.report.tables import Table, head_of, row_of
 from l2sim.units import SECOND
 from l2sim.wording import amount, listed, span
@@ -59,9 +59,9 @@ def picture(evidence: Evidence, name: str, rule: TimeToFinality) -> Picture | No
     chains = sorted({curve.chain for curve in curves})
     if not chains:
         return None
-    with canvas(0.35 + 2.5 * len(chains)) as figure:
-        stack = figure.subplots(len(chains), 1, sharex=True, squeeze=False)[:, 0]
-        for axes, chain in zip(stack, chains, strict=True):
+    with canvas(0.55 + room(len(chains), 2.4)) as figure:
+        every = grid(figure, len(chains), same_y=True)
+        for axes, chain in zip(every, chains, strict=True):
             axes.set_title(f"on {chain}")
             here = [curve for curve in curves if curve.chain == chain]
             for curve in sorted(here, key=lambda curve: list(STAGES).index(curve.stage)):
@@ -71,15 +71,11 @@ def picture(evidence: Evidence, name: str, rule: TimeToFinality) -> Picture | No
                 dashes = "-" if written else (0, (3, 1.6))
                 axes.plot(GRID, curve.mean, color=colour, linewidth=width, linestyle=dashes, label=called)
                 axes.fill_between(GRID, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0)
-            axes.set_ylabel(f"share of {curves[0].what}")
-            axes.set_ylim(0, 1.02)
-            legend(axes, columns=3)
-        stack[-1].set_xscale("log")
-        stack[-1].set_xlim(*_limits(curves))
-        duration_axis(stack[-1].xaxis, *_limits(curves))
-        stack[-1].set_xlabel(
-            "time since submission (logarithmic)" if curves[0].what == "transactions" else "time since the block was made (logarithmic)"
-        )
+        every[0].set(xscale="log", xlim=_limits(curves), ylim=(0, 1.02))
+        duration_axis(every[0].xaxis, *_limits(curves), width=1.0 if len(every) <= COLUMN else 0.45)
+        since = "submission" if curves[0].what == "transactions" else "the block was made"
+        name_axes(every, f"time since {since} (logarithmic)", f"share of {curves[0].what}")
+        key(figure, columns=3)
         anchor = evidence.anchor("finality", name)
         drawn = Drawing(figure, anchor)
     return Picture(

@@ -124,7 +124,7 @@ def _stands_beside(evidence: Evidence) -> bool:
 
 
 def _timeline(evidence: Evidence) -> Section:
-    return Section("timeline", "Timeline", _there(timeline.picture(evidence)), [])
+    return Section("timeline", "Timeline", list(timeline.pictures(evidence)), [])
 
 
 def _finality(evidence: Evidence) -> Section:

@@ -134,7 +134,7 @@ def _finish(axes: "Axes", group: list[Measure], ticks: int) -> None:
         axes.set_xscale("log", nonpositive="clip")
         limits = 0.7 * min([seen.min(), *_positive(levels)]), 1.3 * max(seen.max(), bounds.max())
         axes.set_xlim(*limits)
-        duration_axis(axes.xaxis, *limits)
+        duration_axis(axes.xaxis, *limits, width=0.3)
         axes.set_xlabel("logarithmic")
         return
     least, largest = min(0.0, seen.min(), bounds.min()), max(0.0, seen.max(), bounds.max())

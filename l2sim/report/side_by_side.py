@@ -17,6 +17,8 @@ Floats = npt.NDArray[np.float64]
 
 TOLD = 4
 """Items of a kind that are told in a sentence; the others are in tables."""
+ABREAST = 5
+"""Chains that a table has columns for."""
 ALL = "all senders"
 NO_PAIRS = "no pairs"
 VENUES = ("l1", "rollup")
@@ -315,23 +317,31 @@ def blanks(evidence: Evidence, found: list[Measure]) -> str:
 
 
 def tables(evidence: Evidence) -> list[Table]:
-    """The figures with the chains as columns, and the paired differences of the others from the first."""
+    """The figures with the chains as columns, and the paired differences of the others from the first; in parts where they are many."""
     found = measures(evidence)
     if not found:
         return []
     base, *others = found[0].values
     note = "Figures that are zero throughout are left out. A role is a group's name without that of its chain."
     note += f" {NOTHING} {blanks(evidence, found)}" if any(map(missing, found)) else ""
-    levels = Table(f"Side by side: {evidence.how}", ["", *found[0].values], _rows(found, _levels_of), note=note)
+    levels = _abreast("Side by side", evidence.how, list(found[0].values), list(found[0].values), _rows(found, _levels_of), note)
     note = f"Paired by replication, in which the chains share the prices, but not the luck of their people; positive: more than on {base}."
     note += " (0 inside): the interval contains zero." if evidence.replications > 1 else ""
-    apart = Table(
-        f"Paired differences from {base}: {evidence.how}",
-        ["", *(f"{chain} {MINUS} {base}" for chain in others)],
-        _rows(found, _apart),
-        note=note,
-    )
-    return [levels, apart]
+    head = [f"{chain} {MINUS} {base}" for chain in others]
+    return [*levels, *_abreast(f"Paired differences from {base}", evidence.how, others, head, _rows(found, _apart), note)]
+
+
+def _abreast(title: str, how: str, chains: list[str], head: list[str], rows: list[list[str]], note: str) -> list[Table]:
+    """One table, or several where a printed page would not hold the columns of all chains."""
+    parts = -(-len(chains) // ABREAST)
+    size = -(-len(chains) // parts)
+    made = []
+    for first in range(0, len(chains), size):
+        part = slice(first, first + size)
+        which = f" ({listed(chains[part])})" if parts > 1 else ""
+        cells = [[row[0], *row[1:][part]] for row in rows]
+        made.append(Table(f"{title}{which}: {how}", ["", *head[part]], cells, note="" if first else note))
+    return made
 
 
 def _rows(found: list[Measure], cells: Callable[[Measure], list[str]]) -> list[list[str]]:

@@ -1,24 +1,16 @@
 """The timeline: one replication on one axis of time, prices above, chains below, as written over without the attacks."""
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from l2sim.report import series
 from l2sim.report.evidence import Evidence
 from l2sim.report.figures import (
-    CALM,
-    FAINT,
-    GREEN,
     INK,
-    MARKERS,
-    ORANGE,
     PURPLE,
     SHADE,
-    SKY,
-    WRITTEN,
     Drawing,
     Picture,
     canvas,
@@ -27,8 +19,9 @@ from l2sim.report.figures import (
     plain_axis,
     quantity_axis,
 )
+from l2sim.report.reach import windows_on
 from l2sim.report.reorganizations import Undone, undone
-from l2sim.report.series import Series
+from l2sim.report.timeline_panels import Line, Panel, Worlds, feeds, panels
 from l2sim.units import SECOND
 from l2sim.wording import amount, listed, span
 
@@ -36,85 +29,66 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from l2sim.log import Log
 
-_PATH: Mapping[str, Any] = {"color": INK, "linestyle": (0, (1, 1.5)), "linewidth": 1.1}
-_TONES = (GREEN, ORANGE, SKY, PURPLE, FAINT)
-_DASHES: tuple[Any, ...] = ((0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 1)))
-_MARKED = 0.14
-"""Between two markers of a line, of the figure's axis, from one line to the next a little further on."""
-_HEADS: Mapping[str, tuple[str, float]] = {"unsafe": (INK, 1.0), "safe": (GREEN, 1.2), "finalized": (ORANGE, 1.4)}
 FEW = 8.0
 """Ratio of the largest to the least from which on fees are drawn on a logarithmic axis."""
 CLOSE = 60
 """Teeth of a saw from which on it is drawn as a band: closer than a tenth of an inch they run into each other."""
 PARTS = 80
 """Of a run, at most, in each of which a band has one height."""
-SPARSE = 12
-"""Points of a line up to which each has its marker."""
 LONG = 16
 """Letters of a name in a legend from which on three stand beside each other, not four."""
 _UNDONE: Mapping[str, Any] = {"facecolor": "none", "edgecolor": PURPLE, "hatch": "\\\\\\\\\\\\", "linewidth": 0.0}
+WHOLE = 8.5
+"""Heights of panels up to which a timeline is one picture, so that all of one rollup stands above one axis."""
+PAGE = 6.5
+"""Heights of panels that a page shows at a size that can be read, where a timeline is in parts."""
 MOST = 4
 """Reorganisations that the caption tells of."""
-_THIN_CALM = (0, (2.5, 1.5))
 
 
-class Line(NamedTuple):
-    """A line of a panel."""
-
-    name: str
-    world: str
-    points: Series
-    style: Mapping[str, Any]
-    legend: str | None = None
-    """What the legend calls it; nothing where another line speaks for it."""
-
-
-class Panel(NamedTuple):
-    """One axis of the stack."""
-
-    title: str
-    unit: str
-    lines: list[Line]
-    form: str = "linear"
-    """``linear``, ``log``, ``duration`` (logarithmic, in seconds) or ``mirrored`` (bars up and down)."""
-    height: float = 1.0
-
-
-class _Worlds(NamedTuple):
-    """The logs of the replication: as written, and without the attacks."""
-
-    written: "Log"
-    calm: "Log | None"
-
-    def each(self) -> "Iterator[tuple[str, Log, Mapping[str, Any]]]":
-        yield "written", self.written, {**WRITTEN, "zorder": 2.2}
-        if self.calm is not None:
-            yield "without", self.calm, {**CALM, "zorder": 2.1}
-
-
-def picture(evidence: Evidence) -> Picture | None:
-    """The first replication's timeline; nothing where its log is empty."""
+def pictures(evidence: Evidence) -> Iterator[Picture]:
+    """The first replication's timeline, in parts where it would be too tall for a page; nothing where its log is empty."""
     first = next(iter(evidence.written.measured))
     calm = evidence.calm.log(first) if evidence.calm is not None and first in evidence.calm.measured else None
-    worlds = _Worlds(evidence.written.log(first), calm)
+    worlds = Worlds(evidence.written.log(first), calm)
     if not worlds.written.about.get("duration"):
-        return None
-    panels = [panel for panel in _panels(worlds, _feeds(evidence)) if any(line.points.there for line in panel.lines)]
-    if not panels:
-        return None
-    windows = series.windows(worlds.written)
+        return
+    parts = _sheets([panel for panel in panels(worlds, feeds(evidence)) if any(line.points.there for line in panel.lines)])
+    for place, part in enumerate(parts, 1):
+        about = dict.fromkeys(panel.chain or "prices" for panel in part)
+        which = f": {listed(list(about))}" if len(parts) > 1 else ""
+        yield _picture(evidence, worlds, part, f"timeline{f'_{place}' if place > 1 else ''}", which)
+
+
+def _sheets(shown: list[Panel]) -> list[list[Panel]]:
+    """Panels that stand in one picture: all, or if that is too much as many chains as a page holds, each whole."""
+    if sum(panel.height for panel in shown) <= WHOLE:
+        return [shown] if shown else []
+    sheets: list[list[Panel]] = []
+    for chain in dict.fromkeys(panel.chain for panel in shown):
+        own = [panel for panel in shown if panel.chain == chain]
+        if sheets and sum(panel.height for panel in [*sheets[-1], *own]) <= PAGE:
+            sheets[-1] += own
+        else:
+            sheets.append(own)
+    return sheets
+
+
+def _picture(evidence: Evidence, worlds: Worlds, shown: list[Panel], anchor: str, which: str) -> Picture:
+    chains = {panel.chain for panel in shown}
+    near = {window for chain in chains for window in windows_on(evidence, worlds.written, chain)}
+    windows = [window for window in series.windows(worlds.written) if "" in chains or window in near]
     per, hours = series.time_unit(worlds.written.about["duration"])
     back = undone(worlds.written)
     named = len(windows) + len({one.chain for one in back})
-    heights = [*([0.05 + 0.16 * named] if named else []), *(panel.height for panel in panels)]
+    heights = [*([0.05 + 0.16 * named] if named else []), *(panel.height for panel in shown)]
     with canvas(0.5 + 1.42 * sum(heights)) as figure:
         every = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
         stack = every[1:] if named else every
         if named:
             _strip(every[0], windows, back, per, worlds.written.about["duration"] / per)
-        for axes, panel in zip(stack, panels, strict=True):
+        for axes, panel in zip(stack, shown, strict=True):
             _draw(axes, panel, per, worlds.written.about["duration"])
             for window in windows:
                 axes.axvspan(window.begins / per, window.ends / per, facecolor=SHADE, edgecolor="none", zorder=0)
@@ -124,18 +98,19 @@ def picture(evidence: Evidence) -> Picture | None:
         stack[-1].set_xlabel(f"simulated time, {hours}")
         stack[-1].set_xlim(0, worlds.written.about["duration"] / per)
         figure.align_ylabels(list(stack))
-        drawn = Drawing(figure, "timeline")
+        drawn = Drawing(figure, anchor)
+    first = next(iter(evidence.written.measured))
     return Picture(
-        "timeline",
-        f"What happened in replication {first}",
-        _caption(evidence, panels, windows, back, first),
-        f"Stacked panels over simulated time: {'; '.join(panel.title for panel in panels)}.",
+        anchor,
+        f"What happened in replication {first}{which}",
+        _caption(evidence, shown, windows, back, first),
+        f"Stacked panels over simulated time: {'; '.join(panel.title for panel in shown)}.",
         drawn,
-        _data(panels),
+        _data(shown),
     )
 
 
-def _caption(evidence: Evidence, panels: list[Panel], windows: list[series.Window], back: list[Undone], first: int) -> str:
+def _caption(evidence: Evidence, shown: list[Panel], windows: list[series.Window], back: list[Undone], first: int) -> str:
     n = evidence.replications
     parts = [f"Replication {first} of n = {n}, so no intervals." if n > 1 else "The only replication, so no intervals."]
     if windows:
@@ -149,14 +124,14 @@ def _caption(evidence: Evidence, panels: list[Panel], windows: list[series.Windo
         )
     if evidence.compared:
         parts.append(f"Solid: as written; dashed: the same luck without {evidence.attacks}, hidden where both are the same.")
-    if any(panel.form == "mirrored" for panel in panels):
-        sums = "Liquidations and executed transactions are taken over" if len(panels) > 1 else "Sums are over"
+    if any(panel.form == "mirrored" for panel in shown):
+        sums = "Liquidations and executed transactions are taken over" if len(shown) > 1 else "Sums are over"
         parts.append(f"{sums} {series.BINS} equal intervals.")
-    if any("waiting" in panel.title for panel in panels):
+    if any("waiting" in panel.title for panel in shown):
         parts.append("Waiting: submitted and neither executed nor dropped; what still waited when the run ended is not counted.")
-    if any(panel.form == "duration" for panel in panels):
+    if any(panel.form == "duration" for panel in shown):
         parts.append("A head's lag is now less the time at which its block was made.")
-        if any(series.teeth(line.points) > CLOSE for panel in panels if panel.form == "duration" for line in panel.lines):
+        if any(series.teeth(line.points) > CLOSE for panel in shown if panel.form == "duration" for line in panel.lines):
             parts.append("Bands: a head that advances too often to draw each time, from its least to its largest lag in each part.")
     return " ".join(parts)
 
@@ -164,112 +139,6 @@ def _caption(evidence: Evidence, panels: list[Panel], windows: list[series.Windo
 def _said(one: Undone) -> str:
     lost = f", {amount(one.lost)} of them lost" if one.lost else ""
     return f"{amount(one.blocks)} block{'s' if one.blocks > 1 else ''} of {one.chain} with {amount(one.transactions)} transactions{lost}"
-
-
-# ---- what the panels show
-
-
-def _feeds(evidence: Evidence) -> dict[str, str]:
-    """The price that each feed shows."""
-    return {name: str(getattr(market, "of", "")) for name, market in evidence.scenario.markets.items() if market.kind == "price_feed"}
-
-
-def _panels(worlds: _Worlds, feeds: Mapping[str, str]) -> Iterator[Panel]:
-    about = worlds.written.about
-    markets: dict[str, dict[str, Any]] = about.get("markets", {})
-    chains = sorted(about.get("chains", {}).items(), key=lambda chain: (chain[1]["kind"] != "rollup", chain[0]))
-    for price in sorted(about.get("prices", {})):
-        near = {name for name, market in markets.items() if (feeds.get(name) or market.get("base")) in (price, None)}
-        yield _price(worlds, price, markets, near if len(about["prices"]) > 1 else set(markets))
-    for price in sorted(about.get("prices", {})):
-        yield _impact(worlds, price)
-    yield _liquidations(worlds)
-    busy = [name for name, _ in chains if series.executed(worlds.written, name).there]
-    for name in busy:
-        yield _simple(f"Transactions executed on {name}", "per second", worlds, partial(series.executed, chain=name))
-        yield _simple(f"Transactions waiting for a block of {name}", "number", worlds, partial(series.waiting, chain=name))
-    behind = [name for name, chain in chains if chain["kind"] != "l1"] or [name for name, _ in chains]
-    for name in behind:
-        yield _heads(worlds, name)
-    for name, chain in chains:
-        if chain["kind"] == "l1":
-            for field in ("base_fee", "blob_base_fee"):
-                title = f"{field.replace('_', ' ').capitalize()} on {name}"
-                yield _simple(title, "gwei per gas", worlds, partial(series.fees, chain=name, field=field), "log")
-
-
-def _simple(title: str, unit: str, worlds: _Worlds, take: "Callable[[Log], Series]", form: str = "linear") -> Panel:
-    lines = [Line(title, world, take(log), style, _world(world, worlds)) for world, log, style in worlds.each()]
-    return Panel(title, unit, lines, form, 0.8)
-
-
-def _world(world: str, worlds: _Worlds) -> str | None:
-    """What a legend calls a world, where there are two."""
-    return None if worlds.calm is None else "as written" if world == "written" else "without"
-
-
-def _price(worlds: _Worlds, price: str, markets: Mapping[str, Mapping[str, Any]], near: set[str]) -> Panel:
-    path, _ = series.outside(worlds.written, price)
-    lines = [Line("outside path", "both", path, _PATH, "outside path")]
-    for world, log, style in worlds.each():
-        name = "index" if world == "written" else "index, without"
-        lines.append(Line("index", world, series.outside(log, price)[1], style, name))
-    shown = []
-    for market in sorted(near):
-        feeds = markets[market]["kind"] == "price_feed"
-        points = series.feed(worlds.written, market) if feeds else series.traded(worlds.written, market)
-        if points.there:
-            shown.append((market if feeds else f"trades in {market}", points, feeds))
-    for place, (name, points, feeds) in enumerate(shown):
-        lines.append(Line(name, "written", points, look(place, len(shown), feeds=feeds, points=len(points.times)), name))
-    return Panel(f"Price of {price}", "USD", [line for line in lines if line.points.there], height=1.7)
-
-
-def look(place: int, of: int, *, feeds: bool, points: int) -> Mapping[str, Any]:
-    """How a feed or a market is drawn beside others: no two have the same colour and marker; feeds are solid, trades dashed.
-
-    Of few points each is marked: one alone makes no line.
-    """
-    style: dict[str, Any] = {"color": _TONES[place % len(_TONES)], "linewidth": 0.9, "zorder": 2.3}
-    style |= {"linestyle": "-"} if feeds else {"linestyle": _DASHES[place % len(_DASHES)], "drawstyle": "steps-post"}
-    if of > 1 or points <= SPARSE:
-        every = None if points <= SPARSE else (_MARKED * (place + 0.5) / of, _MARKED)
-        style |= {"marker": MARKERS[place % len(MARKERS)], "markersize": 3.6, "markeredgewidth": 0.0, "markevery": every}
-    return style
-
-
-def _impact(worlds: _Worlds, price: str) -> Panel:
-    lines = []
-    for world, log, style in worlds.each():
-        path, index = series.outside(log, price)
-        moved = Series(path.times, index.values / path.values - 1.0)
-        if np.abs(moved.values).max(initial=0.0) > 1e-9:
-            lines.append(Line("impact", world, moved, style, _world(world, worlds)))
-    return Panel(f"Impact of the run's own trades on {price}, index over path", "%", lines, height=0.75)
-
-
-def _liquidations(worlds: _Worlds) -> Panel:
-    lines = []
-    for world, log, style in worlds.each():
-        points = series.liquidated(log)
-        name = "as written, upwards" if world == "written" else "without, downwards"
-        if points.values.any():
-            lines.append(Line("liquidated", world, points, style, name if worlds.calm is not None else None))
-    return Panel("Notional liquidated", "USD", lines, form="mirrored", height=1.1)
-
-
-def _heads(worlds: _Worlds, chain: str) -> Panel:
-    lines = []
-    for head, (colour, width) in _HEADS.items():
-        for world, log, _ in worlds.each():
-            points = series.lag(log, chain, head)
-            written = world == "written"
-            style = {"color": colour, "linewidth": width if written else 0.8, "linestyle": "-" if written else _THIN_CALM}
-            if points.there:
-                lines.append(Line(head, world, points, style, head if written else None))
-    if all(line.name == "unsafe" and np.ptp(line.points.values) == 0.0 for line in lines):
-        lines = []  # a block after every block time, and nobody to settle with: there is nothing to see
-    return Panel(f"How far the heads of {chain} are behind", "", lines, form="duration", height=1.35)
 
 
 # ---- how they are drawn
@@ -358,7 +227,7 @@ def _bars(axes: "Axes", panel: Panel, per: float) -> None:
     axes.axhline(0.0, color=INK, linewidth=0.6)
 
 
-def _data(panels: list[Panel]) -> "pd.DataFrame":
+def _data(shown: list[Panel]) -> "pd.DataFrame":
     import pandas as pd
 
     frames = [
@@ -372,7 +241,7 @@ def _data(panels: list[Panel]) -> "pd.DataFrame":
                 "unit": "s" if panel.form == "duration" else "1" if panel.unit == "%" else panel.unit,
             }
         )
-        for panel in panels
+        for panel in shown
         for line in panel.lines
     ]
     return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)

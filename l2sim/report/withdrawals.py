@@ -9,7 +9,7 @@ import numpy.typing as npt
 from l2sim.events import TransactionIncluded, WithdrawalFinalized, WithdrawalProven
 from l2sim.metrics.withdrawal_delay import WithdrawalDelay
 from l2sim.report.evidence import Evidence
-from l2sim.report.figures import GREEN, ORANGE, Drawing, Picture, canvas, legend, quantity_axis
+from l2sim.report.figures import GREEN, ORANGE, Drawing, Picture, canvas, grid, key, name_axes, quantity_axis, room
 from l2sim.report.tables import Table, head_of, rows_by_subject
 from l2sim.units import SECOND
 from l2sim.wording import amount, listed, span
@@ -95,29 +95,28 @@ def _picture(evidence: Evidence, name: str, metric: WithdrawalDelay, curves: lis
     anchor = evidence.anchor("withdrawals", name) if name else "withdrawals"
     bridges = list(dict.fromkeys(curve.bridge for curve in curves))
     largest = max(float(found[-1]) for curve in curves for found in curve.delays if len(found))
-    grid = np.linspace(0.0, 1.03 * largest, POINTS)
-    with canvas(0.35 + 2.3 * len(bridges)) as figure:
-        stack = figure.subplots(len(bridges), 1, sharex=True, squeeze=False)[:, 0]
-        for axes, bridge in zip(stack, bridges, strict=True):
+    durations = np.linspace(0.0, 1.03 * largest, POINTS)
+    with canvas(0.55 + room(len(bridges), 2.2)) as figure:
+        every = grid(figure, len(bridges), same_y=True)
+        for axes, bridge in zip(every, bridges, strict=True):
             for curve in (curve for curve in curves if curve.bridge == bridge):
                 _, words, colour, width = STAGES[curve.stage]
                 written = curve.world == "written"
-                shares = curve.shares(grid)
+                shares = curve.shares(durations)
                 axes.plot(
-                    grid, shares.mean(axis=0), color=colour, linewidth=width, linestyle="-" if written else (0, (3, 1.6)),
+                    durations, shares.mean(axis=0), color=colour, linewidth=width, linestyle="-" if written else (0, (3, 1.6)),
                     label=words if written else f"{words}, without",
                 )  # fmt: skip
-                axes.fill_between(grid, shares.min(axis=0), shares.max(axis=0), color=colour, alpha=0.16, linewidth=0)
+                axes.fill_between(durations, shares.min(axis=0), shares.max(axis=0), color=colour, alpha=0.16, linewidth=0)
             axes.set_title(f"through {bridge}")
-            axes.set_ylabel(f"share of withdrawals, {quantity_axis(axes.yaxis, '%', 1.0)}")
-            axes.set_ylim(0, 1.02)
-            legend(axes, columns=4)
-        stack[-1].set_xlim(0, grid[-1])
-        stack[-1].set_xlabel(f"time since submission on the rollup, {quantity_axis(stack[-1].xaxis, 's', largest, ticks=8)}")
+        every[0].set(xlim=(0, durations[-1]), ylim=(0, 1.02))
+        share, unit = quantity_axis(every[0].yaxis, "%", 1.0), quantity_axis(every[0].xaxis, "s", largest)
+        name_axes(every, f"time since submission on the rollup, {unit}", f"share of withdrawals, {share}")
+        key(figure)
         drawn = Drawing(figure, anchor)
     title = f"How long withdrawals take{evidence.which(name) if name else ''}"
     alt = f"Cumulative distributions of the delay of withdrawals through {listed(bridges)}."
-    return Picture(anchor, title, _caption(evidence, metric, curves), alt, drawn, _data(curves, grid))
+    return Picture(anchor, title, _caption(evidence, metric, curves), alt, drawn, _data(curves, durations))
 
 
 def _caption(evidence: Evidence, metric: WithdrawalDelay, curves: list[Curve]) -> str:
