@@ -351,4 +351,19 @@ def test_what_nothing_is_asserted_about_is_final_by_itself_or_not_at_all() -> No
     found = ValueAtRiskBeforeFinality(until="withdrawable").measure(log)["mean"]
     assert found.to_dict() == pytest.approx({"l1": 10.0, "op": 40.0, "bare": np.nan}, nan_ok=True)
     levels = TimeToFinality().measure(log)["withdrawable_from_block_unresolved"]
-    assert levels.to_dict() == pytest.approx({"l1": np.nan, "op": 0.0, "bare": 1.0}, nan_ok=True)
+    assert levels.to_dict() == pytest.approx({"l1": np.nan, "op": 0.0, "bare": np.nan}, nan_ok=True)
+
+
+def test_nobody_else_leaves_through_a_false_assertion() -> None:
+    log = Log()
+    log.about = {
+        "duration": 100 * SECOND, "groups": {}, "chains": {"op": {"kind": "rollup"}},
+        "markets": {"perp": {"kind": "perpetual", "on": "op", "base": "eth"}},
+    }  # fmt: skip
+    log.record(10 * SECOND, BlockSealed("op", 1, 1, 0, 0, 0, 0, 0))
+    log.record(10 * SECOND, PositionOpened("perp", 1, 1.0, 100.0, 20.0, 0.0, 0.0))
+    for number, valid, time in ((0, 0, 30), (1, 1, 50)):
+        log.record((20 + number) * SECOND, AssertionMade("op", number, 0, 1, 1, number, valid, 1.0, 0.5))
+        log.record(time * SECOND, AssertionConfirmed("op", number, 1, valid))
+    assert ValueAtRiskBeforeFinality(until="withdrawable").measure(log)["mean"]["op"] == pytest.approx(40.0)
+    assert TimeToFinality().measure(log)["withdrawable_from_block_mean"]["op"] == pytest.approx(40.0)

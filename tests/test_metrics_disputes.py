@@ -276,6 +276,18 @@ def test_a_false_assertion_that_passes_ends_no_delay() -> None:
     assert row(DisputeEconomics.model_validate({"usual": "6d"}), log, "op")["delay"] == 3 * 86_400
 
 
+def test_what_nothing_true_is_asserted_up_to_delays_nobody() -> None:
+    """A false assertion without a rival is taken out; the next true one comes a day later, up to a later block, and takes what is usual."""
+    log = Log()
+    log.about = {"duration": 20 * DAY, "groups": {}}
+    for time, number, last, valid in ((0, 0, 10, 1), (HOUR, 1, 12, 0), (DAY, 2, 20, 1)):
+        log.record(time, AssertionMade("op", number, 0, last, PROPOSER if valid else ATTACK, number, valid, 0.0, 0.5))
+    for time, number, last in ((6 * DAY, 0, 10), (7 * DAY, 2, 20)):
+        log.record(time, AssertionConfirmed("op", number, last, 1))
+    found = row(DisputeEconomics.model_validate({"usual": "6d"}), log, "op")
+    assert (found["delay"], found["opportunity_cost"]) == (0.0, 0.0)
+
+
 def test_stakes_are_open_while_a_dispute_is() -> None:
     """A rival of a true assertion stakes 100 ETH; the run ends before either is decided, ten days after, or goes on until both are."""
 

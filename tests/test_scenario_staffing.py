@@ -87,7 +87,37 @@ SETTLES, POSTER, FORCED = "chains.it.settlement", "chains.it.batch_poster", "cha
         ),
         ("op_mainnet", f"{SETTLES}.kind=bold", "chains.it.proposer.funds", "takes 3600 ETH", "chains.it.proposer.funds=4000 ETH"),
         # who makes proofs
+        ("zksync_era", "agents={p: {kind: prover, 'on': it}}", "agents.p.on", "nobody buys proofs for 'it'", f"{SETTLES}.market={{}}"),
         ("zksync_era", f"{SETTLES}.market={{}}", f"{SETTLES}.market", "write 'market: null'", "agents={provers: {kind: prover, 'on': it}}"),
+        (
+            "zksync_era",
+            "agents={p: {kind: prover, 'on': it}}; attacks={down: {kind: prover_outage, 'on': it, provers: p, begins: 1min, lasts: 1min}}",
+            "attacks.down.on",
+            "nobody buys proofs for 'it'",
+            f"{SETTLES}.market={{}}",
+        ),
+        # who contests, and who watches over that
+        (
+            "op_mainnet",
+            "attacks={late: {kind: delay_attack, 'on': it, begins: 1min, lasts: 1min}}",
+            "attacks.late.on",
+            "use an attack of kind 'stalled_game'",
+            "attacks={late: {kind: stalled_game, 'on': it, begins: 1min, lasts: 1min}}",
+        ),
+        (
+            "op_mainnet",
+            f"agents={{v: {{kind: validator, 'on': it}}}}; {SETTLES}.guardian=v",
+            f"{SETTLES}.guardian",
+            "where kind 'security_council' is due",
+            f"{SETTLES}.guardian=null",
+        ),
+        (
+            "op_mainnet",
+            f"agents={{v: {{kind: security_council, 'on': it}}}}; {SETTLES}.guardian=v; {SETTLES}.challenger=v",
+            f"{SETTLES}.challenger",
+            "which contests nothing: name a validator",
+            f"{SETTLES}.challenger=null",
+        ),
         # clocks
         (
             "op_mainnet",
@@ -100,7 +130,7 @@ SETTLES, POSTER, FORCED = "chains.it.settlement", "chains.it.batch_poster", "cha
             "op_mainnet",
             f"{POSTER}.policy={{sequencing_window: 5000, max_channel_duration: 0}}",
             f"{FORCED}.window",
-            "'max_channel_duration' below it",
+            "policy.max_channel_duration' below it",
             f"{POSTER}.policy.max_channel_duration=19",
         ),
         ("op_mainnet", f"{FORCED}.drift=20h", f"{FORCED}.drift", "lower 'drift'", f"{FORCED}.drift=1h"),
@@ -160,9 +190,9 @@ def test_what_does_not_go_together_is_refused_and_the_mend_is_accepted(
     preset: str, setting: str, place: str, message: str, mend: str
 ) -> None:
     with pytest.raises(ScenarioError) as caught:
-        of(preset, setting)
+        of(preset, *setting.split("; "))
     assert any(one.path.endswith(place) and message in one.message for one in caught.value.mistakes), caught.value.mistakes
-    of(preset, setting, mend)
+    of(preset, *setting.split("; "), mend)
 
 
 @pytest.mark.parametrize("name", ["op_mainnet", "base", "unichain"])

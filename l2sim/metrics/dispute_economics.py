@@ -41,7 +41,8 @@ class DisputeEconomics(Metric):
     attackers' gas and stakes over the defenders' gas and such stakes (BoLD paper, section 6). It counts all of the defenders' moves,
     their root edges and the updates of both halves of bisected edges included, of which the paper's formula for stakes counts one path:
     with a single rival it is below the ratio that stakes were chosen for (8.7 where that is 10). The delay is the longest time from the
-    first assertion up to a block until a true one up to it is final, less the usual time; ``unresolved`` of them are later than usual
+    first assertion up to a block, of those up to which something true was asserted, until a true one up to it is final, less the usual
+    time; ``unresolved`` of them are later than usual
     and not final when the run ends, and then the delay is what it is at least. Who waits has ``value`` that earns nothing meanwhile:
     value x rate x delay / 365 d.
     """
@@ -109,12 +110,12 @@ class DisputeEconomics(Metric):
 
         What is open has taken until then at least.
         """
-        made, upto = log.select(AssertionMade, "time", "last", chain=chain)
+        made, upto, true = log.select(AssertionMade, "time", "last", "valid", chain=chain)
         confirmed, reached, valid = log.select(AssertionConfirmed, "time", "last", "valid", chain=chain)
         confirmed, reached = confirmed[valid == 1], reached[valid == 1]
         took: list[int] = []
         still: list[int] = []
-        for last in np.unique(upto):
+        for last in np.unique(upto[true == 1]):
             since = made[upto == last].min()
             ends = confirmed[reached >= last]
             (took if len(ends) else still).append(int((ends.min() if len(ends) else log.about["duration"]) - since))

@@ -65,7 +65,7 @@ class TimeToFinality(Metric):
             figures |= _named(head, submitted, reached(chain, head, block, log))
             figures |= _named(f"{head}_from_block", made, reached(chain, head, number, log))
         about = log.about.get("chains", {}).get(chain, {})
-        if about.get("kind") != "l1" and about.get("final_after") is None and len(log.select(AssertionMade, "number")[0]):
+        if about.get("kind") != "l1" and about.get("final_after") is None and len(log.select(AssertionMade, "number", chain=chain)[0]):
             figures |= _named("withdrawable", submitted, withdrawable(chain, block, log))
             figures |= _named("withdrawable_from_block", made, withdrawable(chain, number, log))
         return figures
@@ -93,9 +93,12 @@ def reached(chain: str, head: str, blocks: Times, log: "Log") -> Times:
 
 
 def withdrawable(chain: str, blocks: Times, log: "Log") -> Times:
-    """When an assertion that covers each of these blocks became final, and money that leaves in them may be paid; as in ``reached``."""
-    times, numbers = log.select(AssertionConfirmed, "time", "last", chain=chain)
-    return _first(times, numbers, blocks)
+    """When a true assertion that covers each of these blocks became final, and money that leaves in them may be paid; as in ``reached``.
+
+    A false one pays its owner and nobody else.
+    """
+    times, numbers, valid = log.select(AssertionConfirmed, "time", "last", "valid", chain=chain)
+    return _first(times[valid == 1], numbers[valid == 1], blocks)
 
 
 def _first(times: Times, numbers: Times, blocks: Times) -> Times:

@@ -88,7 +88,8 @@ def final(chain: str, until: str, times: Times, log: "Log") -> Times:
     if until == "withdrawable" and about.get("kind") == "l1":
         until = "finalized"
     if until == "withdrawable":
-        at, heads = log.select(AssertionConfirmed, "time", "last", chain=chain)
+        at, heads, valid = log.select(AssertionConfirmed, "time", "last", "valid", chain=chain)
+        at, heads = at[valid == 1], heads[valid == 1]  # a false one pays its owner and nobody else
     else:
         at, heads = log.select(HeadAdvanced, "time", "number", chain=chain, head=until)
     end = log.about.get("duration", 0)

@@ -61,7 +61,9 @@ class Pass(NamedTuple):
         """Where the interval is from."""
         if self.alone:
             return "Wilson's interval, one attempt a run"
-        return "interval from the spread over runs" if np.isfinite(self.share.low) else "no interval: nothing differs between runs"
+        if np.isfinite(self.share.low):
+            return "interval from the spread over runs"
+        return "one run, no interval" if len(self.runs) == 1 else "no interval: nothing differs between runs"
 
 
 def assertions(log: "Log", chain: str) -> list[Assertion]:

@@ -139,8 +139,8 @@ def _lines(log: "Log", chain: str) -> dict[str, tuple[Any, Any]]:
         times, numbers = seen(log, HeadAdvanced, chain, head=head)
         if len(times):
             found[label] = (times, numbers)
-    times, numbers = log.select(AssertionConfirmed, "time", "last", chain=chain)
-    found["settled"] = (times, np.maximum.accumulate(numbers))
+    times, numbers, valid = log.select(AssertionConfirmed, "time", "last", "valid", chain=chain)
+    found["settled"] = (times[valid == 1], np.maximum.accumulate(numbers[valid == 1]))
     return {label: (np.append(0, times), np.append(0, numbers)) for label, (times, numbers) in found.items()}
 
 

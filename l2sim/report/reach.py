@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def windows_on(evidence: Evidence, log: "Log", chain: str) -> list[Window]:
     """The attacks that act on a chain or on an L1 below it, each while it lasts."""
-    below = _foundation(evidence, chain)
+    below = foundation(evidence, chain)
     return [window for window in windows(log) if not (at := struck(evidence, window.name)) or at & below]
 
 
@@ -27,7 +27,7 @@ def struck(evidence: Evidence, attack: str) -> set[str]:
     return found - {""}
 
 
-def _foundation(evidence: Evidence, chain: str) -> set[str]:
+def foundation(evidence: Evidence, chain: str) -> set[str]:
     """A chain and what it settles on, down to the last."""
     found: set[str] = set()
     while chain and chain not in found:

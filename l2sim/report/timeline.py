@@ -19,7 +19,7 @@ from l2sim.report.figures import (
     plain_axis,
     quantity_axis,
 )
-from l2sim.report.reach import windows_on
+from l2sim.report.reach import foundation, windows_on
 from l2sim.report.reorganizations import Undone, undone
 from l2sim.report.timeline_panels import Line, Panel, Worlds, feeds, panels
 from l2sim.units import SECOND
@@ -80,7 +80,8 @@ def _picture(evidence: Evidence, worlds: Worlds, shown: list[Panel], anchor: str
     near = {window for chain in chains for window in windows_on(evidence, worlds.written, chain)}
     windows = [window for window in series.windows(worlds.written) if "" in chains or window in near]
     per, hours = series.time_unit(worlds.written.about["duration"])
-    back = undone(worlds.written)
+    below = {one for chain in chains for one in foundation(evidence, chain)}
+    back = [one for one in undone(worlds.written) if "" in chains or one.chain in below]
     named = len(windows) + len({one.chain for one in back})
     heights = [*([0.05 + 0.16 * named] if named else []), *(panel.height for panel in shown)]
     with canvas(0.5 + 1.42 * sum(heights)) as figure:
@@ -124,9 +125,10 @@ def _caption(evidence: Evidence, shown: list[Panel], windows: list[series.Window
         )
     if evidence.compared:
         parts.append(f"Solid: as written; dashed: the same luck without {evidence.attacks}, hidden where both are the same.")
-    if any(panel.form == "mirrored" for panel in shown):
-        sums = "Liquidations and executed transactions are taken over" if len(shown) > 1 else "Sums are over"
-        parts.append(f"{sums} {series.BINS} equal intervals.")
+    sums = ["liquidations"] if any(panel.form == "mirrored" for panel in shown) else []
+    sums += ["executed transactions"] if any("executed" in panel.title for panel in shown) else []
+    if sums:
+        parts.append(f"{listed(sums).capitalize()} are taken over {series.BINS} equal intervals.")
     if any("waiting" in panel.title for panel in shown):
         parts.append("Waiting: submitted and neither executed nor dropped; what still waited when the run ended is not counted.")
     if any(panel.form == "duration" for panel in shown):

@@ -45,13 +45,17 @@ def _serves(kind: type[Part], role: str) -> bool:
 
 
 def rivals(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
-    """A staker plays where assertions exclude each other."""
-    if len(where) != 2 or where[0] not in ("chains", "agents"):
+    """A staker plays where assertions exclude each other, and a delay attack makes rivals there."""
+    if len(where) != 2 or where[0] not in ("chains", "agents", "attacks"):
         return
     own = where[0] == "chains"
     who, on = (cast.parts.get((*where, "proposer")), where[1]) if own else (part, str(fields.get("on")))
     settlement = cast.parts.get(("chains", on, "settlement"))
-    if who is None or settlement is None or not is_kind(who, "staker") or getattr(settlement, "rivals", False):
+    if who is None or settlement is None or getattr(settlement, "rivals", False):
+        return
+    if is_kind(who, "delay_attack") and getattr(settlement, "challenged", True):
+        yield "on", f"'{on}' settles by '{settlement.kind}', where assertions have no rivals: use an attack of kind 'stalled_game'"
+    if not is_kind(who, "staker"):
         return
     how = f"'{on}' settles by '{settlement.kind}', where assertions have no rivals, so a staker has nothing to play"
     if own:
@@ -60,10 +64,26 @@ def rivals(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast
         yield "on", f"{how}: use an agent of kind 'validator'"
 
 
+def permitted(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
+    """Who alone may challenge is somebody who does."""
+    who = cast.parts.get(("agents", str(fields.get("challenger"))))
+    if where[2:] == ("settlement",) and who is not None and not getattr(who, "contests", False):
+        fit = cast.those("agents", lambda kind: getattr(kind, "contests", False))
+        message = f"'{fields['challenger']}' is of kind '{who.kind}', which contests nothing: name a validator"
+        yield "challenger", f"{message}; there are: {fit}" if fit else message
+
+
 def provers(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
-    """Where proofs are bought somebody makes them."""
+    """Where proofs are bought somebody makes them, and who makes them is where they are bought."""
     if len(where) != 2:
         return
+    if any(is_kind(part, kind) for kind in ("prover", "prover_outage", "prover_killer")):
+        market = members(cast.scenario, "markets").get(str(fields.get("market")))
+        on = market.get("on") if isinstance(market, Mapping) else fields.get("on")
+        chain = members(cast.scenario, "chains").get(str(on))
+        if isinstance(chain, Mapping) and chain.get("settlement") and _market(chain) is None:
+            remedy = "give its settlement, of kind 'validity_proof', a 'market'"
+            yield "market" if "market" in fields else "on", f"nobody buys proofs for '{on}': {remedy}"
     if where[0] == "chains" and _market(fields) is not None:
         around = members(cast.scenario, "agents").items()
         there = [cast.parts.get(("agents", name)) for name, one in around if isinstance(one, Mapping) and one.get("on") == where[1]]
@@ -164,13 +184,12 @@ def _in_time(rule: Any, policy: Any, slot: int) -> Disagreement:
             yield "forced_inclusion.drift", f"{message}: blocks could never be too far ahead; lower 'drift', or raise 'window'"
         if hasattr(policy, "closes") and policy.closes() >= window:
             message = f"the batch poster may keep blocks for {policy.closes()} L1 blocks, longer than this window of {window} lasts"
-            remedy = f"set 'batch_poster.policy.sequencing_window' to {window} as well, or 'max_channel_duration' below it"
-            yield "forced_inclusion.window", f"{message}: {remedy}"
+            yield "forced_inclusion.window", f"{message}: set 'batch_poster.policy.max_channel_duration' below it"
     # Who shortens the delay alone, so that everything is forced, has a reason to.
     elif is_kind(type(rule), "delayed_inbox") and waits > delay and waits != type(rule).model_fields["confirmations"].default:
         message = f"an honest sequencer that waits for {waits} blocks is later than the delay of {delay}, after which anybody may force"
         yield "forced_inclusion.confirmations", f"{message}: lower it, or raise 'delay'"
 
 
-STAFFING = (roles, rivals, provers, chains, around)
+STAFFING = (roles, rivals, permitted, provers, chains, around)
 """All checks, as ``agreement`` calls them."""
