@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -25,6 +25,7 @@ def test_poisson_counts_have_their_mean_and_variance(fee: int, mean: float) -> N
 
 
 @given(st.floats(0, 1, exclude_max=True), st.integers(0, 10**15), st.integers(1, 10**6), st.floats(0, 300))
+@example(luck=math.nextafter(1.0, 0.0), fee=3, more=2, elasticity=0.0078125)  # sums that reach 1 after rounding, and some that do not
 def test_a_higher_fee_never_lets_more_through(luck: float, fee: int, more: int, elasticity: float) -> None:
     demand = Poisson(elasticity=elasticity)
     assert 0 <= demand.amount(luck, fee + more, TARGET, LIMIT) <= demand.amount(luck, fee, TARGET, LIMIT) <= LIMIT

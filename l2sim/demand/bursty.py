@@ -50,7 +50,8 @@ class Bursty(Demand):
 
 
 def poisson_quantile(u: float, mean: float, most: int) -> int:
-    """The smallest count whose cumulative Poisson probability exceeds ``u``, at most ``most``."""
+    """The smallest count whose cumulative Poisson probability exceeds ``u``, at most ``most``; any ``u`` above 1 - 10^-12 is that."""
+    u = min(u, 1.0 - 1e-12)  # closer to 1 the sum's rounding would decide
     probability = cumulative = math.exp(-mean)
     count = 0
     while cumulative <= u and count < most:
