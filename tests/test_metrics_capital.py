@@ -236,10 +236,12 @@ def test_who_holds_nothing_opens_before_it_closes_in_a_block() -> None:
     log.record(20, PositionOpened("perp", 1, 2.0, 100.0, 50.0, 0.0, 0.0))
     log.record(30, PositionClosed("perp", 1, 2.0, 100.0, 0.0))  # and turned over
     log.record(30, PositionOpened("perp", 1, -1.0, 90.0, 40.0, 0.0, 0.0))
+    log.record(40, PositionOpened("perp", 1, -3.0, 90.0, 60.0, 0.0, 0.0))  # more of it, and all that liquidated
+    log.record(40, PositionLiquidated("perp", 1, 2, -3.0, 100.0, 99.0, 0.0, 0.0, 0.0, 0.0))
     times, notional, margin = (column.tolist() for column in positions("perp", log))
-    assert times == [0, 10, 10, 20, 30, 30]
-    assert notional == [0.0, 200.0, 0.0, 200.0, 0.0, 90.0]
-    assert margin == [0.0, 50.0, 0.0, 50.0, 0.0, 40.0]
+    assert times == [0, 10, 10, 20, 30, 30, 40, 40]
+    assert notional == [0.0, 200.0, 0.0, 200.0, 0.0, 90.0, 270.0, 0.0]
+    assert margin == [0.0, 50.0, 0.0, 50.0, 0.0, 40.0, 60.0, 0.0]
 
 
 BESIDE = (

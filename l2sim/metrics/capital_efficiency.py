@@ -25,6 +25,8 @@ BACKERS = ("market_maker", "liquidator")
 """Kinds of agents whose money on the chain stands behind the positions of others."""
 ROUNDING = 1e-9
 """Relative; what is left of a position below this is nothing."""
+Change = tuple[int, bool, int, float, float, float]
+"""Time (ns), whether it is an opening, account, size, and of an opening entry and margin of all that is held then."""
 
 
 class CapitalEfficiency(Metric):
@@ -95,8 +97,7 @@ def positions(name: str, log: "Log") -> tuple[Times, Floats, Floats]:
             notional[0] += abs(size) * entry
             margin[0] += posted
     for time, together in groupby(_changes(name, log), key=itemgetter(0)):
-        # Of what happens in one block, who holds nothing before it opens first.
-        for _, opens, account, size, entry, posted in sorted(together, key=lambda one: 1 if one[1] else 0 if one[2] in held else 2):
+        for _, opens, account, size, entry, posted in _in_order(list(together), held):
             if any(account in accounts for accounts in makers):
                 continue
             before = held.pop(account, (0.0, 0.0, 0.0))
@@ -111,9 +112,19 @@ def positions(name: str, log: "Log") -> tuple[Times, Floats, Floats]:
     return np.array(times, np.int64), np.array(notional), np.array(margin)
 
 
-def _changes(name: str, log: "Log") -> list[tuple[int, bool, int, float, float, float]]:
-    """In order of time (ns): whether it is an opening, account, size, and of an opening entry and margin of all that is held then."""
-    changes: list[tuple[int, bool, int, float, float, float]] = []
+def _in_order(together: list[Change], held: dict[int, tuple[float, float, float]]) -> list[Change]:
+    """What happens in one block: what closes more than was held before it comes after what opens, other closings before that."""
+
+    def place(change: Change) -> int:
+        _, opens, account, size, _, _ = change
+        return 1 if opens else 0 if abs(size) <= abs(held.get(account, (0.0,))[0]) * (1.0 + ROUNDING) else 2
+
+    return sorted(together, key=place)
+
+
+def _changes(name: str, log: "Log") -> list[Change]:
+    """In order of time."""
+    changes: list[Change] = []
     for fact in (PositionClosed, PositionLiquidated):
         closed = [column.tolist() for column in log.select(fact, "time", "account", "size", market=name)]
         changes += [(time, False, account, size, 0.0, 0.0) for time, account, size in zip(*closed, strict=True)]
