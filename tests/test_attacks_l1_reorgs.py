@@ -92,3 +92,22 @@ def test_after_blocks_are_undone_the_blob_fee_goes_by_the_fork_of_the_slot(begin
         (slot for slot in range(1, 20) if slot not in gone), blob_base_fee(60_000_000, 3_338_477)
     )
     assert stands[first + 1] == blob_base_fee(excess + (4 - 6) * GAS_PER_BLOB, 5_007_716)
+
+
+@pytest.mark.parametrize(
+    ("attack", "spent"),
+    [
+        ("{kind: blob_saturation, on: l1, budget: 0.03 ETH", 0.03),
+        ("{kind: l1_fee_spike, on: l1, blobs: 3, gas: 1 Mgas, budget: 0.1 ETH", 0.1),
+    ],
+)
+def test_a_budget_does_not_get_back_what_was_spent_in_blocks_that_are_undone(attack: str, spent: float) -> None:
+    """Whose money it is does; so the price of the attack is less than its budget."""
+    paid = []
+    for reorg in ((), ("attacks.reorg={kind: l1_reorg, on: l1, begins: 170s, lasts: 1s, depth: 20}",)):
+        buys = f"attacks.buyer={attack}, begins: 2min, lasts: 15min}}"
+        log = lived(Scenario.load(HERE / "scenarios" / "posting.yaml", ["duration=20min", buys, *reorg]))
+        closed = log.frame("AccountClosed").query("group == 'buyer' and asset == 'gas'")
+        paid.append((closed["opening"] - closed["closing"]).sum())
+    assert paid[0] == pytest.approx(spent, rel=0.15)
+    assert 0 < paid[1] < 0.9 * paid[0]

@@ -123,6 +123,31 @@ def test_a_deep_one_takes_back_what_was_handed_out() -> None:
     settled(world, log)
 
 
+def test_a_withdrawal_through_l1_is_not_made_twice_where_a_deposit_takes_its_block_back() -> None:
+    """The rollup's blocks are undone for the deposit's sake, while L1 has neither of the two."""
+
+    class Both(Agent):
+        """Withdraws through L1, and deposits."""
+
+        def arrive(self, me: Any) -> None:
+            me.endow("l1", "usd", 500.0)
+            me.endow("l1", me.gas_token, 1.0)
+            me.endow("op", "usd", 200.0)
+
+        def run(self, me: Any) -> Waiting:
+            yield me.sleep(100 * SECOND)
+            me.force("bridge", "withdraw", 30.0)
+            yield me.bridge("bridge").deposit(300.0)
+
+    assert Both.kind
+    rollup = "chains.op.forced_inclusion={kind: op_deposits, confirmations: 5}", "chains.op.sequencer.block_time=30s"
+    world, log = lived(reorg(215, 10), "agents.both={kind: both}", "markets.bridge.deposit_confirmations=3", *rollup)
+    assert log.frame("ChainReorganized")["chain"].tolist() == ["op", "l1"]
+    assert log.frame("WithdrawalInitiated")["amount"].tolist() == [30.0]
+    assert log.frame("MessageIncluded")["number"].tolist() == [0]
+    assert world.ledger.held("op", "usd", "both") == 200.0 - 30.0 + 300.0
+
+
 def test_one_at_the_instant_of_the_credit_takes_it_out_of_the_next_block() -> None:
     world, log = lived(reorg(13 * 12, 6), "chains.op.sequencer.block_time=12s")
     assert log.frame("DepositMade")["l1_block"].tolist() == [9, 14]

@@ -11,6 +11,7 @@ from l2sim.log import Log
 from l2sim.scenario import Scenario, ScenarioError
 from l2sim.streams import Streams
 from l2sim.units import ETH, SECOND
+from l2sim.world.forced import Message
 from l2sim.world.seat import Seat
 from l2sim.world.world import RunFailed, World
 
@@ -94,6 +95,56 @@ def test_l1_may_undo_the_block_of_a_message_before_or_after_the_rollup_has_it(be
     assert len(included) == 1
     if begins == "720s":  # it went into L1 again, and is counted from there
         assert included["time"].iloc[0] / SECOND > times(lived(scenario("1h", steps={"a": sent("op", 700.0)})))["op"]
+
+
+def both(chain: str, deep: str, breach: str, depth: int = 12) -> dict[str, Any]:
+    """L1 undoes its latest blocks, and the rollup's sequencer its own."""
+    return {
+        "deep": {"kind": "l1_reorg", "on": "l1", "begins": deep, "lasts": "1s", "depth": depth},
+        "breach": {"kind": "sequencer_reorg", "on": chain, "begins": breach, "lasts": "1s", "depth": 60, "lost": "0 %"},
+    }
+
+
+@pytest.mark.parametrize("breach", ["781s", "790s", "793s"])
+def test_a_message_that_both_chains_undo_is_executed_once(breach: str) -> None:
+    """Sent in slot 59 and executed at 780 s; L1 takes it again in slot 66, at 792 s, and its confirmations count from there."""
+    log = lived(scenario("1h", both("op", "780s", breach), {"a": sent("op", 700.0)}))
+    assert log.frame("MessageIncluded", reverted=True)["canonical"].tolist() == [False, True]
+    (row,) = log.frame("MessageIncluded").itertuples()
+    assert (row.l1_block, row.time / SECOND) == (66, first_after(70 * 12))
+    assert (log.frame("TransactionIncluded")["time"] == row.time).all()
+    assert len(log.frame("TransactionIncluded")) == 1
+
+
+def test_a_message_that_l1_took_again_late_is_behind_what_came_before_it() -> None:
+    """In the queue is the order of L1, as it is now."""
+    forced = World(scenario("1h"), Streams(1, 0)).chains["op"].forced  # type: ignore[attr-defined]
+    late, early = (Message(0, 0, 0, tie, lambda arrives: ()) for tie in (1, 2))
+    late.number, late.block, early.number, early.block = 0, 5, 1, 6
+    forced.included, forced.pending = {1: late}, [early]
+    forced.unsent(4)
+    assert (late.block, early.block, forced.pending) == (-1, -1, [])
+    late.block, early.block = 9, 8
+    forced.pending = [early]
+    forced.put_back({1})
+    assert forced.pending == [early, late]
+
+
+def test_a_message_that_was_forced_and_then_undone_by_both_chains_is_not_left_out() -> None:
+    """Who sent it was told that it is in a block, and calls no more."""
+    attack = {"kind": "censorship", "on": "zk", "agents": ["user"], "begins": "0 s", "lasts": "60h"}
+    expires = {"forced_inclusion": {"kind": "priority_queue", "expiration": "2min"}}
+    made = scenario("1h", {"attack": attack} | both("zk", "861s", "862s", 20), {"a": sent("zk", 700.0)}, zk=expires)
+    frame = lived(made).frame("MessageIncluded", reverted=True)
+    assert frame["how"].tolist() == ["forced", "forced"]
+    assert frame["canonical"].tolist() == [False, True]
+
+
+def test_a_message_that_was_due_long_ago_when_its_block_is_undone_is_in_a_block_of_now() -> None:
+    attacks = {"out": out("op"), "breach": both("op", "1h", "1101s")["breach"]}
+    window = {"batch_poster": None, "forced_inclusion": {"kind": "op_deposits", "window": 20, "drift": "2min"}}
+    log = lived(scenario("1h", attacks, {"a": sent("op", 700.0)}, op=window))
+    assert (log.frame("MessageIncluded", reverted=True)["time"] / SECOND).tolist() == [(holds(700.0) + 20) * 12, 1101]
 
 
 def test_blocks_are_executed_again_with_the_messages_in_them() -> None:

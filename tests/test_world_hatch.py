@@ -10,9 +10,11 @@ from l2sim.agents import Agent, Waiting
 from l2sim.log import Log
 from l2sim.scenario import Scenario
 from l2sim.scenario.mistakes import ScenarioError
+from l2sim.streams import Streams
 from l2sim.units import DAY, HOUR, MINUTE, SECOND
+from l2sim.world.reorganization import reorganize
 from l2sim.world.seat import Seat
-from l2sim.world.world import RunFailed
+from l2sim.world.world import RunFailed, World
 
 PATH = HERE / "scenarios" / "escape.yaml"
 
@@ -206,6 +208,32 @@ def test_without_a_hatch_who_tries_is_told() -> None:
         scenario("chains.op.forced_inclusion.escape_after=null")
     with pytest.raises(RunFailed, match=r"nothing escapes through 'bridge'"):
         lived(scenario("chains.op.forced_inclusion.escape_after=null", "agents.exiters=null", leaves={"kind": "leaves"}))
+
+
+REORG = "attacks.reorg={kind: l1_reorg, on: l1, begins: 48h2min, lasts: 1s, depth: 12}"
+
+
+@pytest.mark.parametrize("reorg", [REORG, "attacks.reorg={kind: consecutive_slots_reorg, on: l1, begins: 48h, lasts: 1h, group: bad}"])
+def test_l1_is_not_undone_where_a_hatch_may_open(reorg: str) -> None:
+    """Where nothing is asserted it opens after all, and pays what the rollup began with."""
+    alone = "chains.op.proposer=null", "chains.l1.consensus={kind: casper, groups: {bad: {stake: 3000000 ETH}, good: {stake: 7000000 ETH}}}"
+    said = "cannot be undone on 'l1', whose blocks attack 'reorg' undoes: leave the attack out"
+    remedy = "write 'escape_after: null' under 'chains.op.forced_inclusion', so that it never opens"
+    with pytest.raises(ScenarioError, match=f"chains.op.forced_inclusion.escape_after: .*{said}; or {remedy}") as caught:
+        scenario(*alone, reorg)
+    assert len(caught.value.mistakes) == 1
+    assert scenario(*alone, reorg, "chains.op.forced_inclusion.escape_after=null", "agents.exiters=null").attacks
+    assert scenario(*alone).attacks
+
+
+def test_undoing_what_left_through_the_hatch_stops_the_run() -> None:
+    """Nobody's money is lost on both sides, should a world be made past the checks of a scenario."""
+    world = World(scenario("chains.op.proposer=null", "duration=3d"), Streams(1, 0), reversible=["l1"])
+    log = world.run()
+    assert len(log.frame("FundsEscaped")) == 20
+    said = r"^the blocks of 'l1' cannot be undone: they hold the stop of 'op', and what left it since$"
+    with pytest.raises(TypeError, match=said):
+        reorganize(world.chains["l1"], 2)  # type: ignore[arg-type]
 
 
 def test_exiters_leave_by_a_bridge() -> None:

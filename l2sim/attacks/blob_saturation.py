@@ -25,7 +25,8 @@ class BlobSaturation(Attack):
     gas: Gas = 21_000
     """Execution gas of each of its transactions, which carry as many blobs as the fork allows (yellow paper, G_transaction)."""
     budget: Wei | None = None
-    """What it spends at most; without one it goes on until the attack ends."""
+    """What it spends at most; without one it goes on until the attack ends. What it bought in blocks that L1 undid counts as
+    spent."""
 
     def strike(self, me: AttackSeat) -> None:
         budget = Budget(self.budget)

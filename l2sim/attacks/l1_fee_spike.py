@@ -26,7 +26,8 @@ class L1FeeSpike(Attack):
     tip: Wei = 10 * GWEI
     """Priority fee paid for the gas, wei per gas; those who offer more are served before the attacker, those who offer less after it."""
     budget: Wei | None = None
-    """What it spends at most, but for the slot that exhausts it; without one it goes on until the attack ends."""
+    """What it spends at most, but for the slot that exhausts it; without one it goes on until the attack ends. What it bought in
+    blocks that L1 undid counts as spent."""
 
     @model_validator(mode="after")
     def _buys(self) -> "L1FeeSpike":

@@ -133,6 +133,7 @@ def _charge(where: Where, fields: Mapping[str, Any], cast: Cast) -> Charge:
 
 
 _FIXED = "assertions about this rollup, and the proofs, disputes and withdrawals that follow from them, cannot be undone on '{}'"
+_LEFT = "a stop of this rollup, and money that left it through its escape hatch, cannot be undone on '{}'"
 
 
 def _settlement(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
@@ -144,7 +145,8 @@ def _settlement(where: Where, part: type[Part], fields: Mapping[str, Any], cast:
         yield "settles_on", f"'{fields['settles_on']}' is of kind '{chain.kind}', which keeps no batches{choice}"
     if "settles_on" in part.model_fields and fields.get("batch_poster") and not fields.get("settles_on"):
         yield "settles_on", "a batch poster needs an L1 to post to: name it here, or write 'batch_poster: null'"
-    # Deposits live with blocks that are undone; assertions, which nobody makes without a proposer, a staker or a liar, do not.
+    # Deposits live with blocks that are undone; assertions, which nobody makes without a proposer, a staker or a liar, do not,
+    # nor does what is paid where nobody makes any, through the escape hatch.
     if fields.get("settlement") and (
         undo := [name for name, attack in cast.made("attacks") if fields.get("settles_on") in attack.reverses()]
     ):
@@ -153,6 +155,12 @@ def _settlement(where: Where, part: type[Part], fields: Mapping[str, Any], cast:
         rest = "" if others else "; or write 'proposer: null' here, so that nothing is asserted"
         for name in undo if others or fields.get("proposer") else ():
             yield "settlement", f"{_FIXED.format(fields['settles_on'])}, whose blocks attack '{name}' undoes: leave the attack out{rest}"
+        inclusion = fields.get("forced_inclusion")
+        opens = isinstance(inclusion, Mapping) and inclusion.get("escape_after") is not None
+        for name in undo if opens else ():
+            message = f"{_LEFT.format(fields['settles_on'])}, whose blocks attack '{name}' undoes: leave the attack out"
+            never = f"write 'escape_after: null' under 'chains.{where[1]}.forced_inclusion', so that it never opens"
+            yield "forced_inclusion.escape_after", f"{message}; or {never}"
 
 
 def _on(market: Any) -> Any:

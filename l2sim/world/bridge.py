@@ -86,7 +86,8 @@ class LiveBridge:
     def undo(self, until: int) -> None:
         """L1 undid its blocks after a slot, and the calls in them are pending again: so is what they did here.
 
-        These are deposits and withdrawals paid in advance: proofs and payments need an assertion, under which L1 undoes nothing.
+        These are deposits and withdrawals paid in advance: L1 undoes nothing under assertions, which proofs and payments need, nor
+        once the rollup is frozen, after which its escape hatch pays.
         """
         while self._done and self._done[-1][0] > until:
             self._done.pop()[1]()

@@ -150,12 +150,11 @@ class LiveForced:
         if message.number < 0:
             message.number = self._numbers
             self._numbers += 1
-        slot = l1.after.slot
+        message.block = slot = l1.after.slot
         told = market, action, slot, cost + fee / ETH, fee / ETH
         world.record(MessageQueued(chain.name, message.number, submitted, message.sender, *told))
         if again:
             return message.number
-        message.block = slot
         self.pending.append(message)
         self._watch(message)
         return message.number
@@ -169,7 +168,7 @@ class LiveForced:
         """Where nobody has to call, nodes include a message when it is due, even if there is no sequencer."""
         due = self.due(message)
         if due is not None and not self.rules.called:
-            self._at(due)
+            self._at(max(due, self.world.clock.now))
 
     def _at(self, time: int) -> None:
         event = self.world.clock.wake(Event(self.world.clock), time)
@@ -207,11 +206,12 @@ class LiveForced:
         return accepted
 
     def unsent(self, until: int) -> None:
-        """L1 undid its blocks after one: what waits in them is on its way again."""
-        for message in self.pending:
+        """L1 undid its blocks after one: what was sent in them is on its way again, executed or not."""
+        for message in (*self.pending, *self.included.values()):
             if message.block > until:
                 message.block = -1
-                message.forced = -1
+                if message.tie not in self.included:
+                    message.forced = -1  # nobody watches any more over what was included: for that, a call counts that was made
         self.pending = [message for message in self.pending if message.block >= 0]
 
     # ---- the rollup's side
@@ -281,12 +281,17 @@ class LiveForced:
             self.world.record(MessageIncluded(self.chain.name, *told))
 
     def put_back(self, ties: Collection[int]) -> None:
-        """Blocks with these messages were undone: they are in the queue again, before what came later."""
+        """Blocks with these messages were undone: what L1 holds of them is in the queue again, before what came later.
+
+        What it does not hold enters when L1 has taken it again.
+        """
         back = sorted((self.included.pop(tie) for tie in ties), key=lambda message: message.number)
         if back:
             self.memory = back[0].before
-            self.pending[:0] = [message for message in back if message.block >= 0]
-            for message in back:
+            held = [message for message in back if message.block >= 0]
+            # L1 may have taken them again, after what waits.
+            self.pending = sorted(held + self.pending, key=lambda message: message.block)
+            for message in held:
                 self._watch(message)
 
 

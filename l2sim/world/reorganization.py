@@ -20,7 +20,8 @@ def reorganize(l1: "LiveL1", slots: int) -> None:
     A batch goes in again at whatever fee it takes: its poster would outbid itself until it does.
 
     Raises:
-        TypeError: its blocks are kept nowhere, or they hold assertions, and what followed from these could not be undone.
+        TypeError: its blocks are kept nowhere; or they hold assertions or the stop of a rollup, and what followed from these could
+            not be undone.
     """
     if l1.history is None:
         raise TypeError(f"the blocks of '{l1.name}' cannot be undone")
@@ -28,6 +29,8 @@ def reorganize(l1: "LiveL1", slots: int) -> None:
     for rollup in rollups:
         if rollup.rules.settlement is not None and rollup.assertions.cases:
             raise TypeError(f"the blocks of '{l1.name}' cannot be undone: they hold assertions about '{rollup.name}'")
+        if rollup.frozen:
+            raise TypeError(f"the blocks of '{l1.name}' cannot be undone: they hold the stop of '{rollup.name}', and what left it since")
     l1.catch_up()
     last, until = l1.after.slot, max(l1.after.slot - slots, l1.safe)
     made = [slot for slot in l1.before if slot > until]
