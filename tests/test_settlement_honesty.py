@@ -17,7 +17,7 @@ from l2sim.world.world import World
 PARTING = 80 * MINUTE
 ONE = ("attacks.fraud.begins=85min",)
 OTHER = ("attacks.fraud.begins=100min", "agents.leavers.until=80min")
-STANDING = {"passes", "paused", "powers"}
+STANDING = {"passes", "paused", "powers", "upgradable"}
 ARGUING = {"contract", "side", "stirs", "stands", "resumed", "manner", "join", "govern"}
 DOCKET = {
     "l1",
@@ -67,7 +67,7 @@ def seen(world: World) -> dict[str, Any]:
         block = max(1, rollup(world).height)
         looks: dict[str, list[tuple[Any, ...]]] = {
             "head": [("latest",), ("safe",), ("finalized",)],
-            **{name: [()] for name in ("final", "number", "bond", "paused")},
+            **{name: [()] for name in ("final", "number", "bond", "paused", "upgradable")},
             **{name: [(number,) for number in about] for name in ("assertion", "status", "passes", "luck", "known")},
             "covering": [(0,), (50 * MINUTE,), (2 * PARTING,)],
             "digest": [(0,), (block,), (block + 1,)],

@@ -178,6 +178,12 @@ def test_all_that_can_happen_under_validity_proofs(seen: Recorder) -> None:
     council = "agents.council={kind: security_council, on: op, pauses_at: 3h, upgrade_delay: 7h}", "chains.op.settlement.guardian=council"
     paused = settlement, "chains.op.proposer.phase=1h", "chains.op.forced_inclusion.escape_after=4h", *council
     assert run(hatch(*paused)).frame("AssertionRejected")["valid"].tolist() == [1]
+    # What is false and late: behind what became final meanwhile, or will as soon as a pause is over.
+    proving = "kind: validity_proof, proving_time: {kind: exponential, mean: 40min}, execution_delay: 30min"
+    often = "agents.validators=null", "chains.arb.proposer.interval=5min", "attacks.fraud.again=7min", "duration=4h"
+    late = f"chains.arb.settlement={{{proving}, faulty_from: 0, guardian: council}}", *often
+    watches = "agents.council={kind: security_council, on: arb, invalidates: false, pauses_at: 2h, upgrade_delay: 1h}"
+    assert set(run(disputes.plan(*late, watches)).frame("AssertionRejected")["valid"]) == {0}
     assert seen.of("validity_proof") == set(room("settlement").find("validity_proof").transitions)  # type: ignore[attr-defined]
 
 

@@ -334,6 +334,17 @@ def test_an_operator_that_comes_back_in_time_serves_the_request_and_its_money_is
     assert held(made, "exiters", "l1") == pytest.approx(1000.0)
 
 
+def test_whose_request_was_served_has_nothing_more_to_ask_for() -> None:
+    """L1 sees something of the rollup only every forty hours: longer than patience lasts, and served in time all the same."""
+    slow = "chains.op.proposer.interval=40h", "chains.op.proposer.phase=1h", "agents.exiters.patience=6h", "agents.exiters.size=1"
+    deposits = "chains.op.forced_inclusion={kind: op_deposits, escape_after: 2d, escape_when: unserved}"
+    made = lived(scenario(deposits, *slow, "attacks.gone=null", "duration=12d"))
+    assert len(made.frame("MessageQueued")) == 1
+    assert made.frame("TransactionIncluded").query("action == 'withdraw'")["status"].tolist() == [0]
+    assert made.frame("WithdrawalFinalized")["amount"].tolist() == pytest.approx([1000.0])
+    assert "RollupFrozen" not in made
+
+
 def test_where_nothing_can_be_asked_for_it_opens_on_silence_only() -> None:
     with pytest.raises(ScenarioError, match=r"nothing can be sent through L1 and stay unserved: write 'escape_when: silent'"):
         scenario("chains.op.forced_inclusion.escape_when=unserved")

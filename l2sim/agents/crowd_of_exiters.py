@@ -64,6 +64,8 @@ class CrowdOfExiters(Agent):
     def _ask(self, me: Seat, account: int) -> Waiting:
         """Ask L1 for an account's money, and collect it, should the rollup serve that."""
         held = me.balance(me.chain_of(self.market), me.underlying(self.market), account)
+        if not held:
+            return  # it has been served: nothing is left to ask for
         ticket = me.force(self.market, "withdraw", held, account=account, wait=True)
         yield me.receipt(ticket)
         gate = me.bridge(self.market)

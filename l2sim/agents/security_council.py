@@ -1,7 +1,8 @@
 """Security council: may stop payments on L1, take assertions out, and change which game is respected."""
 
 import itertools
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Annotated, Any
 
 from l2sim.agents import Agent, Waiting
 from l2sim.part import Refers
@@ -10,6 +11,9 @@ from l2sim.world.seat import Seat
 
 if TYPE_CHECKING:
     from simpy.events import Event
+
+ENDS = {"pause": "resume", "fall back": "restore"}
+"""What a council does until an upgrade, and what ends it then."""
 
 
 class SecurityCouncil(Agent):
@@ -20,7 +24,8 @@ class SecurityCouncil(Agent):
     period; under ``optimistic`` while nobody disputes it; under ``validity_proof`` when L1 has verified it, so that it acts in the
     ``execution_delay``, on what a fault of prover and verifier let pass (``faulty_from``). If that is so still when it has enough
     signatures it invalidates the assertion, may pause payments, and may fall back to the permissioned game until an upgrade, which
-    under ``validity_proof`` mends the fault. The settlement names it as its ``guardian``; without that it may do nothing.
+    under ``validity_proof`` mends the fault. What stands already it does not do again, and an upgrade that is under way is for all
+    that it finds meanwhile. The settlement names it as its ``guardian``; without that it may do nothing.
     """
 
     on: Annotated[str, Refers("chains", kind="rollup", has="settlement")]
@@ -59,15 +64,16 @@ class SecurityCouncil(Agent):
 
     def run(self, me: Seat) -> Waiting:
         docket = me.settlement(self.on)
-        for time, act, end in ((self.falls_back_at, "fall back", "restore"), (self.pauses_at, "pause", "resume")):
+        due: set[str] = set()  # what an upgrade under way is to do
+        for time, act in ((self.falls_back_at, "fall back"), (self.pauses_at, "pause")):
             if time is not None:
-                me.start(self._warned(me, time, act, end))
+                me.start(self._warned(me, time, act, due))
         for number in itertools.count():
             while docket.number() <= number:
                 yield docket.made()
-            me.start(self._watch(me, number))
+            me.start(self._watch(me, number, due))
 
-    def _watch(self, me: Seat, number: int) -> Waiting:
+    def _watch(self, me: Seat, number: int, due: set[str]) -> Waiting:
         """Wait until nothing stands against an assertion, and step in where it is false."""
         docket = me.settlement(self.on)
         assertion = docket.assertion(number)
@@ -82,27 +88,42 @@ class SecurityCouncil(Agent):
             if docket.status(number) == "rejected":
                 return  # others have seen to it
             yield docket.stands(number)
+        ends: list[str] = []
         if self.pauses:
-            yield self._act(me, "pause")
+            ends += yield from self._halt(me, "pause", due)
         if self.invalidates:
             yield self._act(me, "invalidate", number)
         if self.falls_back:
-            yield self._act(me, "fall back")
-        yield from self._upgrade(me, ["restore"] * self.falls_back + ["resume"] * self.pauses)
+            ends += yield from self._halt(me, "fall back", due)
+        yield from self._upgrade(me, ends[::-1], due)
 
-    def _warned(self, me: Seat, time: int, act: str, end: str) -> Waiting:
+    def _warned(self, me: Seat, time: int, act: str, due: set[str]) -> Waiting:
         """Step in at a time, until an upgrade."""
         yield me.sleep_until(time)
-        yield self._act(me, act)
-        yield from self._upgrade(me, [end])
+        ends = yield from self._halt(me, act, due)
+        yield from self._upgrade(me, ends, due)
 
-    def _upgrade(self, me: Seat, acts: list[str]) -> Waiting:
-        """Let the fault be mended, and go back to what was before."""
-        acts = ["upgrade"] * ("upgrade" in me.settlement(self.on).powers) + acts
-        if acts and self.upgrade_delay is not None:
-            yield me.sleep(self.upgrade_delay)
-            for act in acts:
+    def _halt(self, me: Seat, act: str, due: set[str]) -> Generator[Any, Any, list[str]]:
+        """Do what an upgrade is to end, unless it has been done and not ended yet; what will end it."""
+        end = ENDS[act]
+        if end in due:
+            return []
+        due.add(end)
+        yield self._act(me, act)
+        return [end]
+
+    def _upgrade(self, me: Seat, ends: list[str], due: set[str]) -> Waiting:
+        """Let the fault be mended, unless that is under way, and go back to what was before."""
+        docket = me.settlement(self.on)
+        acts = ["upgrade"] * ("upgrade" in docket.powers and "upgrade" not in due) + ends
+        if not acts or self.upgrade_delay is None:
+            return
+        due.update(acts)
+        yield me.sleep(self.upgrade_delay)
+        for act in acts:
+            if act != "upgrade" or docket.upgradable():
                 yield self._act(me, act)
+            due.remove(act)
 
     def _act(self, me: Seat, act: str, number: int = -1) -> "Event":
         return me.settlement(self.on).govern(act, number, gas=self.gas, tip=self.tip)

@@ -105,6 +105,10 @@ class Settlement(Part, room="settlement"):
         assertions.reject(case)
         return True
 
+    def upgradable(self, assertions: Any) -> bool:
+        """Whether its guardian's ``upgrade`` would change anything, where that is among its powers."""
+        return False
+
     def passes(self, assertions: Any, case: Any) -> bool:
         """Whether an assertion will be final as things stand, since nobody disputes it or those who did have lost."""
         return bool(case.status == "pending")

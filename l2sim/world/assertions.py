@@ -175,8 +175,8 @@ class Assertions:
         """Whether its guardian has stopped what is paid out on L1."""
         self.resumed = Bell(chain.world.clock)
         """Rings when that is over."""
-        self.upgraded = False
-        """Whether its guardian has replaced the settlement's contracts, and so mended their faults."""
+        self.upgraded = -1
+        """When its guardian last replaced the settlement's contracts, and so mended what faults they had (ns); -1 where it has not."""
         self._finals: list[Assertion] = []
         self._account = chain.world.ledger.groups[f"{chain.name}.settlement"].accounts.start
         self._token = chain.world.ledger.column(chain.l1.name, GAS_TOKEN)

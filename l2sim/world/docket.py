@@ -80,6 +80,10 @@ class Docket:
         """What the settlement's guardian may do besides ``pause`` and ``resume``."""
         return tuple(self._assertions.rules.powers)
 
+    def upgradable(self) -> bool:
+        """Whether an upgrade by the settlement's guardian would change anything."""
+        return bool(self._assertions.rules.upgradable(self._assertions))
+
     def luck(self, number: int) -> float:
         """A uniform number that belongs to an assertion and is the same for all, for what befalls everybody at once."""
         key = self._seat._world.streams.key(f"chains/{self._assertions.chain.name}/assertions")

@@ -20,6 +20,8 @@ FALSELY = "proved, though false, through a fault"
 """What happens to a false assertion where prover and verifier have a fault."""
 HELD = "delay over, during a pause"
 """What happens to an assertion that would be final, but for the guardian's pause."""
+CONTRADICTED = "delay over, behind what is final and says otherwise"
+"""What happens to a false assertion whose proof is late: L1 has gone on from another state."""
 TRANSITIONS: Mapping[tuple[str, str], str] = {
     ("asserted", "proved"): "proved",
     ("asserted", FALSELY): "proved",
@@ -28,9 +30,11 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
     ("proved", INVALIDATED): "rejected",
     ("verified", "delay over"): "final",
     ("verified", HELD): "held",
+    ("verified", CONTRADICTED): "rejected",
     ("verified", STOPPED): "rejected",
     ("verified", INVALIDATED): "rejected",
     ("held", "the pause is over"): "final",
+    ("held", CONTRADICTED): "rejected",
     ("held", STOPPED): "rejected",
     ("held", INVALIDATED): "rejected",
 }
@@ -42,9 +46,10 @@ class ValidityProof(Settlement):
 
     Proofs of several assertions are made at the same time; a later one that is ready first makes the blocks before it final too. A
     state that honest execution does not give has no proof, so its assertion stays where it is and costs its owner the gas, unless
-    prover and verifier have a fault. With a ``market``, agents of kind ``prover`` make the proofs, as far as they have machines free;
-    without one, there are always enough. Nobody can challenge anything; a ``guardian`` can take out what is not final, pause, which
-    keeps L1 from verifying anything and anything from becoming final, and ``upgrade``, which mends a fault.
+    prover and verifier have a fault; behind what is final and says otherwise it does not become final even then. With a ``market``,
+    agents of kind ``prover`` make the proofs, as far as they have machines free; without one, there are always enough. Nobody can
+    challenge anything; a ``guardian`` can take out what is not final, pause, which keeps L1 from verifying anything and anything from
+    becoming final, and ``upgrade``, which mends a fault that there is.
     """
 
     transitions: ClassVar[Mapping[tuple[str, str], str]] = TRANSITIONS
@@ -72,8 +77,8 @@ class ValidityProof(Settlement):
     """Gas of verification for each proof in an aggregate besides, for its public inputs (Groth16: 7,160 each)."""
 
     faulty_from: Duration | None = None
-    """When a fault comes into prover and verifier, by which what is false is proved as what is true is, until an upgrade; without it,
-    never. (ZKsync Era's circuits had one until September 2023, found before anybody used it; ChainLight, 2023-11-02.)"""
+    """When a fault comes into prover and verifier, by which what is false is proved as what is true is, until an upgrade after that;
+    without it, never. (ZKsync Era's circuits had one until September 2023, found before anybody used it; ChainLight, 2023-11-02.)"""
 
     @model_validator(mode="after")
     def _buys(self) -> Self:
@@ -99,11 +104,14 @@ class ValidityProof(Settlement):
         return bool(case.state in ("verified", "held"))
 
     def govern(self, assertions: Any, act: str, number: int) -> bool:
-        """Besides the usual, ``upgrade``: a fault of prover and verifier is mended, and what is false has no proof any more."""
+        """Besides the usual, ``upgrade``: a fault that prover and verifier have is mended, and what is false has no proof any more."""
         if act != "upgrade":
             return super().govern(assertions, act, number)
-        before, assertions.upgraded = assertions.upgraded, True
-        return not before
+        changes, assertions.upgraded = self.upgradable(assertions), assertions.world.clock.now
+        return changes
+
+    def upgradable(self, assertions: Any) -> bool:
+        return assertions.upgraded < 0 or self._faulty(assertions)
 
     def seen(self, case: Any) -> int:
         """Nobody can rely on an assertion before it is proved: only what became final shows that somebody runs the rollup."""
@@ -125,7 +133,7 @@ class ValidityProof(Settlement):
         assertion = case.assertion
         docket = me.settlement(me.duty.name)
         false = docket.digest(assertion.last) != assertion.digest
-        if false and not self._faulty(me):
+        if false and not self._faulty(me.duty.assertions):
             return
         if self.market is not None:
             yield docket.contract.prove(case).made
@@ -135,7 +143,7 @@ class ValidityProof(Settlement):
                 me.announce(ProofPaid(me.duty.name, assertion.number, assertion.account, self.proof_cost / ETH))
             luck = max(me.luck("proving_time", assertion.key), 2.0**-54)
             yield me.sleep(int(self.proving_time.quantile(np.array([luck]))[0]))
-        if case.status == "rejected" or (false and not self._faulty(me)):
+        if case.status == "rejected" or (false and not self._faulty(me.duty.assertions)):
             return
         self.happens(case, FALSELY if false else "proved")
         shelf.cases.append(case)
@@ -147,9 +155,9 @@ class ValidityProof(Settlement):
             if shelf.cases is waiting:
                 yield from self._verify(me, shelf.clear())
 
-    def _faulty(self, me: Seat) -> bool:
-        """Whether what is false has a proof now."""
-        return self.faulty_from is not None and me.now >= self.faulty_from and not me.duty.assertions.upgraded
+    def _faulty(self, assertions: Any) -> bool:
+        """Whether what is false has a proof now: an upgrade mends the fault that was there, not one that comes after it."""
+        return self.faulty_from is not None and assertions.upgraded < self.faulty_from <= assertions.world.clock.now
 
     def _verify(self, me: Seat, cases: list[Any]) -> Waiting:
         """Have L1 verify proofs, at the expense of all who asserted what they are of, and make that final."""
@@ -158,7 +166,7 @@ class ValidityProof(Settlement):
             yield me.sleep(self.aggregation_time)
         while docket.paused():
             yield docket.resumed()
-        if assertions.upgraded:  # the verifier takes no false proof any more
+        if not self._faulty(assertions):  # the verifier takes no false proof any more
             cases = [case for case in cases if docket.digest(case.assertion.last) == case.assertion.digest]
         if not cases:
             return
@@ -188,6 +196,25 @@ class ValidityProof(Settlement):
         for case in cases:
             if case.status != "rejected":
                 self.conclude(assertions, case, event)
+
+    def conclude(self, assertions: Any, case: Any, event: str) -> None:
+        """As ever, but what is false is rejected behind what is final and says otherwise."""
+        if not self._contradicted(assertions, case):
+            super().conclude(assertions, case, event)
+            return
+        self.happens(case, CONTRADICTED)
+        assertions.reject(case)
+
+    def _contradicted(self, assertions: Any, case: Any) -> bool:
+        """Whether an assertion is false, and another that goes as far is final whose owner holds something else.
+
+        A late proof of what is true is not asked: withdrawals may have been proved against it.
+        """
+        last, digest = case.assertion.last, case.assertion.digest
+        if last > assertions.final or digest == assertions.digest(last):
+            return False
+        final = (other for other in assertions.cases if other.status == "final" and other.assertion.last >= last)
+        return any(other.asserter.digest(last) != digest for other in final)
 
 
 class Shelf:
