@@ -108,14 +108,14 @@ SETTLES, POSTER, FORCED = "chains.it.settlement", "chains.it.batch_poster", "cha
             "op_mainnet",
             f"agents={{v: {{kind: validator, 'on': it}}}}; {SETTLES}.guardian=v",
             f"{SETTLES}.guardian",
-            "where kind 'security_council' is due",
+            "name an agent of kind 'security_council'",
             f"{SETTLES}.guardian=null",
         ),
         (
             "op_mainnet",
             f"agents={{v: {{kind: security_council, 'on': it}}}}; {SETTLES}.guardian=v; {SETTLES}.challenger=v",
             f"{SETTLES}.challenger",
-            "which contests nothing: name a validator",
+            "does nothing as challenger: name an agent of kind 'validator'",
             f"{SETTLES}.challenger=null",
         ),
         # clocks

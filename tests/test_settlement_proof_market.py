@@ -11,7 +11,6 @@ from l2sim.log import Log
 from l2sim.metrics.proving import Proving
 from l2sim.scenario import Scenario
 from l2sim.scenario.mistakes import ScenarioError
-from l2sim.simulation import RunFailed
 from l2sim.streams import Streams
 from l2sim.units import HOUR, MINUTE, SECOND
 from l2sim.world.world import World
@@ -321,5 +320,5 @@ def test_what_cannot_be_is_refused_before_the_run(setting: str, place: str, mess
     ],
 )
 def test_without_a_market_whoever_needs_one_says_so(settings: tuple[str, ...]) -> None:
-    with pytest.raises(RunFailed, match="give its settlement, of kind 'validity_proof', a 'market'"):
+    with pytest.raises(ScenarioError, match="give its settlement, of kind 'validity_proof', a 'market'"):
         played(f"{MARKET}=null", *settings)

@@ -4,7 +4,7 @@ Whoever serves a rollup is of a kind that does such work, what it sends fits int
 what one of them waits for somebody else makes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pydantic_core import PydanticCustomError
@@ -65,19 +65,26 @@ def rivals(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast
 
 
 def permitted(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
-    """Who alone may challenge is somebody who does."""
-    who = cast.parts.get(("agents", str(fields.get("challenger"))))
-    if where[2:] == ("settlement",) and who is not None and not getattr(who, "contests", False):
-        fit = cast.those("agents", lambda kind: getattr(kind, "contests", False))
-        message = f"'{fields['challenger']}' is of kind '{who.kind}', which contests nothing: name a validator"
-        yield "challenger", f"{message}; there are: {fit}" if fit else message
+    """Who alone may challenge is somebody who does, and a guardian somebody who acts."""
+    if where[2:] == ("settlement",):
+        yield from _able("challenger", fields, cast, "validator", lambda who: getattr(who, "contests", False))
+        yield from _able("guardian", fields, cast, "security_council", lambda who: is_kind(who, "security_council"))
+
+
+def _able(field: str, fields: Mapping[str, Any], cast: Cast, kind: str, fit: Callable[[type[Part]], bool]) -> Disagreement:
+    """An agent that is named does what the field is for; those of other packages know themselves what they can."""
+    who = cast.parts.get(("agents", str(fields.get(field))))
+    if who is not None and not fit(who) and who.__module__.startswith("l2sim."):
+        there = cast.those("agents", fit)
+        message = f"'{fields[field]}' is of kind '{who.kind}', which does nothing as {field}: name an agent of kind '{kind}'"
+        yield field, f"{message}; there are: {there}" if there else message
 
 
 def provers(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
     """Where proofs are bought somebody makes them, and who makes them is where they are bought."""
     if len(where) != 2:
         return
-    if any(is_kind(part, kind) for kind in ("prover", "prover_outage", "prover_killer")):
+    if any(is_kind(part, kind) for kind in ("prover", "proof_requester", "prover_outage", "prover_killer")):
         market = members(cast.scenario, "markets").get(str(fields.get("market")))
         on = market.get("on") if isinstance(market, Mapping) else fields.get("on")
         chain = members(cast.scenario, "chains").get(str(on))

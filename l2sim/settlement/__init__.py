@@ -8,9 +8,9 @@ the kind's table of ``transitions``.
 
 from abc import abstractmethod
 from collections.abc import Generator, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from l2sim.part import Part, Refers
+from l2sim.part import AgentName, Part
 from l2sim.units import Duration, Gas
 from l2sim.world.seat import Seat
 
@@ -42,7 +42,7 @@ class Settlement(Part, room="settlement"):
 
     assertion_gas: Gas = 300_000
     """Gas of an assertion on L1 (assumed)."""
-    guardian: Annotated[str, Refers("agents", kind="security_council")] | None = None
+    guardian: AgentName | None = None
     """Who may pause what is paid out on L1 and go on with it, and invalidate assertions that are not final, such as an agent of kind
     ``security_council``; without one, nobody."""
     proof_maturity: Duration = 0

@@ -79,7 +79,7 @@ class DisputeGame(Settlement):
     """Time that a party needs for a move, besides what L1 takes to include it, unless its own manner says otherwise (assumed)."""
     challenger: Annotated[str, Refers("agents")] | None = None
     """Who plays besides the chain's proposer while the permissioned game is respected."""
-    guardian: Annotated[str, Refers("agents", kind="security_council")] | None = None
+    guardian: Annotated[str, Refers("agents")] | None = None
     """Who may pause payments, invalidate games and choose between the permissionless and the permissioned game; without one, nobody."""
 
     @model_validator(mode="after")
