@@ -102,7 +102,8 @@ def test_a_market_of_proofs_may_be_laid_over_a_preset(name: str) -> None:
         assert bought.proving_time == type(bought).model_fields["proving_time"].default
         kept = set(type(bought).model_fields) - {"market", "proving_time", "proof_cost"}
         assert all(getattr(bought, field) == getattr(plain, field) for field in kept)
-    assert of(name, **PROVERS).vary(chains__it__settlement__market={}).chains["it"].settlement == bought
+    later = {"agents.provers": PROVERS["agents"]["provers"], "chains.it.settlement.market": {}}
+    assert of(name, {"settlement": {}}).vary(later).chains["it"].settlement == bought
     assert of(name, {"settlement": {"market": None}}).chains["it"].settlement == plain
     with pytest.raises(ScenarioError, match="the provers have 'proving_time' of their own"):
         of(name, {"settlement": {"market": {}, "proving_time": "7min"}})
@@ -131,16 +132,17 @@ def test_a_market_of_proofs_may_be_laid_over_a_file_that_says_what_proofs_take(t
     assert bought == extending(tmp_path, TIMED, "{kind: validity_proof, market: {}}")
     assert bought == extending(tmp_path, TIMED, "{}", "chains.it.settlement.market={}")
     assert bought == of("zksync_era", {"settlement": {"market": {}}}, **PROVERS).chains["it"].settlement
-    assert extending(tmp_path, TIMED, "{verification_gas: 1 Mgas}").proving_time.value == 2 * HOUR
-    assert extending(tmp_path, TIMED, "{market: null}").proving_time.value == 2 * HOUR
-    alone = TIMED.replace("preset: zksync_era, settlement: {", PLAIN)
-    assert extending(tmp_path, alone, "{market: {}}").market is not None
+    alone = "agents.provers=null"
+    assert extending(tmp_path, TIMED, "{verification_gas: 1 Mgas}", alone).proving_time.value == 2 * HOUR
+    assert extending(tmp_path, TIMED, "{market: null}", alone).proving_time.value == 2 * HOUR
+    plain = TIMED.replace("preset: zksync_era, settlement: {", PLAIN)
+    assert extending(tmp_path, plain, "{market: {}}").market is not None
     with pytest.raises(ScenarioError, match="'proving_time' of their own: leave it out here, or write 'market: null' for no market"):
         extending(tmp_path, TIMED, "{market: {}, proving_time: 7min}")
     market = TIMED.replace("proving_time: 2h", "market: {}")
     with pytest.raises(ScenarioError, match="or write 'market: null'"):
         extending(tmp_path, market, "{proving_time: 7min}")
-    assert extending(tmp_path, market, "{market: null, proving_time: 7min}").proving_time.value == 7 * MINUTE
+    assert extending(tmp_path, market, "{market: null, proving_time: 7min}", alone).proving_time.value == 7 * MINUTE
 
 
 def test_every_preset_with_proofs_is_looked_at() -> None:
