@@ -203,6 +203,16 @@ def test_attacks_shade_the_chains_that_they_act_on(tmp_path: Path) -> None:
     assert "theirs" not in picture.caption
 
 
+def test_what_is_false_settles_no_block() -> None:
+    log = Log()
+    log.about = {"duration": 20 * MINUTE, "chains": {"op": {"kind": "rollup", "block_time": MINUTE, "blocks": 20}}}
+    for number, time, last, valid in ((0, 5, 2, 1), (1, 8, 9, 0), (2, 12, 6, 1)):
+        log.record(time * MINUTE, AssertionConfirmed("op", number, last, valid))
+    times, blocks = dispute_heads._lines(log, "op")["settled"]
+    assert (times // MINUTE).tolist() == [0, 5, 12]
+    assert blocks.tolist() == [0, 2, 6]
+
+
 # ---- the timeline
 
 
