@@ -13,6 +13,7 @@ from l2sim.events import (
     AttackBegan,
     AttackEnded,
     BlockSealed,
+    ChainReorganized,
     HeadAdvanced,
     OracleUpdated,
     PositionLiquidated,
@@ -107,6 +108,16 @@ def log_of(world: str, luck: int, *, cost: float = 1.0) -> Log:
         log.record(DURATION, AccountClosed(group, kind, "arb", "usd", 0.0, gain, 1.0, gain))
     if attacked:
         log.record(DURATION, AccountClosed("stop", "sequencer_outage", "arb", "usd", 0.0, 2.0 * luck, 1.0, 2.0 * luck))
+    return log
+
+
+def reorganized(world: str, luck: int) -> Log:
+    """The same, and at the end one block of the rollup that was undone."""
+    log = log_of(world, luck)
+    before = log.lengths()
+    log.record(DURATION - 20 * SECOND, BlockSealed("arb", 900, 1, 10**5, 1, 0, 0, 0))
+    log.revert(before, log.lengths())
+    log.record(DURATION - 5 * SECOND, ChainReorganized("arb", 900, 900, 4, 1))
     return log
 
 

@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from report_runs import DURATION, log_of, make_run
+from report_runs import DURATION, log_of, make_run, reorganized
 from test_report_panels import CHANGES, settled
 
-from l2sim.events import BlockSealed, ChainReorganized
-from l2sim.log import Log
 from l2sim.report import figures, timeline
 from l2sim.report.evidence import Evidence
 from l2sim.report.page import document
@@ -20,7 +18,6 @@ from l2sim.report.series import Series
 from l2sim.report.side_by_side import ABREAST, _abreast
 from l2sim.report.timeline_panels import Line, Panel, Worlds
 from l2sim.results import Run
-from l2sim.units import SECOND
 
 NUMBER = re.compile(r"[\d.,\s\u2212\u202f-]*\d$")
 
@@ -98,14 +95,6 @@ def test_a_timeline_of_many_chains_is_in_parts(chains: int) -> None:
 
 
 def test_parts_of_a_timeline_say_only_what_they_show(tmp_path: Path) -> None:
-    def reorganized(world: str, luck: int) -> Log:
-        log = log_of(world, luck)
-        before = log.lengths()
-        log.record(DURATION - 20 * SECOND, BlockSealed("arb", 900, 1, 10**5, 1, 0, 0, 0))
-        log.revert(before, log.lengths())
-        log.record(DURATION - 5 * SECOND, ChainReorganized("arb", 900, 900, 4, 1))
-        return log
-
     evidence = Evidence(make_run(tmp_path, 1, logs=reorganized))
     worlds = Worlds(evidence.written.log(0), None)
     line = Line("line", "written", Series(np.array([0.0, float(DURATION)]), np.array([1.0, 1.0])), {"color": figures.INK})

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from report_runs import ABOUT, DURATION, browse, log_of, make_run
+from report_runs import ABOUT, DURATION, browse, make_run, reorganized
 
 from l2sim.events import (
     AccountClosed,
@@ -325,15 +325,7 @@ def test_heads_are_where_they_were_seen_and_go_back() -> None:
 
 
 def test_the_timeline_marks_what_was_undone(tmp_path: Path) -> None:
-    def both(world: str, luck: int) -> Log:
-        log = log_of(world, luck)
-        before = log.lengths()
-        log.record(DURATION - 20 * SECOND, BlockSealed("arb", 900, 1, 10**5, 1, 0, 0, 0))
-        log.revert(before, log.lengths())
-        log.record(DURATION - 5 * SECOND, ChainReorganized("arb", 900, 900, 4, 1))
-        return log
-
-    page = write_report(make_run(tmp_path, 1, logs=both)).read_text("utf-8").replace("\u202f", " ")
+    page = write_report(make_run(tmp_path, 1, logs=reorganized)).read_text("utf-8").replace("\u202f", " ")
     assert ">undone on arb</text>" in page
     assert "Hatched, up to a line where they were undone: 1 block of arb with 4 transactions, 1 of them lost." in page
 

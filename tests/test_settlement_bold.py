@@ -332,7 +332,7 @@ def test_what_makes_no_sense_is_refused(setting: str, place: str, message: str) 
 
 def test_who_has_nothing_to_play_is_told() -> None:
     settings = "chains.arb.proposer={kind: proposer}", "chains.arb.settlement={kind: optimistic}"
-    with pytest.raises(ScenarioError, match="where assertions have no rivals: use an attack of kind 'stalled_game'"):
+    with pytest.raises(ScenarioError, match="so a delay attack has nothing to play: use an attack of kind 'stalled_game'"):
         Scenario.load(SCENARIOS / "delay.yaml", ("duration=3d", "attacks.rivals.lasts=2d", *settings))
 
 

@@ -33,6 +33,8 @@ class Agent(Part, room="agents"):
 
     contests: ClassVar[bool] = False
     """Whether it contests assertions of others."""
+    needs: ClassVar[str] = ""
+    """What the settlement of its rollup must have for it to be of use: ``rivals`` of assertions, or a ``market`` for proofs."""
 
     count: Annotated[int, Field(ge=1)] = 1
     """How many of them there are, each with its own luck and its own accounts."""

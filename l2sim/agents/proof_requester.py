@@ -1,6 +1,6 @@
 """Others who buy proofs from the provers of a rollup."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -18,6 +18,8 @@ CHUNK = HOUR
 
 class ProofRequester(Agent):
     """Asks a rollup's provers for proofs of its own at random times, and so makes the rollup's wait: they serve whoever came first."""
+
+    needs: ClassVar[str] = "market"
 
     on: Annotated[str, Refers("chains", kind="rollup", has="settlement")]
     """The rollup in whose ``market`` the provers are."""

@@ -1,6 +1,6 @@
 """Prover: makes validity proofs for those who need them, at a price."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -25,6 +25,8 @@ class Prover(Agent):
     A machine that is free takes the oldest job that it may. What it costs is paid at the beginning, what it earns on delivery; where
     an attempt fails, the machine begins anew.
     """
+
+    needs: ClassVar[str] = "market"
 
     on: Annotated[str, Refers("chains", kind="rollup", has="settlement")]
     """The rollup whose proofs it makes."""

@@ -19,6 +19,7 @@ class Staker(Agent):
 
     roles: ClassVar[tuple[str, ...]] = ("proposer",)
     contests: ClassVar[bool] = True
+    needs: ClassVar[str] = "rivals"
 
     on: Annotated[str, Refers("chains", kind="rollup", has="settlement")] | None = None
     """The rollup that it watches; by default the one whose proposer it is."""

@@ -15,6 +15,8 @@ class Attack(Part, room="attacks"):
 
     contests: ClassVar[bool] = False
     """Whether it contests assertions of others."""
+    needs: ClassVar[str] = ""
+    """What the settlement of its rollup must have for it to be of use: ``rivals`` of assertions, or a ``market`` for proofs."""
 
     begins: Duration
     """When it strikes, since the start."""

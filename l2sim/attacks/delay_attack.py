@@ -41,6 +41,7 @@ class DelayAttack(Attack):
     """
 
     contests: ClassVar[bool] = True
+    needs: ClassVar[str] = "rivals"
 
     on: Annotated[str, Refers("chains", kind="rollup", has="settlement")]
     """The rollup that it attacks."""

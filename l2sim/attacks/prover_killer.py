@@ -1,6 +1,6 @@
 """Prover killer."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -16,6 +16,8 @@ class ProverKiller(Attack):
     Provers that have a ``speed`` take longer for blocks with its transactions. Chaliasos et al. 2025, arXiv 2509.17126, delay
     finality 94 times as long by that. What the attacker pays are the rollup's fees.
     """
+
+    needs: ClassVar[str] = "market"
 
     market: Annotated[str, Refers("markets")]
     """The market on the rollup whose contract its transactions call, in vain."""

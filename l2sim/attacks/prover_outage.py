@@ -1,6 +1,6 @@
 """Prover outage."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from l2sim.attacks import Attack
 from l2sim.part import Refers
@@ -13,6 +13,8 @@ class ProverOutage(Attack):
     What they were at is lost and begun anew, by others if there are any who may, else when they are back. The rollup goes on making
     blocks; what is asserted about them is not final before it is proved.
     """
+
+    needs: ClassVar[str] = "market"
 
     on: Annotated[str, Refers("chains", kind="rollup", has="settlement")]
     """The rollup whose provers they are."""

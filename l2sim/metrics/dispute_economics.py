@@ -42,9 +42,8 @@ class DisputeEconomics(Metric):
     their root edges and the updates of both halves of bisected edges included, of which the paper's formula for stakes counts one path:
     with a single rival it is below the ratio that stakes were chosen for (8.7 where that is 10). The delay is the longest time from the
     first assertion up to a block, of those up to which something true was asserted, until a true one up to it is final, less the usual
-    time; ``unresolved`` of them are later than usual
-    and not final when the run ends, and then the delay is what it is at least. Who waits has ``value`` that earns nothing meanwhile:
-    value x rate x delay / 365 d.
+    time; ``unresolved`` of them are later than usual and not final when the run ends, and then the delay is what it is at least. Who
+    waits has ``value`` that earns nothing meanwhile: value x rate x delay / 365 d.
     """
 
     subjects: ClassVar[tuple[str, ...]] = ("chains",)

@@ -51,17 +51,13 @@ def rivals(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast
     own = where[0] == "chains"
     who, on = (cast.parts.get((*where, "proposer")), where[1]) if own else (part, str(fields.get("on")))
     settlement = cast.parts.get(("chains", on, "settlement"))
-    if who is None or settlement is None or getattr(settlement, "rivals", False):
+    if who is None or settlement is None or getattr(who, "needs", "") != "rivals" or getattr(settlement, "rivals", False):
         return
-    if is_kind(who, "delay_attack") and getattr(settlement, "challenged", True):
-        yield "on", f"'{on}' settles by '{settlement.kind}', where assertions have no rivals: use an attack of kind 'stalled_game'"
-    if not is_kind(who, "staker"):
-        return
-    how = f"'{on}' settles by '{settlement.kind}', where assertions have no rivals, so a staker has nothing to play"
+    how = f"'{on}' settles by '{settlement.kind}', where assertions have no rivals, so a {who.kind.replace('_', ' ')} has nothing to play"
     if own:
         yield "proposer.kind", f"{how}: write 'proposer: {{kind: proposer}}'"
     elif getattr(settlement, "challenged", True):
-        yield "on", f"{how}: use an agent of kind 'validator'"
+        yield "on", how + (": use an attack of kind 'stalled_game'" if where[0] == "attacks" else ": use an agent of kind 'validator'")
 
 
 def permitted(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cast) -> Disagreement:
@@ -84,7 +80,7 @@ def provers(where: Where, part: type[Part], fields: Mapping[str, Any], cast: Cas
     """Where proofs are bought somebody makes them, and who makes them is where they are bought."""
     if len(where) != 2:
         return
-    if any(is_kind(part, kind) for kind in ("prover", "proof_requester", "prover_outage", "prover_killer")):
+    if getattr(part, "needs", "") == "market":
         market = members(cast.scenario, "markets").get(str(fields.get("market")))
         on = market.get("on") if isinstance(market, Mapping) else fields.get("on")
         chain = members(cast.scenario, "chains").get(str(on))
