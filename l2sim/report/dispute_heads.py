@@ -101,7 +101,7 @@ def picture(evidence: Evidence, log: "Log", chain: str, first: int) -> Picture |
         drawn = Drawing(figure, anchor)
     n = evidence.replications
     caption = (
-        f"Replication {first}{f' of n = {n}' if n > 1 else ''}. A block is settled when an assertion that covers it is final; only then "
+        f"Replication {first}{f' of n = {n}' if n > 1 else ''}. A block is settled when a true assertion up to it is final; only then "
         "may withdrawals in it leave. Red lines: from the first challenge of an assertion until it was confirmed or rejected, at the "
         "block whose state it claims; shaded: while any of them was disputed. Between the latest block and the settled one are the blocks "
         "whose withdrawals still wait: as many as are made while an assertion is due, made and final undisputed, and more with every day "
